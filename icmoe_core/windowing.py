@@ -83,7 +83,8 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
     Parameters
     ----------
     volume : ndarray
-        The whole scan, any shape and any real dtype. Values that are not finite are ignored.
+        The whole scan, any shape and any real dtype; of a lazy array (dask, zarr) only a strided
+        sample is read. Values that are not finite are ignored.
     name : str
         One of `WINDOW_NAMES`, or ``"LOW,HIGH"`` in the units of the image. ``"percentile"``
         spans the 0.5th to 99.5th percentile of the voxels above the lowest value (the
@@ -113,11 +114,11 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
         )
     sample = _finite_sample(volume)
     if name == AUTOMATIC:
-        name = _recognise(sample, np.asarray(volume).dtype, rgb)
+        name = _recognise(sample, volume.dtype, rgb)
         if name in PRESETS:
             return PRESETS[name]
     if name == FULL_RANGE:
-        if np.asarray(volume).dtype == np.uint8:
+        if volume.dtype == np.uint8:
             return Window(0.0, 255.0, FULL_RANGE)
         return Window(float(sample.min()), float(sample.max()), FULL_RANGE)
     foreground = sample[sample > sample.min()]
@@ -150,18 +151,19 @@ def _recognise(sample: NDArray, dtype: np.dtype, rgb: bool) -> str:
 
 def _finite_sample(volume: NDArray, limit: int = 4_000_000) -> NDArray[np.float64]:
     """Return at most about `limit` finite values, evenly strided, so that size costs nothing."""
-    volume = np.asarray(volume)
     if volume.size == 0:
         raise ImageError("The image is empty: it has no pixel at all.")
     if not (np.issubdtype(volume.dtype, np.number) or volume.dtype == np.bool_):
         raise ImageError(f"The image holds {volume.dtype} values, but must hold numbers.")
-    if np.iscomplexobj(volume):
+    if np.issubdtype(volume.dtype, np.complexfloating):
         raise ImageError("The image is complex: take its magnitude or phase first.")
     step = max(1, int(np.ceil((volume.size / limit) ** (1 / max(volume.ndim, 1)))))
-    sample = volume[tuple(slice(None, None, step) for _ in volume.shape)].astype(np.float64)
-    finite = sample[np.isfinite(sample)]
-    if finite.size == 0:
-        finite = volume[np.isfinite(volume)].astype(np.float64)
+    for stride in dict.fromkeys((step, 1)):  # every voxel, if no sampled one is finite
+        index = tuple(slice(None, None, stride) for _ in volume.shape)
+        sample = np.asarray(volume[index], dtype=np.float64)
+        finite = sample[np.isfinite(sample)]
+        if finite.size:
+            break
     if finite.size == 0:
         raise ImageError("The image holds nothing but NaN or infinity: there is nothing to see.")
     return finite

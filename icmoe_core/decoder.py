@@ -1,0 +1,183 @@
+"""The mask decoder: prompts and features in, logits out.
+
+This is the only module that speaks SAM's ``x, y``. Its callers give ``row, column`` in pixels of
+the model's input (0 … S), and it can leave everything on the way to the logits in their hands:
+the experts work on the image tokens `Z`, and read them out through the same frozen head.
+
+Everything here is differentiable in the features and prompts, and runs in full precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from icmoe_core.backbones.backbone import Backbone
+from icmoe_core.devices import full_precision
+
+
+@dataclass(frozen=True)
+class DecoderOutput:
+    """What the decoder says of `B` prompts, and how it came to it.
+
+    Sizes are those of SAM and LiteMedSAM; `multimask` puts an axis of 3 masks after `B` in
+    `logits`, `iou` and `h`.
+
+    Attributes
+    ----------
+    logits : Tensor, (B, 256, 256)
+        Over the whole padded square, 4 × finer than the features; above 0 is inside.
+    iou : Tensor, (B,)
+        Predicted IoU of the mask with the truth, about 0 … 1.
+    Z : Tensor, (B, 256, 64, 64)
+        Image tokens that have seen the prompt.
+    U : Tensor, (B, 32, 256, 256)
+        `Z`, upscaled.
+    h : Tensor, (B, 32)
+        The mask's direction: ``logits = h · U``.
+    """
+
+    logits: Tensor
+    iou: Tensor
+    Z: Tensor
+    U: Tensor
+    h: Tensor
+
+
+def decode(
+    backbone: Backbone,
+    features: Tensor,
+    *,
+    boxes: Tensor | None = None,
+    points: Tensor | None = None,
+    point_labels: Tensor | None = None,
+    mask_logits: Tensor | None = None,
+    multimask: bool = False,
+) -> DecoderOutput:
+    """Decode `B` prompts on the same picture, or on `B` pictures.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        Whose features these are.
+    features : Tensor, (1 or B, C, h, w)
+        From :meth:`Backbone.encode`.
+    boxes : Tensor, (B, 4), optional
+        ``(row_min, col_min, row_max, col_max)``, half-open, in pixels of the model's input.
+    points : Tensor, (B, n, 2), optional
+        ``(row, column)`` in pixels of the model's input.
+    point_labels : Tensor, (B, n), optional
+        1 on the object, 0 on the background, -1 for none; all 1 when left out.
+    mask_logits : Tensor, (B, 1, 4 h, 4 w), optional
+        An earlier answer's logits, as a prompt.
+    multimask : bool
+        Give the three masks for an ambiguous prompt (whole, part, sub-part) rather than one.
+
+    Returns
+    -------
+    DecoderOutput
+
+    Raises
+    ------
+    ValueError
+        If the prompts, or the features, differ in `B`.
+    """
+    with full_precision(backbone.device):
+        sparse, dense = embed_prompts(
+            backbone,
+            boxes=boxes,
+            points=points,
+            point_labels=point_labels,
+            mask_logits=mask_logits,
+        )
+        return decode_tokens(backbone, features, sparse, dense, multimask=multimask)
+
+
+def embed_prompts(
+    backbone: Backbone,
+    *,
+    boxes: Tensor | None = None,
+    points: Tensor | None = None,
+    point_labels: Tensor | None = None,
+    mask_logits: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Turn prompts, as for :func:`decode`, into the decoder's tokens.
+
+    Returns
+    -------
+    sparse : Tensor, (B, tokens, C)
+        Points first (with a "not a point" after them when there is no box), then the two
+        corners of the box.
+    dense : Tensor, (B, C, h, w)
+        The mask, or "no mask", at each place of the features' grid.
+    """
+    batches = {len(t) for t in (boxes, points, mask_logits) if t is not None}
+    if len(batches) > 1:
+        raise ValueError(f"The prompts must agree in their first axis, got {sorted(batches)}.")
+    with full_precision(backbone.device):
+        return backbone.prompt_encoder(
+            points=None if points is None else _sam_points(backbone, points, point_labels),
+            boxes=None if boxes is None else _sam_boxes(backbone, boxes),
+            masks=None if mask_logits is None else _to_backbone(backbone, mask_logits),
+        )
+
+
+def decode_tokens(
+    backbone: Backbone, features: Tensor, sparse: Tensor, dense: Tensor, *, multimask: bool = False
+) -> DecoderOutput:
+    """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
+
+    The arithmetic is that of SAM's ``MaskDecoder`` (Kirillov et al. 2023, arXiv 2304.02643,
+    appendix A), through its own layers, to the same bits; but `B` may be that of the features,
+    and what lies between is given back.
+    """
+    decoder = backbone.mask_decoder
+    batch, count = len(sparse), decoder.num_mask_tokens
+    if len(features) not in (1, batch):
+        raise ValueError(f"{len(features)} pictures cannot answer {batch} prompts.")
+    with full_precision(backbone.device):
+        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
+        # One picture's features meet all prompts here, and are not repeated before.
+        source = _to_backbone(backbone, features) + dense  # (B, C, h, w)
+        places = backbone.dense_pe().expand(batch, -1, -1, -1)
+        attended, flat = decoder.transformer(source, places, tokens)  # (B, …, C), (B, h w, C)
+        Z = flat.transpose(1, 2).reshape(source.shape)
+        U = upscale(backbone, Z)
+        h = torch.stack(
+            [mlp(attended[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
+            dim=1,
+        )  # (B, count, C / 8)
+        # All masks, also where one is asked for: the products' bits depend on their number.
+        logits, iou = read_out(h, U), decoder.iou_prediction_head(attended[:, 0])
+    chosen = slice(1, count) if multimask else 0
+    return DecoderOutput(logits[:, chosen], iou[:, chosen], Z, U, h[:, chosen])
+
+
+def upscale(backbone: Backbone, Z: Tensor) -> Tensor:
+    """Upscale image tokens `Z` ``(B, C, h, w)`` to `U` ``(B, C / 8, 4 h, 4 w)``."""
+    with full_precision(backbone.device):
+        return backbone.mask_decoder.output_upscaling(Z)
+
+
+def read_out(h: Tensor, U: Tensor) -> Tensor:
+    """Logits ``(B, m, H, W)`` of `m` masks: the product of `h` ``(B, m, c)`` and `U`."""
+    return (h @ U.flatten(2)).unflatten(2, U.shape[2:])
+
+
+def _sam_boxes(backbone: Backbone, boxes: Tensor) -> Tensor:
+    """``(row, column)`` boxes as the ``x0, y0, x1, y1`` that SAM's prompt encoder takes."""
+    return _to_backbone(backbone, boxes)[:, [1, 0, 3, 2]]
+
+
+def _sam_points(backbone: Backbone, points: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``(row, column)`` points as ``x, y``, and their labels."""
+    if labels is None:
+        labels = torch.ones(points.shape[:2], dtype=torch.int64)
+    return _to_backbone(backbone, points).flip(-1), labels.to(backbone.device)
+
+
+def _to_backbone(backbone: Backbone, tensor: Tensor) -> Tensor:
+    return tensor.to(device=backbone.device, dtype=torch.float32)

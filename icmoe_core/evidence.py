@@ -1,0 +1,206 @@
+"""Evidence: what speaks for a mask that answers a click.
+
+A box decoder gives a mask for every box, also for boxes around nothing. What follows are cheap
+numbers by which a good mask can be told from a bad one: what the decoder thinks of it, how it
+sits in its box, how far other boxes confirm it, and whether picture and features change at its
+border.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+EVIDENCE_NAMES = (
+    "predicted_iou",  # what the decoder thinks of its mask
+    "stability",  # IoU of the mask at logits -1 and 1
+    "contains",  # share of the positive clicks inside
+    "click_logit",  # how far inside, -1 … 1
+    "confidence",  # mean |2 p - 1| inside
+    "box_match",  # IoU of the mask's bounding box and the box asked for
+    "inside_box",  # share of the mask inside the box asked for
+    "fill",  # area of the mask by that of its box
+    "log_area",  # natural logarithm of the share of the square it covers
+    "log_area_squared",
+    "off_centre",  # click to centroid, in square roots of the area, at most 2
+    "consensus",  # mean IoU with all other masks, weighted by what the decoder thinks of them
+    "best_consensus",  # mean IoU with the two most similar masks
+    "contrast",  # |inside - rim| intensity, by the sum of their spreads
+    "spread_inside",
+    "spread_rim",
+    "edge",  # gradient on the border by the gradient around
+    "click_contrast",  # |click - inside| intensity, by the spread inside
+    "feature_unity",  # length of the mean unit feature inside
+    "feature_click_inside",  # similarity of the click's feature and the inside
+    "feature_click_rim",
+    "feature_contrast",  # cosine of the mean features inside and on the rim
+)
+
+_TINY = 1e-6
+_RIM = 6  # logits pixels
+
+
+def gather_evidence(
+    logits: Tensor,
+    iou: Tensor,
+    boxes: Tensor,
+    picture: Tensor,
+    valid: Tensor,
+    features: Tensor,
+    clicks: Tensor,
+) -> Tensor:
+    """Describe `n` masks that answer the same clicks.
+
+    Parameters
+    ----------
+    logits : Tensor, (n, h, w)
+    iou : Tensor, (n,)
+        Predicted IoU.
+    boxes : Tensor, (n, 4)
+        ``(row_min, col_min, row_max, col_max)`` in pixels of the logits.
+    picture : Tensor, (h, w)
+        Intensities 0 … 1 on the grid of the logits.
+    valid : Tensor, (h, w), bool
+        Where there is a picture, and not padding.
+    features : Tensor, (C, fh, fw)
+        Of the image encoder.
+    clicks : Tensor, (p, 2), int64
+        Positive clicks, ``(row, column)`` on the grid of the logits; at least one.
+
+    Returns
+    -------
+    Tensor, (n, len(EVIDENCE_NAMES)), float32
+    """
+    masks = (logits > 0) & valid  # (n, h, w)
+    inside = masks.float()
+    area = inside.sum((1, 2)) + _TINY
+    columns = [
+        iou.clamp(0, 1),
+        ((logits > 1) & valid).sum((1, 2)) / (((logits > -1) & valid).sum((1, 2)) + _TINY),
+        inside[:, clicks[:, 0], clicks[:, 1]].mean(1),
+        torch.tanh(logits[:, clicks[:, 0], clicks[:, 1]] / 4).mean(1),
+        (torch.tanh(logits / 2).abs() * inside).sum((1, 2)) / area,
+        *_box_evidence(inside, area, boxes),
+        *_size_evidence(inside, area, clicks),
+        *_consensus_evidence(inside, area, iou.clamp(0, 1)),
+        *_border_evidence(masks, picture, valid, features, clicks),
+    ]
+    evidence = torch.stack(columns, dim=1)
+    return torch.nan_to_num(evidence, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _box_evidence(inside: Tensor, area: Tensor, boxes: Tensor) -> list[Tensor]:
+    rows, columns = inside.amax(2), inside.amax(1)  # (n, h), (n, w)
+    tight = torch.stack([*_extent(rows), *_extent(columns)])[[0, 2, 1, 3]].T  # (n, 4)
+    overlap = torch.minimum(tight, boxes)[:, 2:] - torch.maximum(tight, boxes)[:, :2]
+    common = overlap.clamp(min=0).prod(1)
+    size, tight_size = _box_area(boxes), _box_area(tight)
+    match = common / (size + tight_size - common + _TINY)
+    height, width = inside.shape[1:]
+    row, column = torch.arange(height), torch.arange(width)
+    within_rows = (row >= boxes[:, :1].floor()) & (row < boxes[:, 2:3].ceil())
+    within_columns = (column >= boxes[:, 1:2].floor()) & (column < boxes[:, 3:4].ceil())
+    in_box = torch.einsum("nhw,nh,nw->n", inside, within_rows.float(), within_columns.float())
+    return [match, in_box / area, (area / (size + _TINY)).clamp(max=2)]
+
+
+def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """First and one-past-last occupied index of ``(n, length)``; 0, 0 where none is."""
+    length = occupied.shape[1]
+    any_ = occupied.amax(1)
+    first = occupied.argmax(1).float()
+    last = (length - occupied.flip(1).argmax(1)).float()
+    return first * any_, last * any_
+
+
+def _box_area(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
+
+
+def _size_evidence(inside: Tensor, area: Tensor, clicks: Tensor) -> list[Tensor]:
+    height, width = inside.shape[1:]
+    log_area = torch.log(area / (height * width) + 1e-5)
+    row = (inside.sum(2) @ torch.arange(height).float()) / area
+    column = (inside.sum(1) @ torch.arange(width).float()) / area
+    centre = clicks.float().mean(0)
+    off = torch.hypot(row - centre[0], column - centre[1]) / area.sqrt()
+    return [log_area, log_area**2, off.clamp(max=2)]
+
+
+def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tensor]:
+    flat = inside.flatten(1)
+    common = flat @ flat.T
+    overlap = common / (area[:, None] + area[None] - common)
+    overlap.fill_diagonal_(0.0)
+    others = max(len(area) - 1, 1)
+    nearest = overlap.topk(min(2, len(area)), dim=1).values.mean(1)
+    return [(overlap * iou).sum(1) / others, nearest]
+
+
+def _border_evidence(
+    masks: Tensor, picture: Tensor, valid: Tensor, features: Tensor, clicks: Tensor
+) -> list[Tensor]:
+    inside = masks.float()[:, None]
+    grown, shrunk = _dilate(inside, 1), 1 - _dilate(1 - inside, 1)
+    rim = (_dilate(inside, _RIM) - grown)[:, 0] * valid
+    core = shrunk[:, 0]
+    core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside[:, 0])
+    border = (grown - shrunk)[:, 0] * valid
+    mean_in, spread_in = _moments(picture, core)
+    mean_rim, spread_rim = _moments(picture, rim)
+    gradient = _gradient(picture)
+    around = _mean(gradient, torch.maximum(core, rim))
+    at_click = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+    click_value = at_click[clicks[:, 0], clicks[:, 1]].median()
+
+    unit = features - features.mean((1, 2), keepdim=True)
+    unit = unit / (unit.norm(dim=0, keepdim=True) + _TINY)  # (C, fh, fw)
+    size = unit.shape[1:]
+    step = torch.tensor([masks.shape[1] / size[0], masks.shape[2] / size[1]])
+    place = (clicks / step).long()
+    at_clicks = unit[:, place[:, 0], place[:, 1]].mean(1)  # (C,)
+    feature_in, feature_rim = _mean_features(unit, core), _mean_features(unit, rim)
+    cosine = F.cosine_similarity(feature_in, feature_rim, dim=1)
+    return [
+        (mean_in - mean_rim).abs() / (spread_in + spread_rim + 0.05),
+        spread_in,
+        spread_rim,
+        _mean(gradient, border) / (around + 0.005),
+        (click_value - mean_in).abs() / (spread_in + 0.05),
+        feature_in.norm(dim=1),
+        feature_in @ at_clicks,
+        feature_rim @ at_clicks,
+        cosine,
+    ]
+
+
+def _dilate(maps: Tensor, radius: int) -> Tensor:
+    """Grow masks ``(n, 1, h, w)`` by a square of `radius`, one axis after the other."""
+    side = 2 * radius + 1
+    maps = F.max_pool2d(maps, (side, 1), 1, (radius, 0))
+    return F.max_pool2d(maps, (1, side), 1, (0, radius))
+
+
+def _mean(picture: Tensor, weights: Tensor) -> Tensor:
+    return (weights * picture).sum((1, 2)) / (weights.sum((1, 2)) + _TINY)
+
+
+def _moments(picture: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    mean = _mean(picture, weights)
+    return mean, (_mean(picture**2, weights) - mean**2).clamp(min=0).sqrt()
+
+
+def _mean_features(unit: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean of unit features ``(C, fh, fw)`` under maps ``(n, h, w)``: ``(n, C)``."""
+    coarse = F.adaptive_avg_pool2d(weights[:, None], unit.shape[1:])[:, 0].flatten(1)
+    return coarse @ unit.flatten(1).T / (coarse.sum(1, keepdim=True) + _TINY)
+
+
+def _gradient(picture: Tensor) -> Tensor:
+    """Gradient magnitude of the smoothed picture (Sobel)."""
+    smooth = torch.tensor([1.0, 2.0, 1.0]) / 4
+    slope = torch.tensor([1.0, 0.0, -1.0]) / 2
+    kernels = torch.stack([slope[:, None] * smooth, smooth[:, None] * slope])[:, None]
+    padded = F.pad(picture[None, None], (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, kernels)[0].norm(dim=0)

@@ -1,0 +1,231 @@
+"""DICOM: one series, from its folder or from any one of its files, read with GDCM.
+
+Slices are put in order by where they lie, never by file name or instance number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - what everybody calls it
+from numpy.typing import NDArray
+
+from icmoe_core.errors import InputFileError
+from icmoe_core.io.faults import unopenable, unreadable
+from icmoe_core.io.grid import Grid, usable_affine
+from icmoe_core.io.itk import quiet, volume_from_itk
+from icmoe_core.io.volume import Volume
+
+SAME_PLACE_MM = 1e-3
+UNEVEN_SHARE = 0.05
+TILT_DEGREES = 0.1
+
+_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
+_INSTANCE = "0020|0013"
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """One file's place: `position` (3,) and `cosines` (2, 3) in LPS+ mm, or None."""
+
+    path: str
+    size: tuple[int, ...]
+    instance: float
+    position: NDArray[np.float64] | None
+    cosines: NDArray[np.float64] | None
+
+    @property
+    def plane(self) -> tuple[object, ...]:
+        """What all slices of one stack have in common."""
+        cosines = None if self.cosines is None else tuple(np.round(self.cosines, 3).ravel() + 0.0)
+        return (self.size, cosines)
+
+    @property
+    def height(self) -> float:
+        """Distance from the origin along the normal, in mm; the instance number without one."""
+        if self.position is None or self.cosines is None:
+            return self.instance
+        return float(np.cross(*self.cosines) @ self.position)
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether `path` is a DICOM file by its preamble, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_dicom(path: Path) -> Volume:
+    """Read the series in a folder, or the series that one file belongs to.
+
+    Of several series in a folder the one with most images is read, with a notice. Subfolders
+    are searched only where the folder itself holds no DICOM image. Images of another size or
+    angle (localizers), and repeats at a place that is already taken, are left out with a notice.
+
+    Returns
+    -------
+    Volume
+        ``(i, j, k)``: columns, rows, slices in the order of their position along the normal.
+
+    Raises
+    ------
+    InputFileError
+        No DICOM in the folder, or a truncated file.
+    """
+    if path.name.upper() == "DICOMDIR" and path.is_file():
+        path = path.parent
+    try:
+        with quiet():
+            files, notices = _folder(path) if path.is_dir() else (_series_of(path), [])
+            slices = _stack([_slice(file) for file in files], notices)
+            image = _pixels(slices, path)
+    except OSError as error:
+        if isinstance(error, InputFileError):
+            raise
+        raise unopenable(path, error) from error
+    volume = volume_from_itk(image, path)
+    grid = _grid(slices, volume.grid, notices)
+    return replace(volume, grid=grid, is_labels=False, notices=(*notices, *volume.notices))
+
+
+def _folder(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the files of the largest series, and notices."""
+    found: list[list[str]] = []
+    for place in (Path(root) for root, _, _ in os.walk(folder)):
+        found += _series_in(place)
+        if found and place == folder:
+            break
+    if not found:
+        raise InputFileError(
+            f"The folder {folder} holds no DICOM image: choose the folder of a series, or a "
+            "NIfTI, NRRD, MetaImage or picture file."
+        )
+    files = max(found, key=len)
+    if len(found) == 1:
+        return files, []
+    return files, [
+        f"{folder.name} holds {len(found)} DICOM series; the largest, of {len(files)} images, was "
+        "opened: open a file of another series to see that one."
+    ]
+
+
+def _series_in(folder: Path) -> list[list[str]]:
+    reader = sitk.ImageSeriesReader
+    keys = reader.GetGDCMSeriesIDs(str(folder), useSeriesDetails=True)
+    series = (reader.GetGDCMSeriesFileNames(str(folder), key, True) for key in keys)
+    return [list(files) for files in series if files]
+
+
+def _series_of(path: Path) -> list[str]:
+    for files in _series_in(path.parent):
+        if any(Path(file).name == path.name for file in files):
+            return files
+    return [str(path)]  # an image without a series, or none at all: reading it will tell
+
+
+def _slice(file: str) -> _Slice:
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileName(file)
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise unreadable(Path(file), "a DICOM image") from error
+    position, cosines = _numbers(reader, _POSITION, 3), _numbers(reader, _ORIENTATION, 6)
+    instance = _numbers(reader, _INSTANCE, 1)
+    return _Slice(
+        file,
+        tuple(reader.GetSize()),
+        0.0 if instance is None else float(instance[0]),
+        position,
+        None if cosines is None else cosines.reshape(2, 3),
+    )
+
+
+def _numbers(reader: sitk.ImageFileReader, tag: str, count: int) -> NDArray[np.float64] | None:
+    if not reader.HasMetaDataKey(tag):
+        return None
+    try:
+        values = np.array([float(part) for part in reader.GetMetaData(tag).split("\\")])
+    except ValueError:
+        return None
+    return values if values.size == count and np.isfinite(values).all() else None
+
+
+def _stack(slices: list[_Slice], notices: list[str]) -> list[_Slice]:
+    """Return the slices that make one volume, from the lowest to the highest."""
+    if slices[0].size[2:] > (1,):  # multi-frame: each file is a volume of its own
+        if len(slices) > 1:
+            notices.append(
+                f"The series has {len(slices)} multi-frame files; only the first was opened."
+            )
+        return slices[:1]
+    plane, count = Counter(part.plane for part in slices).most_common(1)[0]
+    if count < len(slices):
+        notices.append(
+            f"{len(slices) - count} of the {len(slices)} images of the series have another size or "
+            "angle and were left out."
+        )
+    slices = sorted(
+        (part for part in slices if part.plane == plane),
+        key=lambda part: (part.height, part.instance),
+    )
+    if slices[0].position is None:
+        return slices
+    kept = slices[:1]
+    for part in slices[1:]:
+        if part.height - kept[-1].height > SAME_PLACE_MM:
+            kept.append(part)
+    if len(kept) < len(slices):
+        notices.append(
+            f"The series has {len(slices)} images at only {len(kept)} places; the first image at "
+            "each place was opened."
+        )
+    return kept
+
+
+def _pixels(slices: list[_Slice], path: Path) -> sitk.Image:
+    files = [part.path for part in slices]
+    try:
+        if len(files) == 1:
+            return sitk.ReadImage(files[0], imageIO="GDCMImageIO")
+        return sitk.ReadImage(files, imageIO="GDCMImageIO")
+    except RuntimeError as error:
+        for file in files:  # name the one that is broken
+            try:
+                sitk.ReadImage(file, imageIO="GDCMImageIO")
+            except RuntimeError:
+                raise unreadable(Path(file), "a DICOM image") from error
+        raise unreadable(path, "a DICOM series") from error
+
+
+def _grid(slices: list[_Slice], found: Grid, notices: list[str]) -> Grid:
+    """Return the grid with its third axis from the slices' own positions.
+
+    ITK makes that axis perpendicular to the slices, which a tilted gantry's is not.
+    """
+    first, last = slices[0], slices[-1]
+    if len(slices) < 2 or first.position is None or last.position is None or first.cosines is None:
+        return found
+    step = (last.position - first.position) / (len(slices) - 1)
+    normal = np.cross(*first.cosines)
+    gaps = np.diff([part.height for part in slices])
+    if np.ptp(gaps) > UNEVEN_SHARE * gaps.mean():
+        notices.append(
+            f"The slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart: some may be missing, "
+            "and distances across them are approximate."
+        )
+    tilt = np.degrees(np.arccos(np.clip(normal @ step / np.linalg.norm(step), -1, 1)))
+    if tilt <= TILT_DEGREES:
+        return found
+    notices.append(f"The slices are stacked at an angle of {tilt:.1f}° (a tilted gantry).")
+    affine = found.affine.copy()
+    affine[:3, 2] = step * [-1.0, -1.0, 1.0]  # LPS to RAS
+    affine, replaced = usable_affine(affine, found.spacing)
+    return found if replaced else Grid(found.shape, affine)

@@ -1,0 +1,150 @@
+"""The model: a frozen backbone on a device, and the experts beside it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from os import PathLike
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from icmoe_core.backbones import Backbone, build_backbone, weights_hash
+from icmoe_core.devices import autocast, choose_device, choose_precision, device_memory_errors
+from icmoe_core.errors import ModelError
+
+__all__ = ["PromptableModel", "load_model", "weights_hash"]
+
+
+class PromptableModel:
+    """A backbone on its device, with the switch for its experts.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        The frozen network.
+    device : torch.device
+        Where it is put.
+    precision : {"fp32", "bf16", "fp16"}, optional
+        In which the image encoder runs; by default what suits the device.
+
+    Attributes
+    ----------
+    experts : None
+        The experts that work on the backbone's features; None is the identity.
+    experts_enabled : bool
+        Whether they take part, if there are any. It takes effect on the next prediction; off,
+        the answers are the backbone's, bit for bit.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the device has too little memory for the weights.
+    """
+
+    def __init__(
+        self, backbone: Backbone, device: torch.device, precision: str | None = None
+    ) -> None:
+        with device_memory_errors(device):
+            self.backbone = backbone.to(device)
+        self.device = device
+        self.precision = choose_precision(device) if precision is None else precision
+        self.experts: None = None
+        self._experts_enabled = True
+
+    @property
+    def experts_enabled(self) -> bool:
+        """Whether the experts, if there are any, take part in the next prediction."""
+        return self._experts_enabled
+
+    @experts_enabled.setter
+    def experts_enabled(self, enabled: bool) -> None:
+        self._experts_enabled = bool(enabled)
+
+    def autocast(self) -> AbstractContextManager:
+        """Context in which the image encoder runs in the model's precision."""
+        return autocast(self.device, self.precision)
+
+    def encode(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Encode pictures; no prompt and no expert has a part in it.
+
+        Parameters
+        ----------
+        image : Tensor, (B, 3, H, W), float
+            Intensities 0 … 1, on any device.
+
+        Returns
+        -------
+        features : Tensor, (B, C, h, w), float32, on the model's device
+        input_hw : (int, int)
+            Rows and columns that the picture fills in the square the backbone sees.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device has too little memory.
+        """
+        with device_memory_errors(self.device):
+            x, input_hw = self.backbone.preprocess(image)
+            with self.autocast():
+                return self.backbone.encode(x), input_hw
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.backbone.name!r}, device={str(self.device)!r}, "
+            f"precision={self.precision!r})"
+        )
+
+
+def load_model(
+    name: str = "lite-medsam",
+    experts: str | PathLike[str] | None = "default",
+    device: str | torch.device = "auto",
+    weights: str | PathLike[str] | None = None,
+) -> PromptableModel:
+    """Load a backbone and its experts, ready to be prompted.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`icmoe_core.backbones.names`.
+    experts : "default", path or None
+        The experts shipped for that backbone, or none where none are shipped; an expert file;
+        or None for the backbone alone.
+    device : str or torch.device
+        ``"auto"`` (a GPU if there is one), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+    weights : path, optional
+        A weights file for the backbone. Left out, the published weights are used, and
+        downloaded the first time if they did not come with a package.
+
+    Raises
+    ------
+    ModelError
+        An unknown name or device, or an expert file that is missing or cannot be read.
+    CheckpointError
+        Weights that are missing, corrupt, or made for another model.
+    DeviceMemoryError
+        A device with too little memory for the weights.
+    """
+    # Before the weights, which may take minutes to download.
+    place = choose_device(device)
+    _check_experts(experts)
+    with device_memory_errors(torch.device("cpu")):  # where it is built
+        backbone = build_backbone(name, weights=weights)
+    model = PromptableModel(backbone, place)
+    model.experts_enabled = experts is not None
+    return model
+
+
+def _check_experts(experts: str | PathLike[str] | None) -> None:
+    if experts is None or experts == "default":
+        return
+    path = Path(experts).expanduser()
+    if not path.is_file():
+        raise ModelError(
+            f"There is no expert file {path}: check the path, or use the default experts."
+        )
+    raise ModelError(
+        f"The expert file {path} is refused, this version reads no expert files: "
+        "use the default experts, or none."
+    )

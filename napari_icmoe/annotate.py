@@ -1,0 +1,169 @@
+"""The Annotate widget: its panels, and saving the mask."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+from napari.utils.notifications import show_error, show_info, show_warning
+from napari.viewer import Viewer
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+from superqt.utils import create_worker
+
+from icmoe_core.errors import IcmoeError
+from icmoe_core.io import WRITABLE
+from napari_icmoe.controller import AnnotateController
+from napari_icmoe.engine import installed_models
+from napari_icmoe.panels import ClassPanel, KeysPanel, ModelPanel, PromptPanel, ScanPanel
+from napari_icmoe.panels.parts import make_button
+from napari_icmoe.readers import GRID_KEY, PATH_KEY
+from napari_icmoe.writers import write_labels_layer
+
+_NOTIFY = {"warning": show_warning, "error": show_error}
+
+
+class AnnotateWidget(QWidget):
+    """Point and box prompts on the displayed slice, and the mask they give.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        The viewer that the widget is docked in.
+    """
+
+    def __init__(self, napari_viewer: Viewer) -> None:
+        super().__init__()
+        # napari hands plugins a proxy; layers must be compared with `is`, so it is taken off
+        self.viewer: Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self.controller = AnnotateController(self.viewer, parent=self)
+        self.scan = ScanPanel(self.controller)
+        self.prompt = PromptPanel(self.controller)
+        self.classes = ClassPanel(self.controller)
+        self.model = ModelPanel(self.controller)
+        self.keys = KeysPanel(self.controller)
+        self.save = make_button("Save mask …", "Write the mask to a file, on the scan's own grid")
+        self.save.clicked.connect(self._choose_file)
+
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.setSpacing(8)
+        always: tuple[QWidget, ...] = (self.scan, self.prompt, self.classes, self.save)
+        for part in always:
+            layout.addWidget(part)
+        folded: dict[str, QWidget] = {"Model and window": self.model, "Keys": self.keys}
+        for title, part in folded.items():
+            section = QCollapsible(title)
+            section.setDuration(0)
+            section.addWidget(part)
+            layout.addWidget(section)
+        layout.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        # the scroll bar must not cover what it scrolls
+        self.setMinimumWidth(
+            content.minimumSizeHint().width() + scroll.verticalScrollBar().sizeHint().width()
+        )
+
+        self.controller.said.connect(self._notify)
+        self.controller.changed.connect(self._refresh)
+        self.viewer.layers.events.inserted.connect(self._on_inserted)
+        self._adopt_image()
+        self._refresh()
+        create_worker(
+            installed_models, _start_thread=True, _connect={"returned": self._show_models}
+        )
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let go of the viewer."""
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self.scan.close_panel()
+        self.controller.close()
+        super().closeEvent(event)
+
+    def save_mask(self, path: Path) -> None:
+        """Write the mask to `path` in the background; the outcome is said."""
+        target = self.controller.target
+        if target is None:
+            return
+        layer, image = target.layer, self.controller.image
+        metadata = dict(layer.metadata)
+        if image is not None:  # a mask from elsewhere is saved on the grid of this scan
+            metadata |= {
+                key: image.metadata[key] for key in (GRID_KEY, PATH_KEY) if key in image.metadata
+            }
+        attributes = {"metadata": metadata, "scale": layer.scale, "translate": layer.translate}
+        # a copy, so that painting on while the file is written cannot tear the mask
+        snapshot = layer.data.copy()
+        create_worker(
+            _outcome,
+            partial(write_labels_layer, str(path), snapshot, attributes),
+            _start_thread=True,
+            _connect={"returned": self._on_saved},
+        )
+
+    def _on_saved(self, outcome: list[str] | IcmoeError) -> None:
+        if isinstance(outcome, IcmoeError):
+            self.controller.say("error", str(outcome))
+        else:
+            self.controller.say("info", f"The mask was saved as {outcome[0]}.")
+            show_info(f"Saved {outcome[0]}")
+
+    def _choose_file(self) -> None:
+        target = self.controller.target
+        if target is None:
+            return
+        image = self.controller.image
+        source = None if image is None else image.metadata.get(PATH_KEY)
+        folder = Path.home() if source is None or not source.parent.is_dir() else source.parent
+        name = f"{image.name if image is not None else target.layer.name}_mask"
+        filters = ";;".join(f"*{suffix}" for suffix in WRITABLE)
+        suffix = ".png" if target.layer.ndim == 2 else ".nii.gz"
+        path, chosen = QFileDialog.getSaveFileName(
+            self, "Save mask", str(folder / f"{name}{suffix}"), filters, f"*{suffix}"
+        )
+        if path:
+            if not any(path.lower().endswith(known) for known in WRITABLE):
+                path += chosen.removeprefix("*")
+            self.save_mask(Path(path))
+
+    def _notify(self, level: str, sentence: str) -> None:
+        if level in _NOTIFY:
+            _NOTIFY[level](sentence)
+
+    def _refresh(self) -> None:
+        self.save.setEnabled(self.controller.target is not None)
+
+    def _show_models(self, entries: list[tuple[str, str]]) -> None:
+        self.model.show_models(entries)
+
+    def _adopt_image(self) -> None:
+        """Annotate the selected image, or else the topmost one."""
+        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        active = self.viewer.layers.selection.active
+        if active in images:
+            self.controller.set_image(active)
+        elif images:
+            self.controller.set_image(images[-1])
+
+    def _on_inserted(self, event: Any) -> None:
+        if self.controller.image is None and isinstance(event.value, Image):
+            self.controller.set_image(event.value)
+
+
+def _outcome(write: partial[list[str]]) -> list[str] | IcmoeError:
+    try:
+        return write()
+    except IcmoeError as error:
+        return error

@@ -1,0 +1,102 @@
+"""One undo history for everything the user does: prompts, accepts, classes and brush strokes.
+
+The state of a session is immutable, so a step simply keeps the state before and after. Labels
+are too large for that: a step that changed them keeps a :class:`LabelEdit`, which knows how to
+take the change back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+State = TypeVar("State")
+
+
+class LabelEdit(Protocol):
+    """A change of a label array that can be taken back and made again."""
+
+    def undo(self) -> None:
+        """Take the change back."""
+
+    def redo(self) -> None:
+        """Make the change again."""
+
+
+@dataclass(frozen=True)
+class Step(Generic[State]):
+    """Something the user did.
+
+    Parameters
+    ----------
+    name : str
+        What was done, as the undo button names it.
+    before, after : State
+        The session's immutable state on both sides of the step.
+    edit : LabelEdit or None
+        The change of the labels that came with it.
+    """
+
+    name: str
+    before: State
+    after: State
+    edit: LabelEdit | None = None
+
+
+class History(Generic[State]):
+    """Bounded undo and redo stacks of steps.
+
+    Parameters
+    ----------
+    limit : int
+        How many steps can be undone. napari's Labels layers keep 100 changes of their own,
+        and label edits lean on those, so a larger limit would promise too much.
+    """
+
+    def __init__(self, limit: int = 100) -> None:
+        self._done: deque[Step[State]] = deque(maxlen=limit)
+        self._undone: list[Step[State]] = []
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    @property
+    def next_undo(self) -> str | None:
+        """Name of the step that :meth:`undo` would take back."""
+        return self._done[-1].name if self._done else None
+
+    @property
+    def next_redo(self) -> str | None:
+        """Name of the step that :meth:`redo` would make again."""
+        return self._undone[-1].name if self._undone else None
+
+    def record(self, step: Step[State]) -> None:
+        """Append `step`; what had been undone before can no longer be redone."""
+        self._done.append(step)
+        self._undone.clear()
+
+    def undo(self) -> Step[State] | None:
+        """Take the last step back and return it, or None where there is none."""
+        if not self._done:
+            return None
+        step = self._done.pop()
+        if step.edit is not None:
+            step.edit.undo()
+        self._undone.append(step)
+        return step
+
+    def redo(self) -> Step[State] | None:
+        """Make the last undone step again and return it, or None where there is none."""
+        if not self._undone:
+            return None
+        step = self._undone.pop()
+        if step.edit is not None:
+            step.edit.redo()
+        self._done.append(step)
+        return step
+
+    def clear(self) -> None:
+        """Forget every step."""
+        self._done.clear()
+        self._undone.clear()

@@ -1,0 +1,183 @@
+"""Overlays: the helper layers that show prompts, the box being dragged, and the preview.
+
+They are ordinary layers made with napari's public interface, lie on the image whatever its
+scale and affine, and are remade if the user deletes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+
+from napari_icmoe.planes import Plane, box_corners
+from napari_icmoe.session import Box, Click, Prompt
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+POSITIVE = "#2ee6a6"
+NEGATIVE = "#ff5d5d"
+PROMPTS_NAME = "Prompts"
+BOXES_NAME = "Prompt boxes"
+PREVIEW_NAME = "Preview"
+MARKER_PIXELS = 11
+"""Size of a click's marker on the screen, whatever the zoom."""
+
+
+def transform_of(image: Layer) -> dict[str, Any]:
+    """Return the keyword arguments that lay another layer exactly onto `image`."""
+    return {
+        "scale": image.scale,
+        "translate": image.translate,
+        "rotate": image.rotate,
+        "shear": image.shear,
+        "affine": image.affine,
+        "units": image.units,
+        "axis_labels": image.axis_labels,
+    }
+
+
+def plane_translate(image: Layer, plane: Plane) -> NDArray[np.float64]:
+    """Return the ``translate`` of a layer that holds only `plane` of `image`.
+
+    Such a layer has one voxel along each cut axis, and is moved to where the cut is.
+    """
+    ndim = image.ndim
+    origin = np.zeros(ndim)
+    cut = np.array([index or 0 for index in plane.fixed], dtype=np.float64)
+    moved = np.asarray(image.data_to_world(cut)) - np.asarray(image.data_to_world(origin))
+    # a layer's translate comes before its affine, so the affine's share is taken out again
+    return np.asarray(image.translate) + np.linalg.solve(image.affine.linear_matrix, moved)
+
+
+class Overlays:
+    """The helper layers of one viewer, laid onto one image.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers live.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._image: Image | None = None
+        self.prompts: Points | None = None
+        self.boxes: Shapes | None = None
+        self.preview: Labels | None = None
+
+    def __contains__(self, layer: object) -> bool:
+        return layer is not None and layer in (self.prompts, self.boxes, self.preview)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all helper layers are in the viewer."""
+        return all(
+            layer is not None and layer in self._viewer.layers
+            for layer in (self.prompts, self.boxes, self.preview)
+        )
+
+    def attach(self, image: Image) -> None:
+        """Make the helper layers for `image`, or lay the present ones onto it."""
+        if image is self._image and self.complete:
+            return
+        self.remove()
+        self._image = image
+        on_image = transform_of(image)
+        preview = Labels(
+            np.zeros((1,) * image.ndim, np.uint8), name=PREVIEW_NAME, opacity=0.55, **on_image
+        )
+        boxes = Shapes(
+            ndim=image.ndim,
+            name=BOXES_NAME,
+            edge_color=POSITIVE,
+            face_color="transparent",
+            **on_image,
+        )
+        prompts = Points(
+            ndim=image.ndim,
+            name=PROMPTS_NAME,
+            size=MARKER_PIXELS,
+            canvas_size_limits=(MARKER_PIXELS, MARKER_PIXELS),
+            border_width=0.15,
+            border_color="white",
+            opacity=1.0,
+            **on_image,
+        )
+        self.preview, self.boxes, self.prompts = preview, boxes, prompts
+        for layer in (preview, boxes, prompts):
+            self._viewer.add_layer(layer)
+            layer.editable = False  # the session owns the prompts, not napari's own tools
+
+    def remove(self) -> None:
+        """Take the helper layers out of the viewer."""
+        for layer in (self.preview, self.boxes, self.prompts):
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self.preview = self.boxes = self.prompts = None
+        self._image = None
+
+    def show_prompts(
+        self, plane: Plane | None, prompts: Sequence[Prompt], drag: Box | None = None
+    ) -> None:
+        """Draw the prompts of the displayed plane, and the box that is being dragged."""
+        if not self.complete or self.prompts is None or self.boxes is None:
+            return
+        clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
+        boxes = [prompt for prompt in prompts if isinstance(prompt, Box)]
+        if drag is not None:
+            boxes.append(drag)
+        ndim = self.prompts.ndim
+        if plane is None or not clicks:
+            self.prompts.data = np.empty((0, ndim))
+        else:
+            self.prompts.data = plane.to_data(
+                np.array([(click.row, click.column) for click in clicks])
+            )
+            self.prompts.symbol = ["disc" if click.positive else "cross" for click in clicks]
+            self.prompts.face_color = [POSITIVE if click.positive else NEGATIVE for click in clicks]
+            self.prompts.selected_data = set()
+        self.boxes.data = []
+        if plane is not None and boxes:
+            corners = [plane.to_data(box_corners(box.as_tuple())) for box in boxes]
+            self.boxes.add_rectangles(
+                corners,
+                edge_width=self._line_width(),
+                edge_color=POSITIVE,
+                face_color="transparent",
+            )
+            self.boxes.selected_data = set()
+
+    def show_preview(
+        self, plane: Plane | None, mask: NDArray[np.bool_] | None, color: Sequence[float]
+    ) -> None:
+        """Show `mask` ``(rows, columns)`` on `plane` in the colour of its class."""
+        if not self.complete or self.preview is None or self._image is None:
+            return
+        if plane is None or mask is None:
+            if self.preview.data.any():
+                self.preview.data = np.zeros_like(self.preview.data)
+            return
+        data = mask.astype(np.uint8)
+        cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
+        self.preview.colormap = DirectLabelColormap(
+            color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
+        )
+        self.preview.data = np.expand_dims(data, tuple(cut_axes))
+        self.preview.translate = plane_translate(self._image, plane)
+
+    def _line_width(self) -> float:
+        """Return the width of two screen pixels in data units, which Shapes are drawn in."""
+        image = self._image
+        if image is None:
+            return 1.0
+        shown = [
+            axis - (self._viewer.dims.ndim - image.ndim) for axis in self._viewer.dims.displayed
+        ]
+        scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
+        return max(2.0 / (self._viewer.camera.zoom * scale), 1e-6)

@@ -1,0 +1,210 @@
+"""The class panel: names, colours and locks of the structures, and how masks meet each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QBrush, QColor, QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QColorDialog,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from icmoe_core.classes import ClassTable, LabelClass
+from icmoe_core.errors import IcmoeError
+from icmoe_core.io.class_files import load_classes, save_classes
+from napari_icmoe.controller import AnnotateController
+from napari_icmoe.merging import Overlap
+from napari_icmoe.panels.parts import make_button, make_combo
+
+COLUMNS = ("Key", "", "Id", "Name", "Lock")
+KEY, COLOR, ID, NAME, LOCK = range(5)
+FILES = "Class tables (*.json *.txt *.label *.ctbl);;All files (*)"
+
+
+class ClassPanel(QWidget):
+    """The table of classes with its buttons, the overlap rule and the instance mode."""
+
+    def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self._shown: ClassTable | None = None
+        self.table = QTableWidget(0, len(COLUMNS))
+        self.table.setHorizontalHeaderLabels(COLUMNS)
+        self.table.verticalHeader().hide()
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setToolTip(
+            "The selected class is the one that is written. Double-click a name to change it, a "
+            "colour to choose another; a locked class is never changed."
+        )
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
+        self.table.setMinimumHeight(118)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.table.itemChanged.connect(self._on_edited)
+        self.table.cellDoubleClicked.connect(self._on_double_click)
+
+        self.add = make_button("Add", "Add a class")
+        self.remove = make_button(
+            "Remove", "Remove the selected class from the table; its voxels stay"
+        )
+        self.load = make_button(
+            "Load …", "From ITK-SNAP's label file, 3D Slicer's colour table, or our JSON"
+        )
+        self.save = make_button(
+            "Save …", "As JSON, ITK-SNAP's label file (.txt) or a Slicer table (.ctbl)"
+        )
+        self.add.clicked.connect(self._add)
+        self.remove.clicked.connect(self._remove)
+        self.load.clicked.connect(self._load)
+        self.save.clicked.connect(self._save)
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        for button in (self.add, self.remove, self.load, self.save):
+            row.addWidget(button)
+
+        self.overlap = make_combo(
+            "Where an accepted mask meets another class. Locked classes and voxels painted by "
+            "hand are kept either way."
+        )
+        self.overlap.addItem("Keep other classes", Overlap.KEEP)
+        self.overlap.addItem("Replace other classes", Overlap.REPLACE)
+        self.overlap.activated.connect(self._choose_overlap)
+        self.instances = QCheckBox("One id per object")
+        self.instances.setToolTip("Each accepted object gets a new id, instead of its class's")
+        self.instances.toggled.connect(controller.set_instances)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.table)
+        layout.addLayout(row)
+        layout.addWidget(self.overlap)
+        layout.addWidget(self.instances)
+        controller.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the present classes and which one is active."""
+        state = self._controller.session.state
+        with QSignalBlocker(self.table):
+            if state.classes != self._shown:
+                self._shown = state.classes
+                self.table.setRowCount(len(state.classes))
+                for row, entry in enumerate(state.classes):
+                    self._fill_row(row, entry)
+            self.table.selectRow(state.classes.ids.index(state.active_class))
+        self.table.setEnabled(not self._controller.instances)
+        self.remove.setEnabled(len(state.classes) > 1)
+
+    def _fill_row(self, row: int, entry: LabelClass) -> None:
+        fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
+        key = QTableWidgetItem(str(row + 1) if row < 9 else "")
+        color = QTableWidgetItem()
+        color.setBackground(QBrush(QColor(*entry.color)))
+        color.setIcon(_swatch(entry.color))
+        number = QTableWidgetItem(str(entry.id))
+        name = QTableWidgetItem(entry.name)
+        lock = QTableWidgetItem()
+        lock.setFlags(fixed | Qt.ItemFlag.ItemIsUserCheckable)
+        lock.setCheckState(Qt.CheckState.Checked if entry.locked else Qt.CheckState.Unchecked)
+        for column, item in enumerate((key, color, number, name, lock)):
+            if column in (KEY, COLOR, ID):
+                item.setFlags(fixed)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+            item.setData(Qt.ItemDataRole.UserRole, entry.id)
+            self.table.setItem(row, column, item)
+
+    def _on_selected(self) -> None:
+        items = self.table.selectedItems()
+        if items:
+            self._controller.choose_class(items[0].data(Qt.ItemDataRole.UserRole))
+
+    def _on_edited(self, item: QTableWidgetItem) -> None:
+        classes, id = self._controller.session.state.classes, item.data(Qt.ItemDataRole.UserRole)
+        if item.column() == NAME:
+            self._change(lambda: classes.rename(id, item.text()), "rename class")
+        elif item.column() == LOCK:
+            locked = item.checkState() == Qt.CheckState.Checked
+            self._change(lambda: classes.lock(id, locked), "lock class" if locked else "unlock")
+
+    def _on_double_click(self, row: int, column: int) -> None:
+        if column != COLOR:
+            return
+        classes = self._controller.session.state.classes
+        id = classes.ids[row]
+        color = QColorDialog.getColor(QColor(*classes[id].color), self, "Colour of the class")
+        if color.isValid():
+            chosen = (color.red(), color.green(), color.blue())
+            self._change(lambda: classes.recolor(id, chosen), "change colour")
+
+    def _add(self) -> None:
+        classes = self._controller.session.state.classes
+        self._change(lambda: classes.add(f"Structure {classes.next_id()}"), "add class")
+        self._controller.choose_class(self._controller.session.state.classes.ids[-1])
+
+    def _remove(self) -> None:
+        state = self._controller.session.state
+        self._change(lambda: state.classes.remove(state.active_class), "remove class")
+
+    def _change(self, make: Callable[[], ClassTable], name: str) -> None:
+        try:
+            classes = make()
+        except IcmoeError as error:
+            self._controller.say("error", str(error))
+            self._shown = None
+            self.refresh()
+            return
+        self._controller.change_classes(classes, name)
+
+    def _load(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Load classes", "", FILES)
+        if path:
+            self.load_file(Path(path))
+
+    def load_file(self, path: Path) -> None:
+        """Replace the table by the one in `path`; what goes wrong is said."""
+
+        def read() -> ClassTable:
+            classes = load_classes(path)
+            if not len(classes):
+                raise IcmoeError(f"{path.name} holds no class: choose a file with at least one.")
+            return classes
+
+        self._change(read, "load classes")
+
+    def _save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(self, "Save classes", "classes.json", FILES)
+        if path:
+            self.save_file(Path(path))
+
+    def save_file(self, path: Path) -> None:
+        """Write the table to `path`; what goes wrong is said."""
+        try:
+            save_classes(path, self._controller.session.state.classes)
+        except IcmoeError as error:
+            self._controller.say("error", str(error))
+        else:
+            self._controller.say("info", f"The classes were saved as {path}.")
+
+    def _choose_overlap(self, row: int) -> None:
+        self._controller.overlap = self.overlap.itemData(row)
+
+
+def _swatch(color: tuple[int, int, int]) -> QIcon:
+    # napari's style sheet paints over item backgrounds, so the colour is an icon
+    pixmap = QPixmap(14, 14)
+    pixmap.fill(QColor(*color))
+    return QIcon(pixmap)

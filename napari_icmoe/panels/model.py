@@ -1,0 +1,69 @@
+"""The model panel: which model answers, on which device, and through which window it looks."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QFormLayout, QWidget
+
+from icmoe_core.windowing import WINDOW_NAMES, Window
+from napari_icmoe.controller import AnnotateController
+from napari_icmoe.engine import ModelChoice
+from napari_icmoe.panels.parts import make_combo, make_text
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class ModelPanel(QWidget):
+    """Choices of model, device and window."""
+
+    def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.model = make_combo("Weights that are not on this computer are downloaded")
+        self.model.addItem(controller.model.name, controller.model.name)
+        self.device = make_combo("auto takes a GPU if there is one")
+        self.device.addItems(DEVICES)
+        self.windows = make_combo(
+            "The intensities that the model gets to see, whatever the contrast on the screen: "
+            "a name, or two numbers LOW,HIGH in the units of the scan"
+        )
+        self.windows.setEditable(True)
+        self.windows.addItems(WINDOW_NAMES)
+        self.seen = make_text()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Model", self.model)
+        form.addRow("Device", self.device)
+        form.addRow("Window", self.windows)
+        form.addRow("", self.seen)
+        self.model.activated.connect(self._choose_model)
+        self.device.activated.connect(self._choose_model)
+        self.windows.activated.connect(self._choose_window)
+        line = self.windows.lineEdit()
+        if line is not None:
+            line.editingFinished.connect(self._choose_window)
+        controller.changed.connect(self.refresh)
+
+    def show_models(self, entries: list[tuple[str, str]]) -> None:
+        """Offer models, as pairs of a name and how it is called here."""
+        chosen = self._controller.model.name
+        self.model.clear()
+        for name, text in entries:
+            self.model.addItem(text, name)
+        self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
+
+    def refresh(self) -> None:
+        """Show the window that the last answer was made with."""
+        answer = self._controller.last_answer
+        self.seen.setText("" if answer is None else _in_words(answer.window))
+        self.seen.setVisible(answer is not None)
+
+    def _choose_model(self) -> None:
+        self._controller.set_model(ModelChoice(self.model.currentData(), self.device.currentText()))
+
+    def _choose_window(self) -> None:
+        self._controller.set_window(self.windows.currentText().strip().replace(" ", ""))
+
+
+def _in_words(window: Window) -> str:
+    return f"last seen: {window.low:g} … {window.high:g} ({window.name})"

@@ -1,0 +1,192 @@
+"""The prompt panel: the tool, its sign, what to do next, and what to do with the preview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_icmoe.controller import AnnotateController
+from napari_icmoe.overlays import NEGATIVE, POSITIVE
+from napari_icmoe.panels.parts import make_button, make_text
+from napari_icmoe.shortcuts import ACTIONS, keys_of
+
+_ACTIONS = {action.name: action for action in ACTIONS}
+_LEVEL_COLORS = {"info": "", "warning": "#e0a030", "error": "#ff6b6b"}
+
+
+class PromptPanel(QWidget):
+    """Tool button, sign, hint, and the buttons for the preview and the history."""
+
+    def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.tool = make_button(checkable=True)
+        self.tool.setMinimumHeight(34)
+        self.tool.clicked.connect(lambda: self._do(controller.toggle_tool))
+        self.sample = make_button(
+            "Open a sample scan", "A brain MR with a tumour, which comes with the plugin"
+        )
+        self.sample.clicked.connect(self._open_sample)
+
+        self.positive = make_button("●  Object", checkable=True)
+        self.negative = make_button("✚  Background", checkable=True)
+        self.positive.setStyleSheet(
+            f"QPushButton:checked {{ background: {POSITIVE}; color: black }}"
+        )
+        self.negative.setStyleSheet(
+            f"QPushButton:checked {{ background: {NEGATIVE}; color: black }}"
+        )
+        signs = QButtonGroup(self)
+        for button in (self.positive, self.negative):
+            signs.addButton(button)
+            button.clicked.connect(self._choose_sign)
+        sign_row = QHBoxLayout()
+        sign_row.setSpacing(2)
+        sign_row.addWidget(self.positive)
+        sign_row.addWidget(self.negative)
+
+        self.hint = make_text()
+        self.hint.setMinimumHeight(34)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.busy = QProgressBar()
+        self.busy.setTextVisible(False)
+        self.busy.setRange(0, 0)
+        self.busy.setFixedHeight(4)
+        policy = self.busy.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.busy.setSizePolicy(policy)
+        self.message = make_text()
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message.hide()
+
+        self.buttons = {
+            name: make_button(text)
+            for name, text in (
+                ("accept", "Accept"),
+                ("cancel", "Cancel"),
+                ("undo", "Undo"),
+                ("redo", "Redo"),
+                ("remove_last", "Remove last"),
+                ("clear", "Clear all"),
+            )
+        }
+        grid = QGridLayout()
+        grid.setSpacing(2)
+        for position, (name, button) in enumerate(self.buttons.items()):
+            button.clicked.connect(lambda _=False, name=name: self._run(name))
+            grid.addWidget(button, position // 2, position % 2)
+        self.buttons["accept"].setMinimumHeight(30)
+        self.buttons["cancel"].setMinimumHeight(30)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.tool)
+        layout.addLayout(sign_row)
+        layout.addWidget(self.busy)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.sample)
+        layout.addWidget(self.message)
+        layout.addLayout(grid)
+        controller.changed.connect(self.refresh)
+        controller.said.connect(self.show_message)
+        self.refresh()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Prefer to be narrow: the image needs the room."""
+        return QSize(300, super().sizeHint().height())
+
+    def refresh(self) -> None:
+        """Show the present state."""
+        c = self._controller
+        self.tool.setChecked(c.tool_on)
+        self.tool.setEnabled(c.image is not None)
+        self.tool.setText(
+            f"Prompting is on{_keys('toggle_tool')}"
+            if c.tool_on
+            else f"Start prompting{_keys('toggle_tool')}"
+        )
+        self.positive.setChecked(c.positive)
+        self.negative.setChecked(not c.positive)
+        for button in (self.positive, self.negative):
+            button.setToolTip(
+                "What a plain click marks; Shift turns it round for one click"
+                f"{_keys('toggle_sign')}"
+            )
+        self.hint.setText(self._hint())
+        self.sample.setVisible(c.image is None)
+        self.busy.setVisible(c.busy)
+        history = c.session.history
+        self.buttons["accept"].setEnabled(bool(c.prompts))
+        self.buttons["cancel"].setEnabled(bool(c.prompts))
+        self.buttons["remove_last"].setEnabled(bool(c.prompts))
+        self.buttons["clear"].setEnabled(bool(c.session.state.prompts))
+        self.buttons["undo"].setEnabled(history.next_undo is not None)
+        self.buttons["redo"].setEnabled(history.next_redo is not None)
+        for name, button in self.buttons.items():
+            tip = f"{_ACTIONS[name].description}{_keys(name)}"
+            if name == "undo" and history.next_undo:
+                tip = f"Undo: {history.next_undo}{_keys(name)}"
+            if name == "redo" and history.next_redo:
+                tip = f"Redo: {history.next_redo}{_keys(name)}"
+            button.setToolTip(tip)
+
+    def show_message(self, level: str, sentence: str) -> None:
+        """Show a sentence until the next action."""
+        color = _LEVEL_COLORS[level]
+        self.message.setStyleSheet(f"color: {color}" if color else "")
+        self.message.setText(sentence)
+        self.message.show()
+
+    def clear_message(self) -> None:
+        """Take the last sentence away."""
+        self.message.hide()
+
+    def _hint(self) -> str:
+        c = self._controller
+        if c.image is None:
+            return "Open a scan (File → Open, or drop it on the window) to begin."
+        if c.plane is None:
+            return "Prompts need a slice: show the scan in 2D and move the slider onto it."
+        if c.prompts:
+            if c.busy:
+                return "Working …"
+            return (
+                "Wrong somewhere? Click what is missing, Shift-click what is too much. "
+                f"Right? Accept it{_keys('accept')}."
+            )
+        if not c.tool_on:
+            return "Start prompting, then click on a structure or drag a box around it."
+        return (
+            "Click on a structure, or drag a box around it. Hold Space to pan and zoom; "
+            "Ctrl-click removes a prompt."
+        )
+
+    def _choose_sign(self) -> None:
+        if self.positive.isChecked() != self._controller.positive:
+            self._controller.toggle_sign()
+
+    def _run(self, name: str) -> None:
+        self._do(lambda: _ACTIONS[name].run(self._controller))
+
+    def _do(self, action: Callable[[], None]) -> None:
+        self.clear_message()
+        action()
+        self.refresh()
+
+    def _open_sample(self) -> None:
+        self._controller.viewer.open_sample("napari-icmoe", "brain")
+
+
+def _keys(name: str) -> str:
+    keys = keys_of(_ACTIONS[name])
+    return f"  ({', '.join(keys)})" if keys else ""

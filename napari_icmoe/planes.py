@@ -1,0 +1,132 @@
+"""Planes: which slice of an n-dimensional layer is on the screen.
+
+Pure numpy: the viewer and the layer are only asked for their public coordinates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A two-dimensional slice of an array with any number of axes.
+
+    The same pixels have the same plane however they are drawn: rolled and transposed axes do
+    not matter, since rows and columns are always the in-plane axes in ascending order.
+
+    Parameters
+    ----------
+    fixed : tuple of (int or None)
+        One entry an axis: the index at which the array is cut, or None for the two axes that
+        lie in the plane.
+    """
+
+    fixed: tuple[int | None, ...]
+
+    @property
+    def axes(self) -> tuple[int, int]:
+        """The two in-plane axes, ascending: rows, then columns."""
+        rows, columns = (axis for axis, index in enumerate(self.fixed) if index is None)
+        return rows, columns
+
+    @property
+    def index(self) -> tuple[int | slice, ...]:
+        """Cuts the plane from its array, as ``(rows, columns)`` or ``(rows, columns, 3)``."""
+        return tuple(slice(None) if index is None else index for index in self.fixed)
+
+    def region(self, rows: slice, columns: slice) -> tuple[int | slice, ...]:
+        """Return the index of a rectangle of the plane."""
+        in_plane = dict(zip(self.axes, (rows, columns), strict=True))
+        return tuple(
+            in_plane[axis] if index is None else index for axis, index in enumerate(self.fixed)
+        )
+
+    def to_data(self, points: NDArray) -> NDArray[np.float64]:
+        """Lift ``(n, 2)`` points in the plane to ``(n, ndim)`` data coordinates."""
+        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        data = np.empty((len(points), len(self.fixed)))
+        data[:] = [0 if index is None else index for index in self.fixed]
+        data[:, list(self.axes)] = points
+        return data
+
+    def from_data(self, position: Sequence[float]) -> tuple[float, float]:
+        """Return the ``(row, column)`` of a position in data coordinates."""
+        rows, columns = self.axes
+        return float(position[rows]), float(position[columns])
+
+
+def displayed_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
+    """Return the plane of `layer` that `viewer` shows.
+
+    Returns
+    -------
+    Plane or None
+        None in 3D display, where the slider stands outside the layer, or where the layer has
+        only one of the two displayed axes.
+    """
+    if viewer.dims.ndisplay != 2:
+        return None
+    offset = viewer.dims.ndim - layer.ndim
+    displayed = {axis - offset for axis in viewer.dims.displayed}
+    if min(displayed) < 0:
+        return None
+    position = layer.world_to_data(viewer.dims.point)
+    shape = spatial_shape(layer)
+    fixed: list[int | None] = []
+    for axis, size in enumerate(shape):
+        if axis in displayed:
+            fixed.append(None)
+            continue
+        index = int(np.floor(position[axis] + 0.5))
+        if not 0 <= index < size:
+            return None
+        fixed.append(index)
+    return Plane(tuple(fixed))
+
+
+def spatial_shape(layer: Layer) -> tuple[int, ...]:
+    """Return the shape of a layer's data at full resolution, without its colour channel."""
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return tuple(data.shape[: layer.ndim])
+
+
+def read_plane(layer: Layer, plane: Plane) -> NDArray:
+    """Read one plane of an image layer into memory; lazy arrays load only that plane.
+
+    Returns
+    -------
+    ndarray
+        ``(rows, columns)``, or ``(rows, columns, 3 or 4)`` for a colour layer.
+    """
+    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
+    return np.asarray(data[plane.index])
+
+
+def box_from_corners(
+    first: tuple[float, float], second: tuple[float, float], shape: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Return the half-open box between two corners of a drag, clipped to the plane.
+
+    A pixel's centre is a whole number on the canvas and its area reaches half a pixel to each
+    side; in a half-open box the same pixel runs from its index to the next. Hence the half.
+    """
+    low = np.minimum(first, second) + 0.5
+    high = np.maximum(first, second) + 0.5
+    low, high = np.clip(low, 0, shape), np.clip(high, 0, shape)
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def box_corners(box: Sequence[float]) -> NDArray[np.float64]:
+    """Return the four corners ``(4, 2)`` at which a half-open `box` is drawn on the canvas."""
+    r0, c0, r1, c1 = (float(value) - 0.5 for value in box)
+    return np.array([[r0, c0], [r0, c1], [r1, c1], [r1, c0]])

@@ -1,0 +1,86 @@
+"""The pointer: what the mouse means while the prompt tool is on.
+
+A click is a point, with Shift on the background; a drag is a box; a click with Ctrl removes the
+prompt under it. The callback sits on the prompts layer, so napari only calls it while that layer
+is the active one, and it stands back while the layer pans (Space held).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_icmoe.planes import box_from_corners
+from napari_icmoe.session import Box, Click, Prompt
+
+if TYPE_CHECKING:
+    from napari.layers import Points
+
+    from napari_icmoe.controller import AnnotateController
+
+LEFT = 1
+DRAG_PIXELS = 5
+"""A press that moves less than this on the screen is a click."""
+REACH_PIXELS = 12
+"""A prompt is hit if it lies this close on the screen."""
+
+
+def prompt_gesture(
+    controller: AnnotateController, layer: Points, event: Any
+) -> Generator[None, None, None]:
+    """Follow one press of the left button until it is released, as napari's drag callbacks do."""
+    plane = controller.plane
+    if event.button != LEFT or layer.mouse_pan or plane is None:
+        return
+    shape = controller.plane_shape(plane)
+    start_pixel = np.asarray(event.pos, dtype=float)
+    start = plane.from_data(layer.world_to_data(event.position))
+    modifiers = set(event.modifiers)
+    box: Box | None = None
+    yield
+    while event.type == "mouse_move":
+        moved = float(np.abs(np.asarray(event.pos, dtype=float) - start_pixel).max())
+        if box is not None or moved >= DRAG_PIXELS:
+            now = plane.from_data(layer.world_to_data(event.position))
+            box = Box(*box_from_corners(start, now, shape))
+            controller.show_drag(box)
+        yield
+    controller.show_drag(None)
+    if controller.plane != plane:  # the slice changed under the finger
+        return
+    if box is not None:
+        if box.row_max - box.row_min >= 1 and box.col_max - box.col_min >= 1:
+            controller.add_prompt(box)
+        return
+    row, column = start
+    if not (-0.5 <= row < shape[0] - 0.5 and -0.5 <= column < shape[1] - 0.5):
+        return
+    if "Control" in modifiers:
+        reach = REACH_PIXELS * controller.pixels_per_screen_pixel(plane)
+        controller.remove_near(row, column, reach)
+    else:
+        controller.add_prompt(Click(row, column, controller.positive ^ ("Shift" in modifiers)))
+
+
+def nearest_prompt(
+    prompts: tuple[Prompt, ...], row: float, column: float, reach: float
+) -> int | None:
+    """Return the position of the prompt closest to ``(row, column)``, within `reach` pixels.
+
+    A box is as far away as its nearest edge.
+    """
+    distances = [_distance(prompt, row, column) for prompt in prompts]
+    if not distances or min(distances) > reach:
+        return None
+    return int(np.argmin(distances))
+
+
+def _distance(prompt: Prompt, row: float, column: float) -> float:
+    if isinstance(prompt, Click):
+        return float(np.hypot(prompt.row - row, prompt.column - column))
+    r0, c0, r1, c1 = (value - 0.5 for value in prompt.as_tuple())
+    outside = np.hypot(max(r0 - row, 0, row - r1), max(c0 - column, 0, column - c1))
+    inside = min(abs(row - r0), abs(row - r1), abs(column - c0), abs(column - c1))
+    return float(outside if outside > 0 else inside)

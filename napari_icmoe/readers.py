@@ -1,0 +1,85 @@
+"""Readers: medical volumes as napari layers, turned upright, with their grid kept on the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_info
+
+from icmoe_core.io import Volume, display_orientation, read_volume, to_display
+from icmoe_core.windowing import choose_window
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+GRID_KEY = "icmoe_grid"
+"""Under this key a layer's metadata holds the :class:`~icmoe_core.io.Grid` of its file."""
+PATH_KEY = "icmoe_path"
+"""Under this key an image's metadata holds the path of its file, which no mask may replace."""
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return a reader for `path`; for a folder, only if it looks like a DICOM series."""
+    first = Path(path[0] if isinstance(path, list) else path)
+    if first.is_dir() and not any(_maybe_dicom(file) for file in first.iterdir()):
+        return None
+    return read_layers
+
+
+def read_layers(path: str | list[str]) -> list[LayerData]:
+    """Read one or more files as layers.
+
+    Raises
+    ------
+    IcmoeError
+        With a sentence for the user.
+    """
+    paths = path if isinstance(path, list) else [path]
+    return [volume_as_layer(read_volume(one)) for one in paths]
+
+
+def volume_as_layer(volume: Volume, name: str | None = None) -> LayerData:
+    """Turn a volume into layer data.
+
+    Axes run from head to foot, front to back and right to left; a time axis comes first. The
+    scale is in mm. An oblique scan is shown along its own axes: napari cannot cut a rotated
+    volume along its slices. The true grid stays in the metadata and is what a mask is saved on.
+    """
+    for notice in volume.notices:
+        show_info(notice)
+    shown = display_orientation(volume.grid)
+    data = to_display(volume.array, volume.grid.affine, rgb=volume.rgb)
+    spatial = len(shown.shape)
+    extra = data.ndim - volume.rgb - spatial
+    picture = volume.grid.is_picture
+    arguments: dict[str, Any] = {
+        "name": name or _name_of(volume.path),
+        "scale": (1.0,) * extra + shown.spacing,
+        "translate": (0.0,) * extra + shown.translate,
+        "axis_labels": ("t",) * extra + (("row", "column") if picture else ("I", "P", "L")),
+        "metadata": {GRID_KEY: volume.grid},
+    }
+    if not picture:
+        arguments["units"] = ("pixel",) * extra + ("mm",) * spatial
+    if volume.is_labels:
+        return data.astype("uint8") if data.dtype == bool else data, arguments, "labels"
+    arguments["metadata"][PATH_KEY] = volume.path
+    arguments["rgb"] = volume.rgb
+    if not volume.rgb:
+        window = choose_window(volume.array)
+        arguments["contrast_limits"] = (window.low, max(window.high, window.low + 1e-6))
+    return data, arguments, "image"
+
+
+def _name_of(path: Path | None) -> str:
+    if path is None:
+        return "scan"
+    return path.name.split(".")[0] if path.is_file() else path.name
+
+
+def _maybe_dicom(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

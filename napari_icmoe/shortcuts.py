@@ -1,0 +1,180 @@
+"""Shortcuts: the keys of the Annotate widget, registered with napari so that users can rebind them.
+
+The actions appear under Preferences → Shortcuts → Viewer key bindings. A layer's own keys come
+before the viewer's in napari (``2`` means "add points" on a Points layer, ``Ctrl+Z`` is the Labels
+layer's own undo), so the current shortcuts are also bound on the very layers that the widget works
+with: on its prompts layer all of them, on the mask only undo and redo.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari.components import ViewerModel
+from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from napari.utils.interactions import Shortcut
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_icmoe.controller import AnnotateController
+
+PREFIX = "napari-icmoe"
+HOLD_TO_PAN = "napari:hold_for_pan_zoom"
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something a key does.
+
+    Parameters
+    ----------
+    name : str
+        Short and unique; napari knows it as ``napari-icmoe:name``.
+    keys : tuple of str
+        Default keys, in napari's notation.
+    description : str
+        What happens, as the shortcut table says it.
+    run : callable
+        Called with the controller of the viewer in which the key was pressed.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    description: str
+    run: Callable[[AnnotateController], None]
+
+    @property
+    def full_name(self) -> str:
+        """The name under which napari knows the action."""
+        return f"{PREFIX}:{self.name}"
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("toggle_tool", ("T",), "Prompt tool on or off", lambda c: c.toggle_tool()),
+    Action("toggle_sign", ("N",), "Next click: object or background", lambda c: c.toggle_sign()),
+    Action("accept", ("Enter", "A"), "Accept the preview", lambda c: c.accept()),
+    Action("cancel", ("Escape",), "Cancel: drop this slice's prompts", lambda c: c.cancel()),
+    Action("remove_last", ("Backspace",), "Remove the last prompt", lambda c: c.remove_last()),
+    Action("clear", ("Shift-C",), "Clear the prompts of all slices", lambda c: c.clear()),
+    Action("undo", ("Control-Z",), "Undo", lambda c: c.undo()),
+    Action("redo", ("Control-Shift-Z",), "Redo", lambda c: c.redo()),
+)
+HISTORY_ACTIONS = tuple(action for action in ACTIONS if action.name in ("undo", "redo"))
+
+
+def _class_action(number: int) -> Action:
+    return Action(
+        f"class_{number}",
+        (str(number),),
+        f"Choose the {number}. class of the table",
+        lambda controller: controller.choose_nth_class(number - 1),
+    )
+
+
+CLASS_ACTIONS: tuple[Action, ...] = tuple(_class_action(number) for number in range(1, 10))
+
+# napari's keys call process-wide commands with the viewer they were pressed in; this finds the
+# widget's controller for that viewer, and holds none alive.
+_controllers: weakref.WeakValueDictionary[int, AnnotateController] = weakref.WeakValueDictionary()
+
+# The present keys of each action, kept up to date by napari's public event of a changed shortcut.
+_keys: dict[str, list[Any]] = {}
+
+
+def connect(viewer: ViewerModel, controller: AnnotateController) -> None:
+    """Let the keys pressed in `viewer` reach `controller`; the first call registers the actions."""
+    _controllers[id(viewer)] = controller
+    if not _keys:
+        _register()
+
+
+def disconnect(viewer: ViewerModel) -> None:
+    """Forget the controller of `viewer`."""
+    _controllers.pop(id(viewer), None)
+
+
+def keys_of(action: Action) -> list[str]:
+    """Return the present keys of `action`, as they read on this system."""
+    return [str(Shortcut(key)) for key in _keys.get(action.full_name, action.keys)]
+
+
+def bind_on_layer(
+    layer: Layer, controller: AnnotateController, actions: Iterable[Action] = ()
+) -> None:
+    """Bind the present keys of `actions` on `layer` itself, before the keys of its class."""
+    for action in actions:
+        for key in _keys.get(action.full_name, ()):
+            layer.bind_key(key, _layer_command(action, controller), overwrite=True)
+
+
+def bind_hold_to_pan(layer: Layer) -> None:
+    """Let `layer` pan while napari's own key for that is held (Space, unless rebound)."""
+
+    def hold_to_pan(layer: Layer) -> Generator[None, None, None]:
+        before = layer.mouse_pan
+        layer.mouse_pan = True
+        yield
+        layer.mouse_pan = before
+
+    for key in _keys.get(HOLD_TO_PAN, ()):
+        layer.bind_key(key, hold_to_pan, overwrite=True)
+
+
+def on_rebinding(callback: Callable[[], None]) -> Callable[[], None]:
+    """Call `callback` whenever the user rebinds one of these keys; returns how to stop that."""
+
+    def changed(event: Any) -> None:
+        if event.name in _keys:
+            callback()
+
+    action_manager.events.shortcut_changed.connect(changed)
+    return lambda: action_manager.events.shortcut_changed.disconnect(changed)
+
+
+def _register() -> None:
+    chosen = get_settings().shortcuts.shortcuts
+    _keys[HOLD_TO_PAN] = list(chosen.get(HOLD_TO_PAN, ("Space",)))
+    for action in (*ACTIONS, *CLASS_ACTIONS):
+        _keys[action.full_name] = list(chosen.get(action.full_name, action.keys))
+        action_manager.register_action(
+            action.full_name, _command(action), action.description, ViewerModel
+        )
+        for key in _keys[action.full_name]:
+            action_manager.bind_shortcut(action.full_name, key)
+    action_manager.events.shortcut_changed.connect(_follow_rebinding)
+
+
+def _follow_rebinding(event: Any) -> None:
+    # napari takes all keys away, which it tells with an empty key, then gives the new ones
+    if event.name not in _keys:
+        return
+    if not event.shortcut:
+        _keys[event.name] = []
+    elif event.shortcut not in _keys[event.name]:
+        _keys[event.name].append(event.shortcut)
+
+
+def _command(action: Action) -> Callable[[ViewerModel], None]:
+    def command(viewer: ViewerModel) -> None:
+        controller = _controllers.get(id(viewer))
+        if controller is not None:
+            action.run(controller)
+
+    command.__name__ = f"icmoe_{action.name}"
+    return command
+
+
+def _layer_command(action: Action, controller: AnnotateController) -> Callable[[Any], None]:
+    found = weakref.ref(controller)
+
+    def command(layer: Any) -> None:
+        target = found()
+        if target is not None:
+            action.run(target)
+
+    return command
