@@ -8,6 +8,10 @@ SHELL := bash
 PYTHON ?=
 export PYTHON
 
+# The installation links the manifest into the package; where the link is gone, install again.
+MISSING := $(if $(wildcard napari_icmoe/napari.yaml),,missing)
+.PHONY: missing
+
 help:
 	@echo "make demo    outline a tumour on the sample scan: in napari, or in files without a screen"
 	@echo "make test    run every check: style, types, tests, and the wheel in an empty environment"
@@ -22,10 +26,12 @@ test: setup
 
 setup: system .venv/.installed
 
+missing:
+
 system:
 	@.ci/system-packages
 
-.venv/.installed: pyproject.toml .ci/hatch_build.py .ci/setup | system
+.venv/.installed: pyproject.toml .ci/hatch_build.py .ci/setup $(MISSING) | system
 	@.ci/setup
 
 clean:

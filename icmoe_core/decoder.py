@@ -1,8 +1,9 @@
 """The mask decoder: prompts and features in, logits out.
 
-This is the only module that speaks SAM's ``x, y``. Its callers give ``row, column`` in pixels of
-the model's input (0 … S), and it can leave everything on the way to the logits in their hands:
-the experts work on the image tokens `Z`, and read them out through the same frozen head.
+This is the only module that speaks SAM's ``x, y``. Its callers give ``(row, column)`` positions
+on the model's input, in its pixels, 0 … S from edge to edge: the centre of the first pixel is at
+(0.5, 0.5). What lies on the way to the logits is given back, since the experts work on the image
+tokens `Z` and read them out through the same frozen head.
 
 Everything here is differentiable in the features and prompts, and runs in full precision.
 """
@@ -65,9 +66,9 @@ def decode(
     features : Tensor, (1 or B, C, h, w)
         From :meth:`Backbone.encode`.
     boxes : Tensor, (B, 4), optional
-        ``(row_min, col_min, row_max, col_max)``, half-open, in pixels of the model's input.
+        ``(row_min, col_min, row_max, col_max)``, half-open, on the model's input.
     points : Tensor, (B, n, 2), optional
-        ``(row, column)`` in pixels of the model's input.
+        ``(row, column)`` positions on the model's input.
     point_labels : Tensor, (B, n), optional
         1 on the object, 0 on the background, -1 for none; all 1 when left out.
     mask_logits : Tensor, (B, 1, 4 h, 4 w), optional
@@ -168,15 +169,25 @@ def read_out(h: Tensor, U: Tensor) -> Tensor:
 
 
 def _sam_boxes(backbone: Backbone, boxes: Tensor) -> Tensor:
-    """``(row, column)`` boxes as the ``x0, y0, x1, y1`` that SAM's prompt encoder takes."""
+    """``(row, column)`` boxes as the ``x0, y0, x1, y1`` that SAM's prompt encoder takes.
+
+    It takes them for pixels and adds the half to their centres. LiteMedSAM was trained, and both
+    are commonly used, on the scaled numbers of a box as they are, so these are handed over as
+    they are too; with boxes drawn tightly around the truth, taking the half away beforehand
+    changed the Dice by 0.000 to 0.010 on three sets, and handing over the last pixel inside
+    rather than the first outside lowered it by 0.004 to 0.020.
+    """
     return _to_backbone(backbone, boxes)[:, [1, 0, 3, 2]]
 
 
 def _sam_points(backbone: Backbone, points: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``(row, column)`` points as ``x, y``, and their labels."""
+    """``(row, column)`` positions as the ``x, y`` of SAM's pixels, and their labels.
+
+    SAM's prompt encoder counts whole pixels from 0 and adds the half to their centres.
+    """
     if labels is None:
         labels = torch.ones(points.shape[:2], dtype=torch.int64)
-    return _to_backbone(backbone, points).flip(-1), labels.to(backbone.device)
+    return _to_backbone(backbone, points).flip(-1) - 0.5, labels.to(backbone.device)
 
 
 def _to_backbone(backbone: Backbone, tensor: Tensor) -> Tensor:

@@ -90,9 +90,8 @@ def choose_precision(device: torch.device) -> str:
     """
     if device.type != "cuda":
         return "fp32"
-    # A GPU without bf16 units is asked about each device, not once: they may differ.
-    with torch.cuda.device(device):
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # By generation: asked directly, torch also counts bf16 that an older GPU only imitates, slowly.
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:

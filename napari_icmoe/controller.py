@@ -155,7 +155,7 @@ class AnnotateController(QObject):
         if self.image is None:
             return 1.0
         scale = np.abs(np.asarray(self.image.scale)[list(plane.axes)]).mean()
-        return float(1 / (self.viewer.camera.zoom * scale))
+        return float(1 / (self.viewer.scene.camera.zoom * scale))
 
     # --- choices -------------------------------------------------------------------------
 

@@ -180,4 +180,4 @@ class Overlays:
             axis - (self._viewer.dims.ndim - image.ndim) for axis in self._viewer.dims.displayed
         ]
         scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
-        return max(2.0 / (self._viewer.camera.zoom * scale), 1e-6)
+        return max(2.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)

@@ -18,6 +18,7 @@ from icmoe_core.errors import OutputFileError
 from icmoe_core.io import Volume, read_labels, read_volume, to_display, write_labels
 from icmoe_core.prompts import Prompts
 from icmoe_core.samples import SAMPLES
+from icmoe_core.simulation import deepest_point, mask_box
 from icmoe_core.windowing import choose_window
 
 SAMPLE = "brain1"
@@ -111,7 +112,10 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
     labels = read_labels(sample.labels, volume.grid) == 1
     index = int(labels.sum(axis=(0, 1)).argmax())  # the slice that shows most of the tumour
     truth = labels[:, :, index]
-    prompts = {"box": Prompts(boxes=[_box(truth)]), "click": Prompts(points=[_centre(truth)])}
+    prompts = {
+        "box": Prompts(boxes=[mask_box(truth)]),
+        "click": Prompts(points=[deepest_point(truth)]),
+    }
 
     from icmoe_core.metrics import dice
     from icmoe_core.model import load_model  # torch takes seconds
@@ -138,20 +142,6 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
     ]
     record["overlay"] = str(_save(folder / "brain-tumour.png", np.concatenate(panels, axis=1)))
     return record
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.nonzero(mask)
-    return int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
-
-
-def _centre(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the pixel of `mask` that lies deepest inside."""
-    from scipy.ndimage import distance_transform_edt
-
-    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), mask.shape)
-    return int(row), int(column)
 
 
 def _panel(

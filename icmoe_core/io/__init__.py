@@ -2,13 +2,14 @@
 
 from icmoe_core.io.formats import read_volume
 from icmoe_core.io.grid import Grid, check_same_grid, same_grid
-from icmoe_core.io.labels import add_to_labels, check_output, read_labels, write_labels
+from icmoe_core.io.labels import add_to_labels, read_labels, write_labels
 from icmoe_core.io.orientation import (
     DisplayOrientation,
     display_orientation,
     from_display,
     to_display,
 )
+from icmoe_core.io.outputs import check_output
 from icmoe_core.io.suffixes import READABLE, WRITABLE
 from icmoe_core.io.volume import Volume
 

@@ -18,14 +18,15 @@ from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import unopenable, unreadable
 from icmoe_core.io.grid import Grid, usable_affine
 from icmoe_core.io.itk import quiet, volume_from_itk
+from icmoe_core.io.suffixes import DICOM, suffix_of
 from icmoe_core.io.volume import Volume
 
 SAME_PLACE_MM = 1e-3
 UNEVEN_SHARE = 0.05
 TILT_DEGREES = 0.1
 
-_POSITION, _ORIENTATION, _PIXEL_SPACING = "0020|0032", "0020|0037", "0028|0030"
-_INSTANCE = "0020|0013"
+_POSITION, _ORIENTATION = "0020|0032", "0020|0037"
+_SERIES, _INSTANCE = "0020|000e", "0020|0013"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class _Slice:
     """One file's place: `position` (3,) and `cosines` (2, 3) in LPS+ mm, or None."""
 
     path: str
+    series: str
     size: tuple[int, ...]
     instance: float
     position: NDArray[np.float64] | None
@@ -65,7 +67,8 @@ def read_dicom(path: Path) -> Volume:
     """Read the series in a folder, or the series that one file belongs to.
 
     Of several series in a folder the one with most images is read, with a notice. Subfolders
-    are searched only where the folder itself holds no DICOM image. Images of another size or
+    are searched only where the folder itself holds no DICOM image. DICOM files without an image
+    (reports, plans, damaged ones) are left out with a notice. Images of another size or
     angle (localizers), and repeats at a place that is already taken, are left out with a notice.
 
     Returns
@@ -80,10 +83,12 @@ def read_dicom(path: Path) -> Volume:
     """
     if path.name.upper() == "DICOMDIR" and path.is_file():
         path = path.parent
+    notices: list[str] = []
     try:
         with quiet():
-            files, notices = _folder(path) if path.is_dir() else (_series_of(path), [])
-            slices = _stack([_slice(file) for file in files], notices)
+            own = None if path.is_dir() else _slice(path)
+            slices = _folder(path, notices) if own is None else _series_of(own, notices)
+            slices = _stack(slices, own, notices)
             image = _pixels(slices, path)
     except OSError as error:
         if isinstance(error, InputFileError):
@@ -94,53 +99,69 @@ def read_dicom(path: Path) -> Volume:
     return replace(volume, grid=grid, is_labels=False, notices=(*notices, *volume.notices))
 
 
-def _folder(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the files of the largest series, and notices."""
-    found: list[list[str]] = []
-    for place in (Path(root) for root, _, _ in os.walk(folder)):
-        found += _series_in(place)
-        if found and place == folder:
-            break
-    if not found:
+def _folder(folder: Path, notices: list[str]) -> list[_Slice]:
+    """Return the images of the largest series."""
+    series = _series_in(sorted(folder.iterdir()), notices)
+    if not series:
+        below = [Path(root, name) for root, _, names in os.walk(folder) for name in sorted(names)]
+        notices.clear()
+        series = _series_in(below, notices)
+    if not series:
         raise InputFileError(
             f"The folder {folder} holds no DICOM image: choose the folder of a series, or a "
             "NIfTI, NRRD, MetaImage or picture file."
         )
-    files = max(found, key=len)
-    if len(found) == 1:
-        return files, []
-    return files, [
-        f"{folder.name} holds {len(found)} DICOM series; the largest, of {len(files)} images, was "
-        "opened: open a file of another series to see that one."
-    ]
+    largest = max(series.values(), key=len)
+    if len(series) > 1:
+        notices.append(
+            f"{folder.name} holds {len(series)} DICOM series; the largest, of {len(largest)} "
+            "images, was opened: open a file of another series to see that one."
+        )
+    return largest
 
 
-def _series_in(folder: Path) -> list[list[str]]:
-    reader = sitk.ImageSeriesReader
-    keys = reader.GetGDCMSeriesIDs(str(folder), useSeriesDetails=True)
-    series = (reader.GetGDCMSeriesFileNames(str(folder), key, True) for key in keys)
-    return [list(files) for files in series if files]
+def _series_of(own: _Slice, notices: list[str]) -> list[_Slice]:
+    """Return the images of the series that one file belongs to."""
+    beside = _series_in(sorted(Path(own.path).parent.iterdir()), notices)
+    return beside.get(own.series, [own])
 
 
-def _series_of(path: Path) -> list[str]:
-    for files in _series_in(path.parent):
-        if any(Path(file).name == path.name for file in files):
-            return files
-    return [str(path)]  # an image without a series, or none at all: reading it will tell
+def _series_in(files: list[Path], notices: list[str]) -> dict[str, list[_Slice]]:
+    """Group images by series; ITK's own grouping fails as a whole over a single odd file."""
+    series: dict[str, list[_Slice]] = {}
+    without = 0
+    for file in files:
+        if not (is_dicom(file) or (file.is_file() and suffix_of(file) in DICOM)):
+            continue
+        try:
+            part = _slice(file)
+        except InputFileError:
+            without += file.name.upper() != "DICOMDIR"
+            continue
+        series.setdefault(part.series, []).append(part)
+    if without and series:
+        notices.append(
+            f"{without} DICOM files hold no image that can be read, and were left out."
+            if without > 1
+            else "One DICOM file holds no image that can be read, and was left out."
+        )
+    return series
 
 
-def _slice(file: str) -> _Slice:
+def _slice(file: Path) -> _Slice:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(file)
+    reader.SetFileName(str(file))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise unreadable(Path(file), "a DICOM image") from error
+        raise unreadable(file, "a DICOM image") from error
+    uid = reader.GetMetaData(_SERIES).strip() if reader.HasMetaDataKey(_SERIES) else ""
     position, cosines = _numbers(reader, _POSITION, 3), _numbers(reader, _ORIENTATION, 6)
     instance = _numbers(reader, _INSTANCE, 1)
     return _Slice(
-        file,
+        str(file),
+        uid,  # anonymised images may have none, and then belong together
         tuple(reader.GetSize()),
         0.0 if instance is None else float(instance[0]),
         position,
@@ -158,33 +179,32 @@ def _numbers(reader: sitk.ImageFileReader, tag: str, count: int) -> NDArray[np.f
     return values if values.size == count and np.isfinite(values).all() else None
 
 
-def _stack(slices: list[_Slice], notices: list[str]) -> list[_Slice]:
-    """Return the slices that make one volume, from the lowest to the highest."""
-    if slices[0].size[2:] > (1,):  # multi-frame: each file is a volume of its own
-        if len(slices) > 1:
+def _stack(slices: list[_Slice], own: _Slice | None, notices: list[str]) -> list[_Slice]:
+    """Return the slices that make one volume, the one with `own` in it, from low to high."""
+    first = own or slices[0]
+    if first.size[2:] > (1,):  # multi-frame: each file is a volume of its own
+        if own is None and len(slices) > 1:
             notices.append(
                 f"The series has {len(slices)} multi-frame files; only the first was opened."
             )
-        return slices[:1]
-    plane, count = Counter(part.plane for part in slices).most_common(1)[0]
-    if count < len(slices):
+        return [first]
+    plane = own.plane if own else Counter(part.plane for part in slices).most_common(1)[0][0]
+    alike = [part for part in slices if part.plane == plane]
+    if len(alike) < len(slices):
         notices.append(
-            f"{len(slices) - count} of the {len(slices)} images of the series have another size or "
-            "angle and were left out."
+            f"{len(slices) - len(alike)} of the {len(slices)} images of the series have another "
+            "size or angle and were left out."
         )
-    slices = sorted(
-        (part for part in slices if part.plane == plane),
-        key=lambda part: (part.height, part.instance),
-    )
-    if slices[0].position is None:
-        return slices
-    kept = slices[:1]
-    for part in slices[1:]:
+    if any(part.position is None or part.cosines is None for part in alike):
+        return sorted(alike, key=lambda part: part.instance)
+    alike.sort(key=lambda part: (part.height, part.instance))
+    kept = alike[:1]
+    for part in alike[1:]:
         if part.height - kept[-1].height > SAME_PLACE_MM:
             kept.append(part)
-    if len(kept) < len(slices):
+    if len(kept) < len(alike):
         notices.append(
-            f"The series has {len(slices)} images at only {len(kept)} places; the first image at "
+            f"The series has {len(alike)} images at only {len(kept)} places; the first image at "
             "each place was opened."
         )
     return kept

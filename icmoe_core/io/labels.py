@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,16 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.errors import GridError, InputFileError, OutputFileError
-from icmoe_core.io.atomic import atomic_path, check_writable
+from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import as_text, require_input
 from icmoe_core.io.formats import read_volume, writer_for
 from icmoe_core.io.grid import Grid, reorder
+from icmoe_core.io.outputs import PathLike, check_output
 from icmoe_core.io.pictures import read_picture
 from icmoe_core.io.suffixes import PICTURES, TIFF, suffix_of
 
 LARGEST_LABEL = 65535
-
-PathLike = str | os.PathLike[str]
 
 
 def read_labels(path: PathLike, grid: Grid) -> NDArray:
@@ -159,52 +157,6 @@ def add_to_labels(
     return _write(path, labels, dtype, grid, sources)
 
 
-def check_output(
-    path: PathLike, sources: Sequence[PathLike] = (), grid: Grid | None = None
-) -> Path:
-    """Fail now rather than after the model has run, if `path` cannot be written.
-
-    Parameters
-    ----------
-    path : path-like
-        Where a label map is going to be written.
-    sources : sequence of path-like
-        Files that were read, and must not be written over; links to them neither.
-    grid : Grid or None
-        That of the scan, if it is known already: not every format can hold every grid.
-
-    Returns
-    -------
-    Path
-        `path`.
-
-    Raises
-    ------
-    OutputFileError
-        Unknown or unfit suffix, missing or read-only folder, a folder in place of a file, or
-        one of the sources.
-    """
-    path = Path(path)
-    writer_for(path, grid)
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
-    for source in sources:
-        if _same_file(target, Path(source)):
-            raise OutputFileError(
-                f"{path} is the image itself, and writing the mask there would destroy it: "
-                "give another name."
-            )
-    if not target.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {target.parent} does not exist: make it first, or choose another one."
-        )
-    if target.exists() and not os.access(target, os.W_OK):
-        raise OutputFileError(f"{path} is write-protected: unlock it or give another name.")
-    check_writable(target)
-    return path
-
-
 def _write(
     path: Path, labels: NDArray, dtype: np.dtype, grid: Grid, sources: Sequence[PathLike]
 ) -> Path:
@@ -272,9 +224,3 @@ def _check_shape(labels: NDArray, grid: Grid) -> None:
 
 def _smallest_dtype(largest: int) -> np.dtype:
     return np.dtype(np.uint8 if largest <= 255 else np.uint16)
-
-
-def _same_file(first: Path, second: Path) -> bool:
-    if first.exists() and second.exists():
-        return first.samefile(second)
-    return os.path.realpath(first) == os.path.realpath(second)

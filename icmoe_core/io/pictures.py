@@ -125,16 +125,17 @@ def _read_pillow(path: Path, as_labels: bool) -> tuple[NDArray, bool]:
 
 
 def _pillow_array(image: Image.Image, as_labels: bool) -> tuple[NDArray, bool]:
+    # np.array and not np.asarray: Pillow lends its own memory, which is read-only
     mode = image.mode
     if mode in ("P", "PA"):
         if as_labels:
-            return np.asarray(image)[..., 0] if mode == "PA" else np.asarray(image), False
-        return np.asarray(image.convert("RGB")), True
+            return np.array(image)[..., 0] if mode == "PA" else np.array(image), False
+        return np.array(image.convert("RGB")), True
     if mode in _COLOUR_MODES:
-        return np.asarray(image if mode == "RGB" else image.convert("RGB")), True
+        return np.array(image if mode == "RGB" else image.convert("RGB")), True
     if mode in ("LA", "La"):
-        return np.asarray(image)[..., 0], False
-    return np.asarray(image), False
+        return np.array(image)[..., 0], False
+    return np.array(image), False
 
 
 def _read_tiff(path: Path, as_labels: bool) -> tuple[NDArray, bool]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
     QHBoxLayout,
+    QLabel,
     QProgressBar,
     QVBoxLayout,
     QWidget,
@@ -55,7 +56,6 @@ class PromptPanel(QWidget):
         sign_row.addWidget(self.negative)
 
         self.hint = make_text()
-        self.hint.setMinimumHeight(34)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.busy = QProgressBar()
         self.busy.setTextVisible(False)
@@ -101,10 +101,6 @@ class PromptPanel(QWidget):
         controller.said.connect(self.show_message)
         self.refresh()
 
-    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Prefer to be narrow: the image needs the room."""
-        return QSize(300, super().sizeHint().height())
-
     def refresh(self) -> None:
         """Show the present state."""
         c = self._controller
@@ -122,7 +118,7 @@ class PromptPanel(QWidget):
                 "What a plain click marks; Shift turns it round for one click"
                 f"{_keys('toggle_sign')}"
             )
-        self.hint.setText(self._hint())
+        _set_text(self.hint, self._hint())
         self.sample.setVisible(c.image is None)
         self.busy.setVisible(c.busy)
         history = c.session.history
@@ -144,7 +140,7 @@ class PromptPanel(QWidget):
         """Show a sentence until the next action."""
         color = _LEVEL_COLORS[level]
         self.message.setStyleSheet(f"color: {color}" if color else "")
-        self.message.setText(sentence)
+        _set_text(self.message, sentence)
         self.message.show()
 
     def clear_message(self) -> None:
@@ -185,6 +181,13 @@ class PromptPanel(QWidget):
 
     def _open_sample(self) -> None:
         self._controller.viewer.open_sample("napari-icmoe", "brain")
+
+
+def _set_text(label: QLabel, text: str) -> None:
+    # a scroll area does not ask wrapped labels how high they are at their width: they tell it here
+    if text != label.text():
+        label.setText(text)
+        label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
 
 
 def _keys(name: str) -> str:

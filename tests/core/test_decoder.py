@@ -25,9 +25,9 @@ def grid_of(backbone):
 
 
 def reference(backbone, features, *, points=None, boxes=None, masks=None, multimask=False):
-    """SAM's own decoder, in x and y."""
+    """SAM's own decoder: x before y, and a point counts whole pixels to their centres."""
     if points is not None:
-        points = (points[0].flip(-1), points[1])
+        points = (points[0].flip(-1) - 0.5, points[1])
     if boxes is not None:
         boxes = torch.stack([boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2]], dim=1)
     sparse, dense = backbone.prompt_encoder(points=points, boxes=boxes, masks=masks)
@@ -99,11 +99,15 @@ def test_equals_lite_medsam_to_the_bit(lite_model):
 
 def test_a_click_lands_at_its_row_and_column(tiny_backbone):
     """Prompts are embedded by place: the token of (row, column) is SAM's for x=column, y=row."""
-    sparse, _ = embed_prompts(tiny_backbone, points=torch.tensor([[[12.0, 50.0]]]))
-    place = torch.tensor([[[50.5 / 64, 12.5 / 64]]])  # centre of that pixel, x first
+    sparse, _ = embed_prompts(tiny_backbone, points=torch.tensor([[[12.0, 48.0]]]))
+    place = torch.tensor([[[48.0 / 64, 12.0 / 64]]])  # as shares of the square, x first
     encoder = tiny_backbone.prompt_encoder
     expected = encoder.pe_layer._pe_encoding(place) + encoder.point_embeddings[1].weight
     torch.testing.assert_close(sparse[:, :1], expected)
+    # The features have one place every 16 pixels: the centre of row 1 and column 2 is this.
+    centre, _ = embed_prompts(tiny_backbone, points=torch.tensor([[[24.0, 40.0]]]))
+    own = tiny_backbone.dense_pe()[:, :, 1, 2] + encoder.point_embeddings[1].weight
+    torch.testing.assert_close(centre[:, 0], own)
 
 
 def test_what_lies_between_gives_the_logits(tiny_backbone):

@@ -55,6 +55,12 @@ def test_the_cpu_and_metal_calculate_in_full():
     assert choose_precision(CPU) == choose_precision(torch.device("mps")) == "fp32"
 
 
+@pytest.mark.parametrize(("capability", "precision"), [((9, 0), "bf16"), ((7, 5), "fp16")])
+def test_a_gpu_calculates_in_what_it_is_fast_in(monkeypatch, capability, precision):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert choose_precision(torch.device("cuda:0")) == precision
+
+
 def test_casting_is_by_request():
     a = torch.rand(4, 4)
     with autocast(CPU, "fp32"):

@@ -81,13 +81,13 @@ def test_it_answers_as_segment_anythings_own_predictor(small_sam, tiny_size):
     picture = torch.randint(0, 256, (40, side, 3), generator=torch.Generator().manual_seed(4))
     predictor.model.image_encoder.img_size = side
     predictor.set_image(picture.to(torch.uint8).numpy())
-    box, point = torch.tensor([[5.0, 9.0, 30.0, 50.0]]), torch.tensor([[[12.0, 40.0]]])
+    box, pixel = torch.tensor([[5.0, 9.0, 30.0, 50.0]]), torch.tensor([[[12.0, 40.0]]])
     _, iou, logits = predictor.predict_torch(
-        point.flip(-1), torch.ones(1, 1), box[:, [1, 0, 3, 2]], multimask_output=True
+        pixel.flip(-1), torch.ones(1, 1), box[:, [1, 0, 3, 2]], multimask_output=True
     )
     image = picture.permute(2, 0, 1)[None] / 255
     features = backbone.encode(backbone.preprocess(image)[0])
-    ours = decode(backbone, features, boxes=box, points=point, multimask=True)
+    ours = decode(backbone, features, boxes=box, points=pixel + 0.5, multimask=True)
     torch.testing.assert_close(features, predictor.features, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(ours.logits, logits, rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(ours.iou, iou, rtol=1e-3, atol=1e-3)

@@ -13,6 +13,7 @@ from skimage.io import imsave
 from icmoe_core.io import read_labels, read_volume
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
+from icmoe_core.simulation import deepest_point, mask_box
 
 BRAIN = SAMPLES["brain1"]
 SLICE = 16
@@ -31,15 +32,12 @@ def truth(scan):
 
 @pytest.fixture(scope="module")
 def box(truth):
-    rows, columns = np.nonzero(truth)
-    return "--box", rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+    return "--box", *mask_box(truth)
 
 
 @pytest.fixture(scope="module")
 def click_on(truth):
-    rows, columns = np.nonzero(truth)
-    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-    return "--point", rows[nearest], columns[nearest]
+    return "--point", *deepest_point(truth)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def grid(nifti_scan) -> Grid:
     suffix=st.sampled_from(SUFFIXES),
 )
 def test_labels_come_back_in_the_smallest_type(tmp_path_factory, labels, factor, suffix):
-    if factor * int(labels.max()) > (1 if labels.dtype == bool else np.iinfo(labels.dtype).max):
+    if factor > (1 if labels.dtype == bool else np.iinfo(labels.dtype).max):
         factor = 1
     labels = labels if labels.dtype == bool else labels * labels.dtype.type(factor)
     grid = Grid(labels.shape, oblique_affine(ORIENTATIONS[17]))
@@ -181,7 +181,7 @@ def test_wrong_types_and_shapes(tmp_path, grid):
         write_labels(tmp_path / "mask.nii", np.ones(grid.shape), grid)
     with pytest.raises(OutputFileError, match="True and False"):
         add_to_labels(tmp_path / "mask.nii", np.ones(grid.shape), 1, grid)
-    with pytest.raises(GridError, match="but the scan has 5 . 6 . 7"):
+    with pytest.raises(GridError, match=r"but the scan has 5 . 6 . 7:"):
         write_labels(tmp_path / "mask.nii", np.ones((6, 5, 7), bool), grid)
 
 

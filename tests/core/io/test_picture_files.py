@@ -133,7 +133,7 @@ def test_formats_that_do_not_fit(tmp_path, nifti_scan, labels):
             write_labels(tmp_path / name, labels, scan)
     with pytest.raises(OutputFileError, match=r"as \.jpg files"):
         write_labels(tmp_path / "mask.jpg", GREY, picture)
-    with pytest.raises(GridError, match="11 . 17 pixels"):
+    with pytest.raises(GridError, match=r"11 . 17 pixels,"):
         read_labels(tmp_path / "scan.png", scan)
 
 

@@ -1,0 +1,140 @@
+"""A real napari window, and hands that use it with real mouse and key events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_icmoe.annotate import AnnotateWidget
+
+ANSWER_MS = 60_000
+"""How long a test waits for the model: the first answer includes loading the weights."""
+
+
+class Hands:
+    """Mouse and keyboard on the canvas of one viewer, in data coordinates of its slice."""
+
+    def __init__(self, viewer: Any, qtbot: Any) -> None:
+        self.viewer = viewer
+        self.qtbot = qtbot
+        self.canvas = viewer.window._qt_viewer.canvas.native
+
+    def pixel(self, row: float, column: float, layer: Any = None) -> QPoint:
+        """Where a pixel of the displayed slice lies on the canvas, in screen pixels."""
+        layer = layer or self.viewer.layers[0]
+        shown = list(self.viewer.dims.displayed)
+        data = np.asarray(layer.world_to_data(self.viewer.dims.point), dtype=float)
+        offset = self.viewer.dims.ndim - layer.ndim
+        rows, columns = sorted(axis - offset for axis in shown)
+        data[rows], data[columns] = row, column
+        world = np.asarray(layer.data_to_world(data))
+        y, x = (world[axis - offset] for axis in shown)
+        scene = self.viewer.window._qt_viewer.canvas.view.scene.transform
+        left, top = scene.map([x, y])[:2]
+        return QPoint(round(float(left)), round(float(top)))
+
+    def click(self, row: float, column: float, *modifiers: Qt.KeyboardModifier) -> None:
+        """Click with the left button."""
+        held = Qt.KeyboardModifier.NoModifier
+        for modifier in modifiers:
+            held |= modifier
+        point = self.pixel(row, column)
+        QTest.mouseMove(self.canvas, point)
+        QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, held, point)
+        self.qtbot.wait(20)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Press, move in steps, and release the left button."""
+        first, last = self.pixel(*start), self.pixel(*end)
+        QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, pos=first)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            between = first + (last - first) * share
+            # QTest.mouseMove tells Qt no pressed button, which vispy needs for a drag
+            self._move(between, Qt.MouseButton.LeftButton)
+        QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=last)
+        self.qtbot.wait(20)
+
+    def key(self, key: Any, *modifiers: Qt.KeyboardModifier) -> None:
+        """Press and release a key."""
+        held = Qt.KeyboardModifier.NoModifier
+        for modifier in modifiers:
+            held |= modifier
+        QTest.keyClick(self.canvas, key, held)
+        self.qtbot.wait(20)
+
+    def hold(self, key: Any) -> Callable[[], None]:
+        """Press a key; call what is returned to release it."""
+        QTest.keyPress(self.canvas, key)
+        return lambda: QTest.keyRelease(self.canvas, key)
+
+    def _move(self, point: QPoint, button: Qt.MouseButton) -> None:
+        from qtpy.QtCore import QEvent, QPointF
+        from qtpy.QtGui import QMouseEvent
+        from qtpy.QtWidgets import QApplication
+
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(point),
+            QPointF(self.canvas.mapToGlobal(point)),
+            Qt.MouseButton.NoButton,
+            button,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(self.canvas, event)
+        self.qtbot.wait(5)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Any, qtbot: Any) -> Iterator[Any]:
+    """A napari window on the (virtual) screen, which knows the plugin."""
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1366, 900)
+    qtbot.wait(100)
+    return viewer
+
+
+@pytest.fixture
+def annotate(viewer: Any, qtbot: Any) -> Callable[[], AnnotateWidget]:
+    """Docks the Annotate widget in the window."""
+
+    def dock() -> AnnotateWidget:
+        widget = AnnotateWidget(viewer)
+        viewer.window.add_dock_widget(widget, name="Annotate")
+        qtbot.wait(100)
+        return widget
+
+    return dock
+
+
+@pytest.fixture
+def hands(viewer: Any, qtbot: Any) -> Hands:
+    """Mouse and keyboard on the window's canvas."""
+    return Hands(viewer, qtbot)
+
+
+@pytest.fixture
+def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
+    """Waits until the prompts on the displayed slice have been answered."""
+
+    def wait(widget: AnnotateWidget) -> None:
+        controller = widget.controller
+        qtbot.waitUntil(
+            lambda: controller.answer is not None and not controller.busy, timeout=ANSWER_MS
+        )
+
+    return wait
+
+
+@pytest.fixture
+def artefacts() -> Path:
+    """Folder that keeps screenshots; ``ICMOE_ARTEFACTS`` names another one."""
+    folder = Path(os.environ.get("ICMOE_ARTEFACTS", Path(__file__).parents[2] / "artefacts"))
+    folder.mkdir(exist_ok=True)
+    return folder

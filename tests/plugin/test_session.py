@@ -1,0 +1,160 @@
+"""The session's state and its one history, without a window."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icmoe_core.classes import default_classes
+from napari_icmoe.history import History, Step
+from napari_icmoe.planes import Plane
+from napari_icmoe.session import Box, Click, Place, Session, core_prompts
+
+PLACES = tuple(Place("scan", Plane((index, None, None))) for index in range(3))
+
+
+class Painted:
+    """Labels with one voxel, and an edit that sets it."""
+
+    def __init__(self, labels: list[int], value: int) -> None:
+        self.labels, self.before, self.value = labels, labels[0], value
+        labels[0] = value
+
+    def undo(self) -> None:
+        self.labels[0] = self.before
+
+    def redo(self) -> None:
+        self.labels[0] = self.value
+
+
+def test_core_prompts_keep_kinds_and_signs_apart():
+    prompts = core_prompts((Click(1, 2), Box(0, 0, 5, 6), Click(3, 4, positive=False)))
+    assert list(prompts.points) == [(1, 2), (3, 4)]
+    assert list(prompts.point_labels) == [1, 0]
+    assert list(prompts.boxes) == [(0, 0, 5, 6)]
+
+
+def test_prompts_belong_to_their_place():
+    session = Session(default_classes(2))
+    session.add_prompt(PLACES[0], Click(1, 1))
+    session.add_prompt(PLACES[1], Click(2, 2))
+    session.cancel(PLACES[0])
+    assert session.prompts_at(PLACES[0]) == ()
+    assert session.prompts_at(PLACES[1]) == (Click(2, 2),)
+    assert session.prompts_at(None) == ()
+
+
+def test_accept_drops_the_prompts_and_undo_brings_both_back():
+    session, labels = Session(default_classes(1)), [0]
+    session.add_prompt(PLACES[0], Click(1, 1))
+    session.accept(PLACES[0], Painted(labels, 7))
+    assert (session.prompts_at(PLACES[0]), labels) == ((), [7])
+    session.undo()
+    assert (session.prompts_at(PLACES[0]), labels) == ((Click(1, 1),), [0])
+    session.redo()
+    assert (session.prompts_at(PLACES[0]), labels) == ((), [7])
+
+
+def test_removing_the_active_class_chooses_another():
+    session = Session(default_classes(3))
+    session.choose_class(2)
+    session.change_classes(session.state.classes.remove(2))
+    assert session.state.active_class == 1
+    session.undo()
+    assert session.state.active_class == 2
+    assert session.state.classes.ids == (1, 2, 3)
+
+
+def test_what_changes_nothing_is_not_a_step():
+    session = Session(default_classes(2))
+    session.cancel(PLACES[0])
+    session.clear()
+    session.remove_prompt(PLACES[0])
+    session.choose_class(1)
+    session.choose_class(99)
+    session.change_classes(session.state.classes)
+    assert len(session.history) == 0
+    assert session.undo() is None
+    assert session.redo() is None
+
+
+def test_a_hundred_steps_can_be_undone():
+    session = Session(default_classes(1))
+    for index in range(100):
+        session.add_prompt(PLACES[0], Click(index, 0))
+    for _ in range(100):
+        assert session.undo() is not None
+    assert session.prompts_at(PLACES[0]) == ()
+    for _ in range(100):
+        assert session.redo() is not None
+    assert len(session.prompts_at(PLACES[0])) == 100
+
+
+def test_a_new_step_forgets_what_was_undone():
+    history: History[int] = History()
+    history.record(Step("a", 0, 1))
+    history.undo()
+    assert history.next_redo == "a"
+    history.record(Step("b", 0, 2))
+    assert history.next_redo is None
+    assert history.next_undo == "b"
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("click"), st.integers(0, 2), st.booleans()),
+    st.tuples(st.just("box"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("remove"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("cancel"), st.integers(0, 2), st.none()),
+    st.tuples(st.just("clear"), st.none(), st.none()),
+    st.tuples(st.just("accept"), st.integers(0, 2), st.integers(1, 9)),
+    st.tuples(st.just("stroke"), st.none(), st.integers(1, 9)),
+    st.tuples(st.just("class"), st.none(), st.integers(1, 4)),
+    st.tuples(st.just("lock"), st.none(), st.integers(1, 3)),
+)
+
+
+def perform(session: Session, labels: list[int], action: tuple) -> None:
+    kind, where, value = action
+    place = None if where is None else PLACES[where]
+    match kind:
+        case "click":
+            session.add_prompt(place, Click(1, 2, value))
+        case "box":
+            session.add_prompt(place, Box(0, 0, 3, 3))
+        case "remove":
+            session.remove_prompt(place)
+        case "cancel":
+            session.cancel(place)
+        case "clear":
+            session.clear()
+        case "accept":
+            session.accept(place, Painted(labels, value))
+        case "stroke":
+            session.record_stroke(Painted(labels, value))
+        case "class":
+            session.choose_class(value)
+        case "lock":
+            session.change_classes(session.state.classes.lock(value))
+
+
+@settings(max_examples=60, deadline=None)
+@given(actions=st.lists(ACTIONS, max_size=40), back=st.integers(0, 40))
+def test_undo_and_redo_come_back_to_the_same_state(actions, back):
+    session, labels = Session(default_classes(3)), [0]
+    trail = [(session.state, labels[0])]
+    for action in actions:
+        before = len(session.history)
+        perform(session, labels, action)
+        if len(session.history) > before:
+            trail.append((session.state, labels[0]))
+    back = min(back, len(trail) - 1)
+    for state, value in reversed(trail[len(trail) - 1 - back : -1]):
+        session.undo()
+        assert (session.state, labels[0]) == (state, value)
+    for state, value in trail[len(trail) - back :]:
+        session.redo()
+        assert (session.state, labels[0]) == (state, value)
+
+
+def test_prior_logits_travel_with_the_prompts():
+    logits = np.zeros((4, 4), np.float32)
+    assert core_prompts((Click(0, 0),), logits).mask is logits
