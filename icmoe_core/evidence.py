@@ -15,21 +15,14 @@ from torch.nn import functional as F
 EVIDENCE_NAMES = (
     "predicted_iou",  # what the decoder thinks of its mask
     "stability",  # IoU of the mask at logits -1 and 1
-    "contains",  # share of the positive clicks inside
-    "click_logit",  # how far inside, -1 … 1
     "confidence",  # mean |2 p - 1| inside
     "box_match",  # IoU of the mask's bounding box and the box asked for
-    "inside_box",  # share of the mask inside the box asked for
     "fill",  # area of the mask by that of its box
-    "log_area",  # natural logarithm of the share of the square it covers
-    "log_area_squared",
-    "off_centre",  # click to centroid, in square roots of the area, at most 2
     "consensus",  # mean IoU with all other masks, weighted by what the decoder thinks of them
     "best_consensus",  # mean IoU with the two most similar masks
     "contrast",  # |inside - rim| intensity, by the sum of their spreads
     "spread_inside",
     "spread_rim",
-    "edge",  # gradient on the border by the gradient around
     "click_contrast",  # |click - inside| intensity, by the spread inside
     "feature_unity",  # length of the mean unit feature inside
     "feature_click_inside",  # similarity of the click's feature and the inside
@@ -78,11 +71,8 @@ def gather_evidence(
     columns = [
         iou.clamp(0, 1),
         ((logits > 1) & valid).sum((1, 2)) / (((logits > -1) & valid).sum((1, 2)) + _TINY),
-        inside[:, clicks[:, 0], clicks[:, 1]].mean(1),
-        torch.tanh(logits[:, clicks[:, 0], clicks[:, 1]] / 4).mean(1),
         (torch.tanh(logits / 2).abs() * inside).sum((1, 2)) / area,
         *_box_evidence(inside, area, boxes),
-        *_size_evidence(inside, area, clicks),
         *_consensus_evidence(inside, area, iou.clamp(0, 1)),
         *_border_evidence(masks, picture, valid, features, clicks),
     ]
@@ -97,12 +87,7 @@ def _box_evidence(inside: Tensor, area: Tensor, boxes: Tensor) -> list[Tensor]:
     common = overlap.clamp(min=0).prod(1)
     size, tight_size = _box_area(boxes), _box_area(tight)
     match = common / (size + tight_size - common + _TINY)
-    height, width = inside.shape[1:]
-    row, column = torch.arange(height), torch.arange(width)
-    within_rows = (row >= boxes[:, :1].floor()) & (row < boxes[:, 2:3].ceil())
-    within_columns = (column >= boxes[:, 1:2].floor()) & (column < boxes[:, 3:4].ceil())
-    in_box = torch.einsum("nhw,nh,nw->n", inside, within_rows.float(), within_columns.float())
-    return [match, in_box / area, (area / (size + _TINY)).clamp(max=2)]
+    return [match, (area / (size + _TINY)).clamp(max=2)]
 
 
 def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,16 +101,6 @@ def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
 
 def _box_area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2:] - boxes[:, :2]).prod(1)
-
-
-def _size_evidence(inside: Tensor, area: Tensor, clicks: Tensor) -> list[Tensor]:
-    height, width = inside.shape[1:]
-    log_area = torch.log(area / (height * width) + 1e-5)
-    row = (inside.sum(2) @ torch.arange(height).float()) / area
-    column = (inside.sum(1) @ torch.arange(width).float()) / area
-    centre = clicks.float().mean(0)
-    off = torch.hypot(row - centre[0], column - centre[1]) / area.sqrt()
-    return [log_area, log_area**2, off.clamp(max=2)]
 
 
 def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tensor]:
@@ -146,11 +121,8 @@ def _border_evidence(
     rim = (_dilate(inside, _RIM) - grown)[:, 0] * valid
     core = shrunk[:, 0]
     core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside[:, 0])
-    border = (grown - shrunk)[:, 0] * valid
     mean_in, spread_in = _moments(picture, core)
     mean_rim, spread_rim = _moments(picture, rim)
-    gradient = _gradient(picture)
-    around = _mean(gradient, torch.maximum(core, rim))
     at_click = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
     click_value = at_click[clicks[:, 0], clicks[:, 1]].median()
 
@@ -166,7 +138,6 @@ def _border_evidence(
         (mean_in - mean_rim).abs() / (spread_in + spread_rim + 0.05),
         spread_in,
         spread_rim,
-        _mean(gradient, border) / (around + 0.005),
         (click_value - mean_in).abs() / (spread_in + 0.05),
         feature_in.norm(dim=1),
         feature_in @ at_clicks,
@@ -195,12 +166,3 @@ def _mean_features(unit: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of unit features ``(C, fh, fw)`` under maps ``(n, h, w)``: ``(n, C)``."""
     coarse = F.adaptive_avg_pool2d(weights[:, None], unit.shape[1:])[:, 0].flatten(1)
     return coarse @ unit.flatten(1).T / (coarse.sum(1, keepdim=True) + _TINY)
-
-
-def _gradient(picture: Tensor) -> Tensor:
-    """Gradient magnitude of the smoothed picture (Sobel)."""
-    smooth = torch.tensor([1.0, 2.0, 1.0]) / 4
-    slope = torch.tensor([1.0, 0.0, -1.0]) / 2
-    kernels = torch.stack([slope[:, None] * smooth, smooth[:, None] * slope])[:, None]
-    padded = F.pad(picture[None, None], (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(padded, kernels)[0].norm(dim=0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.classes import ClassTable, default_classes
@@ -98,7 +99,7 @@ class AnnotateController(QObject):
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self._encode_ahead)
         shortcuts.connect(viewer, self)
-        self._stop_following_keys = shortcuts.on_rebinding(self._bind_keys)
+        shortcuts.on_rebinding(self._on_rebinding)
         viewer.dims.events.current_step.connect(self._on_moved)
         viewer.dims.events.order.connect(self._on_moved)
         viewer.dims.events.ndisplay.connect(self._on_moved)
@@ -553,6 +554,10 @@ class AnnotateController(QObject):
         if self.target is not None and layer is self.target.layer:
             self._largest_label = max(largest, self._largest_label or 0)
 
+    def _on_rebinding(self, event: Any) -> None:
+        if isalive(self) and shortcuts.is_ours(event):  # the keys outlive every window
+            self._bind_keys()
+
     def _bind_keys(self) -> None:
         if self.overlays.prompts is not None:
             every = (*shortcuts.ACTIONS, *shortcuts.CLASS_ACTIONS)
@@ -576,7 +581,6 @@ class AnnotateController(QObject):
         self._asking.close()
         self._counting.close()
         shortcuts.disconnect(self.viewer)
-        self._stop_following_keys()
         if self.target is not None:
             self.target.close()
         dims, layers = self.viewer.dims.events, self.viewer.layers

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.windowing import Window, choose_window
+from napari_icmoe.native import load_triton_apart
 from napari_icmoe.session import Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Engine:
     def load(self, choice: ModelChoice) -> Predictor:
         """Return the predictor of `choice`, loading its model if another one was in use."""
         if self._predictor is None or choice != self._choice:
+            load_triton_apart()
             from icmoe_core import Predictor, load_model  # torch: not needed to show the widget
 
             self._predictor = None  # the old model's memory is needed for the new one
@@ -131,6 +133,7 @@ def installed_models() -> list[tuple[str, str]]:
 
     Imports torch, so it belongs on a worker thread.
     """
+    load_triton_apart()
     from icmoe_core.backbones import names, weights_info
     from icmoe_core.backbones.downloads import cache_folder
 

@@ -125,15 +125,17 @@ def bind_hold_to_pan(layer: Layer) -> None:
         layer.bind_key(key, hold_to_pan, overwrite=True)
 
 
-def on_rebinding(callback: Callable[[], None]) -> Callable[[], None]:
-    """Call `callback` whenever the user rebinds one of these keys; returns how to stop that."""
+def on_rebinding(method: Callable[[Any], None]) -> None:
+    """Call the bound `method` with an event whenever the user rebinds a key.
 
-    def changed(event: Any) -> None:
-        if event.name in _keys:
-            callback()
+    napari keeps only a weak reference to bound methods, so nothing needs to be undone.
+    """
+    action_manager.events.shortcut_changed.connect(method)
 
-    action_manager.events.shortcut_changed.connect(changed)
-    return lambda: action_manager.events.shortcut_changed.disconnect(changed)
+
+def is_ours(event: Any) -> bool:
+    """Tell whether an event of :func:`on_rebinding` is about a key that is used here."""
+    return event.name in _keys
 
 
 def _register() -> None:
