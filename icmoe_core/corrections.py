@@ -26,6 +26,7 @@ NOISE_SIGMA = 0.7
 """Smoothing of the picture, in pixels, before intensities are compared."""
 
 _SMALLEST_REACH = 1.0  # pixels
+_FARTHEST = 5.0  # reaches; beyond, influence is below 4e-6
 _SIDE = 1e-3  # a click counts as obeyed from this logit on
 
 
@@ -61,31 +62,43 @@ def correct(
         return logits
     clipped = np.clip(logits, -LIMIT, LIMIT)
     wanted = np.where(obeyed, 0.0, sides * MARGIN - clipped[rows, columns])
-    influence = _influence(clipped > 0, picture, pixels)  # (n, H, W)
-    system = influence[:, rows, columns].T  # [i, j]: click j's influence on pixel i
+    smooth = ndimage.gaussian_filter(picture, NOISE_SIGMA, mode="nearest")
+    reaches = _distance_to_other_side(clipped > 0)[rows, columns].clip(min=_SMALLEST_REACH)
+    system = _influence_between(pixels, smooth[rows, columns], reaches)
     strength = np.linalg.lstsq(system, wanted, rcond=1e-4)[0]
-    corrected = (clipped + np.tensordot(strength, influence, 1)).astype(np.float32)
+    corrected = clipped.astype(np.float32)
+    for pixel, reach, amount in zip(pixels, reaches, strength, strict=True):
+        # One click and its surroundings at a time: a large picture has no room for all at once.
+        around = tuple(
+            slice(max(0, int(x - _FARTHEST * reach)), int(x + _FARTHEST * reach) + 1) for x in pixel
+        )
+        corrected[around] += amount * _influence_around(pixel, reach, smooth, around)
     # Neighbouring clicks that contradict each other make the system singular, or nearly so.
     ignored = corrected[rows, columns] * sides <= _SIDE
     corrected[rows[ignored], columns[ignored]] = sides[ignored] * MARGIN
     return corrected
 
 
-def _influence(
-    mask: NDArray[np.bool_], picture: NDArray[np.float32], pixels: NDArray[np.int64]
+def _influence_between(
+    pixels: NDArray[np.int64], values: NDArray[np.float32], reaches: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Influence on the first click of each pair by the second, ``(n, n)``."""
+    square = ((pixels[:, None] - pixels[None]) ** 2).sum(2) / reaches**2
+    difference = (values[:, None].astype(np.float64) - values[None]) / INTENSITY_SCALE
+    return np.exp(-0.5 * (square + difference**2))
+
+
+def _influence_around(
+    pixel: NDArray[np.int64],
+    reach: float,
+    smooth: NDArray[np.float32],
+    around: tuple[slice, ...],
 ) -> NDArray[np.float32]:
-    """How far each click's correction carries, ``(n, H, W)``, 1 at the click itself."""
-    smooth = ndimage.gaussian_filter(picture, NOISE_SIGMA, mode="nearest")
-    to_border = _distance_to_other_side(mask)
-    row = np.arange(mask.shape[0], dtype=np.float32)[:, None]
-    column = np.arange(mask.shape[1], dtype=np.float32)[None]
-    influence = np.empty((len(pixels), *mask.shape), np.float32)
-    for out, (r, c) in zip(influence, pixels, strict=True):
-        reach = max(float(to_border[r, c]), _SMALLEST_REACH)
-        out[:] = ((row - r) ** 2 + (column - c) ** 2) / reach**2
-        out += ((smooth - smooth[r, c]) / INTENSITY_SCALE) ** 2
-        np.exp(out * np.float32(-0.5), out=out)
-    return influence
+    """How far a click's correction carries in a part of the picture, 1 at the click itself."""
+    row, column = np.ogrid[around]
+    exponent = ((row - pixel[0]) ** 2 + (column - pixel[1]) ** 2) / np.float32(reach) ** 2
+    difference = (smooth[around] - smooth[tuple(pixel)]) / np.float32(INTENSITY_SCALE)
+    return np.exp(np.float32(-0.5) * (exponent.astype(np.float32) + difference**2))
 
 
 def _distance_to_other_side(mask: NDArray[np.bool_]) -> NDArray[np.float64]:

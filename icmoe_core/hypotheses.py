@@ -43,7 +43,7 @@ SCORE_WEIGHTS = {
 }
 SCORE_BIAS = 0.348
 
-DISAGREEMENT_COST = 0.5
+DISAGREEMENT_COST = 0.15
 """What a mask loses for having all clicks on the wrong side, in units of Dice."""
 
 TEMPERATURE = 0.06
@@ -73,16 +73,14 @@ def propose_boxes(
     Returns
     -------
     ndarray, (k, 4)
-        Half-open boxes on the input. Squares for one click; for several, each side is long
-        enough for all of them.
+        Half-open boxes on the input: squares around the first click, grown where needed to hold
+        the others.
     """
-    low, high = positive.min(0), positive.max(0)
-    centre, span = (low + high) / 2, high - low
-    needed = np.where(span > 0, span + 2 * _MARGIN * input_size, 0.0)
-    sides = np.maximum(np.array(SIDES)[:, None] * input_size, needed)  # (k, 2)
-    boxes = np.hstack([centre - sides / 2, centre + sides / 2])
-    boxes[:, :2] = boxes[:, :2].clip(min=0)
-    boxes[:, 2:] = np.minimum(boxes[:, 2:], input_hw)
+    half = np.array(SIDES)[:, None] * input_size / 2
+    margin = _MARGIN * input_size * (len(positive) > 1)
+    low = np.minimum(positive[0] - half, positive.min(0) - margin)
+    high = np.maximum(positive[0] + half, positive.max(0) + margin)
+    boxes = np.hstack([low.clip(min=0), np.minimum(high, input_hw)])
     return np.unique(boxes.round(3), axis=0)
 
 
@@ -167,6 +165,6 @@ def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> tuple[Tensor, float]:
 
 
 def _cells(positions: NDArray, frame: Frame) -> Tensor:
-    """Indices of the logits' pixels in which positions ``(n, 2)`` on the same grid lie."""
+    """Find the indices of the logits' pixels in which positions ``(n, 2)`` on the same grid lie."""
     last = np.array(frame.logits_hw()) - 1
     return torch.from_numpy(np.clip(np.floor(positions), 0, last).astype(np.int64))

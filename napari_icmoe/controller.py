@@ -359,6 +359,7 @@ class AnnotateController(QObject):
                 self.viewer.add_layer(layer)
                 self._move_below_overlays(layer)
             self._follow(layer)
+            self._largest_label = 0
         return self.target
 
     def _follow(self, layer: Labels) -> None:

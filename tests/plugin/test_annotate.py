@@ -157,6 +157,7 @@ def test_every_plane(viewer, brain, hands, lesion, answered, plane, transposed):
     viewer.dims.set_current_step(axis, index)
     if transposed:
         viewer.dims.transpose()
+        viewer.reset_view()
     brain.controller.start_tool()
     truth = np.take(shown, index, axis)
     rows, columns = np.nonzero(truth)

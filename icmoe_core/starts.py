@@ -1,0 +1,178 @@
+"""Starts: the ways from prompts to a first answer, before clicks correct it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from icmoe_core.corrections import MARGIN
+from icmoe_core.decoder import decode
+from icmoe_core.embeddings import Embedding
+from icmoe_core.errors import PromptError
+from icmoe_core.frames import Frame, box_tensor
+from icmoe_core.hypotheses import answer_clicks
+from icmoe_core.model import PromptableModel
+from icmoe_core.prompts import CheckedPrompts, Prompts
+
+EMPTY_LOGIT = -20.0
+"""Logit where there is nothing for certain; padding has it too."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """An answer before its corrections: logits of the slice, and of the model's grid."""
+
+    full: Tensor  # (H, W)
+    low: Tensor  # (h, w)
+    score: float
+
+
+@dataclass(frozen=True)
+class Answering:
+    """One call of `predict`: the ways from prompts to a first answer."""
+
+    model: PromptableModel
+    embedding: Embedding
+    prompts: CheckedPrompts
+    pixels: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def start(self) -> Start | None:
+        """Answer without corrections; None if nothing says where the object is."""
+        frame, clicked = self.embedding.frame, len(self.pixels) > 0
+        prior, map_ = read_mask(self.prompts.mask, frame)
+        if clicked or len(self.prompts.boxes):  # an empty mask has nothing to add to them
+            prior = None if prior is None or not (prior > 0).any() else prior
+            map_ = None if map_ is None or not (map_ >= 0.5).any() else map_
+        if len(self.prompts.boxes):
+            start = self._from_boxes(frame.boxes_to_input(self.prompts.boxes))
+            return start if map_ is None else _united(start, _from_map(map_, frame))
+        if map_ is not None:
+            return _from_map(map_, frame) if clicked else self._from_surroundings(map_ >= 0.5)
+        if prior is not None and not clicked:
+            return self._from_surroundings(frame.to_slice(prior[None])[0].numpy() >= 0)
+        if prior is not None and not self.model.backbone.answers_points:
+            return self._from_logits(prior, _certainty(prior))
+        if not (self.labels == 1).any():
+            return None
+        return self._from_clicks(prior)
+
+    def _from_boxes(self, boxes: NDArray) -> Start:
+        logits, iou = self._decode(boxes)
+        return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
+
+    def _from_surroundings(self, inside: NDArray[np.bool_]) -> Start:
+        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+        if not rows.size:
+            raise PromptError(
+                "The mask to start from is empty: add a point or a box, or give another mask."
+            )
+        box = np.array([[rows[0], columns[0], rows[-1] + 1, columns[-1] + 1]], float)
+        return self._from_boxes(self.embedding.frame.boxes_to_input(box))
+
+    def _from_clicks(self, prior: Tensor | None) -> Start:
+        frame = self.embedding.frame
+        positions = frame.points_to_input(self.pixels)
+        positive, negative = positions[self.labels == 1], positions[self.labels == 0]
+        if self.model.backbone.answers_points:
+            return self._from_native_points(positions, prior)
+        logits, iou = answer_clicks(
+            self._decode,
+            self.embedding.features,
+            self.embedding.picture,
+            frame,
+            positive,
+            negative,
+        )
+        return self._from_logits(logits, iou)
+
+    def _from_native_points(self, positions: NDArray, prior: Tensor | None) -> Start:
+        output = decode(
+            self.model.backbone,
+            self.embedding.features,
+            points=torch.as_tensor(positions, dtype=torch.float32)[None],
+            point_labels=torch.from_numpy(self.labels)[None],
+            mask_logits=None if prior is None else prior[None, None],
+            multimask=prior is None and len(positions) == 1,
+        )
+        logits = output.logits.reshape(-1, *output.logits.shape[-2:])  # (masks, h, w)
+        iou = output.iou.reshape(-1)
+        best = int(iou.argmax())
+        return self._from_logits(logits[best].cpu(), float(iou[best]))
+
+    def _decode(self, boxes: NDArray) -> tuple[Tensor, Tensor]:
+        tensor = box_tensor(boxes, self.model.device)
+        output = decode(self.model.backbone, self.embedding.features, boxes=tensor)
+        return output.logits, output.iou
+
+    def _from_logits(self, low: Tensor, score: float) -> Start:
+        return Start(self.embedding.frame.to_slice(low[None])[0], low, score)
+
+
+def clicked_pixels(
+    prompts: Prompts, shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Clicked pixels ``(n, 2)`` and their labels; of clicks on one pixel, the last."""
+    labels = [1] * len(prompts.points) if prompts.point_labels is None else prompts.point_labels
+    points = np.asarray(prompts.points, float).reshape(-1, 2)
+    pixels = np.clip(np.floor(points + 0.5), 0, np.array(shape) - 1).astype(np.int64)
+    last: dict[tuple[int, int], int] = {}
+    for (row, column), label in zip(pixels.tolist(), labels, strict=True):
+        last.pop((row, column), None)
+        last[row, column] = int(label)
+    found = np.array(list(last), np.int64).reshape(-1, 2)
+    return found, np.array(list(last.values()), np.int64)
+
+
+def read_mask(mask: NDArray | None, frame: Frame) -> tuple[Tensor | None, NDArray | None]:
+    """Tell earlier logits ``(h, w)`` from a map ``(H, W)``; one of the two is None.
+
+    A map holds values 0 … 1 only, and logits never do: that decides where the shapes agree.
+
+    Raises
+    ------
+    PromptError
+        Another shape, values outside 0 … 1 that cannot be logits, or no finite numbers.
+    """
+    if mask is None:
+        return None, None
+    array = np.asarray(mask)
+    if not (array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)):
+        raise PromptError(f"The mask holds {array.dtype} values, but must hold numbers.")
+    if np.iscomplexobj(array) or not np.isfinite(array).all():
+        raise PromptError("The mask holds values that are not finite numbers: give 0 … 1.")
+    array = array.astype(np.float32)
+    is_map = array.size > 0 and array.min() >= 0 and array.max() <= 1
+    if is_map and array.shape == frame.shape:
+        return None, array
+    if not is_map and array.shape == (frame.logits_size, frame.logits_size):
+        return torch.from_numpy(array), None
+    if array.shape == frame.shape:
+        raise PromptError(
+            f"The mask holds values from {array.min():g} to {array.max():g}: give a bool mask or "
+            "probabilities 0 … 1."
+        )
+    raise PromptError(
+        f"The mask has the shape {array.shape}, but the slice has {frame.shape}: give a mask of "
+        "the slice, or the logits of an earlier prediction on it."
+    )
+
+
+def _from_map(map_: NDArray[np.float32], frame: Frame) -> Start:
+    """Start at a given map; its pixels at 0.5 or more are inside, as in a prediction."""
+    logits = torch.logit(torch.from_numpy(map_), eps=1e-6).clamp(-MARGIN, MARGIN)
+    return Start(logits, frame.to_logits(logits[None], EMPTY_LOGIT)[0], _certainty(logits))
+
+
+def _united(a: Start, b: Start) -> Start:
+    return Start(torch.maximum(a.full, b.full), torch.maximum(a.low, b.low), a.score)
+
+
+def _certainty(logits: Tensor) -> float:
+    """Mean probability of what is inside, in place of a predicted IoU."""
+    inside = torch.sigmoid(logits[logits > 0])
+    return float(inside.mean()) if len(inside) else 0.0
