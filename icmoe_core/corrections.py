@@ -1,9 +1,9 @@
 """Corrections: every clicked pixel ends on the side that was clicked.
 
 A decoder may ignore a click; a person must not be ignored. So the clicks are taken as noiseless
-observations of the logits, and what they contradict is corrected by kernel interpolation, the
-mean of a Gaussian process (Rasmussen & Williams 2006, eq. 2.23) whose kernel falls off with the
-distance and with the difference in intensity. A click changes its surroundings as far as they
+observations of the logits, and what they contradict is corrected by kernel interpolation, in the
+manner of a Gaussian process' mean (Rasmussen & Williams 2006, eq. 2.25). The kernel falls off with
+the distance and with the difference in intensity: a click changes its surroundings as far as they
 look like it, and about as far as it lies from the border it moves.
 """
 
@@ -45,7 +45,7 @@ def correct(
     picture : ndarray, (H, W), float32, 0 … 1
         The windowed slice.
     pixels : ndarray of int, (n, 2)
-        Clicked pixels, ``(row, column)``, each at most once.
+        Clicked pixels, ``(row, column)``, each at most once, in the order they were clicked.
     labels : ndarray of {0, 1}, (n,)
         1 inside, 0 outside.
 
@@ -55,28 +55,50 @@ def correct(
         `logits` itself if every click is obeyed already. Otherwise the corrected logits, with
         ``(result[pixel] > 0) == label`` for every click.
     """
+    smooth: NDArray[np.float32] | None = None
+    for count in range(1, len(pixels) + 1):
+        # One after the other, as they were made: how far a click carries depends on the border
+        # that the person saw then.
+        made, sides = pixels[:count], np.where(labels[:count] == 1, 1.0, -1.0)
+        if (logits[made[:, 0], made[:, 1]] * sides > _SIDE).all():
+            continue
+        if smooth is None:
+            smooth = ndimage.gaussian_filter(picture, NOISE_SIGMA, mode="nearest")
+        logits = _correct_together(logits, smooth, made, sides)
+    return logits
+
+
+def _correct_together(
+    logits: NDArray[np.float32],
+    smooth: NDArray[np.float32],
+    pixels: NDArray[np.int64],
+    sides: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Correct what the clicks contradict, and hold still where they are obeyed."""
     rows, columns = pixels[:, 0], pixels[:, 1]
-    sides = np.where(labels == 1, 1.0, -1.0)
-    obeyed = logits[rows, columns] * sides > _SIDE
-    if obeyed.all():
-        return logits
-    clipped = np.clip(logits, -LIMIT, LIMIT)
-    wanted = np.where(obeyed, 0.0, sides * MARGIN - clipped[rows, columns])
-    smooth = ndimage.gaussian_filter(picture, NOISE_SIGMA, mode="nearest")
-    reaches = _distance_to_other_side(clipped > 0)[rows, columns].clip(min=_SMALLEST_REACH)
+    corrected = np.clip(logits, -LIMIT, LIMIT)
+    before = corrected[rows, columns]
+    wanted = np.where(before * sides > _SIDE, 0.0, sides * MARGIN - before)
+    reaches = _distance_to_other_side(corrected > 0)[rows, columns].clip(min=_SMALLEST_REACH)
     system = _influence_between(pixels, smooth[rows, columns], reaches)
     strength = np.linalg.lstsq(system, wanted, rcond=1e-4)[0]
-    corrected = clipped.astype(np.float32)
     for pixel, reach, amount in zip(pixels, reaches, strength, strict=True):
         # One click and its surroundings at a time: a large picture has no room for all at once.
-        around = tuple(
-            slice(max(0, int(x - _FARTHEST * reach)), int(x + _FARTHEST * reach) + 1) for x in pixel
-        )
-        corrected[around] += amount * _influence_around(pixel, reach, smooth, around)
+        around = _surroundings(pixel, _FARTHEST * reach, corrected.shape)
+        corrected[around] += np.float32(amount) * _influence_around(pixel, reach, smooth, around)
     # Neighbouring clicks that contradict each other make the system singular, or nearly so.
     ignored = corrected[rows, columns] * sides <= _SIDE
-    corrected[rows[ignored], columns[ignored]] = sides[ignored] * MARGIN
+    corrected[rows[ignored], columns[ignored]] = (sides[ignored] * MARGIN).astype(np.float32)
     return corrected
+
+
+def _surroundings(
+    pixel: NDArray[np.int64], radius: float, shape: tuple[int, ...]
+) -> tuple[slice, ...]:
+    return tuple(
+        slice(max(0, int(x - radius)), min(size, int(x + radius) + 1))
+        for x, size in zip(pixel, shape, strict=True)
+    )
 
 
 def _influence_between(

@@ -4,9 +4,9 @@ Boxes of several sizes around the clicks are decoded, each mask gets a score for
 the object meant, and the pixels' probabilities are fused with those scores as weights: a vote in
 which no single box has to be right.
 
-The score is linear in the masks' evidence. Its weights were fitted, by ridge regression, to the
-Dice of such masks on objects of abdominal, spinal and brain scans and on nuclei (see
-``docs/prompts.md``).
+The score is a sum of parabolas, one for each evidence. Its weights were fitted by ridge regression
+to the Dice of such masks, on objects of abdominal, spinal and brain scans and on nuclei, by
+``benchmarks/fit_score.py``.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from icmoe_core.frames import Frame
 SIDES = (12 / 256, 22 / 256, 40 / 256, 54 / 256, 72 / 256, 96 / 256, 128 / 256)
 """Sides of the square boxes around a click, as shares of the model's input."""
 
-SCORE_WEIGHTS = {
-    "predicted_iou": -0.066,
-    "stability": -0.077,
-    "confidence": 0.232,
-    "box_match": -0.227,
-    "fill": 0.131,
-    "consensus": 1.473,
-    "best_consensus": -0.081,
-    "contrast": 0.117,
-    "spread_inside": -0.614,
-    "spread_rim": 0.332,
-    "click_contrast": -0.032,
-    "feature_unity": -0.683,
-    "feature_click_inside": 0.634,
-    "feature_click_rim": -0.569,
-    "feature_contrast": 0.159,
+SCORE: dict[str, tuple[float, float, float, float]] = {
+    "predicted_iou": (0.7028, 0.1383, -0.0112, -0.0026),
+    "stability": (0.6535, 0.1529, -0.0230, -0.0006),
+    "confidence": (0.7468, 0.1220, 0.0648, 0.0153),
+    "box_match": (0.5802, 0.1738, -0.0413, 0.0010),
+    "fill": (0.3808, 0.1826, 0.0422, -0.0062),
+    "consensus": (0.1699, 0.0730, 0.0880, 0.0127),
+    "best_consensus": (0.4582, 0.1581, -0.0177, -0.0056),
+    "contrast": (0.3913, 0.3586, 0.0058, 0.0125),
+    "spread_inside": (0.0962, 0.0665, -0.0417, 0.0152),
+    "spread_rim": (0.1701, 0.0800, 0.0076, -0.0065),
+    "click_contrast": (0.6658, 0.9085, -0.0260, -0.0023),
+    "feature_unity": (0.6724, 0.1580, -0.0859, -0.0263),
+    "feature_click_inside": (0.4663, 0.2466, 0.1308, -0.0074),
+    "feature_click_rim": (0.2158, 0.2027, -0.0653, -0.0245),
+    "feature_contrast": (0.6024, 0.2474, -0.0086, -0.0030),
 }
-SCORE_BIAS = 0.348
+"""Mean and spread of each evidence, and the weights of its deviation and of that squared."""
+
+SCORE_BIAS = 0.3997
 
 DISAGREEMENT_COST = 0.15
 """What a mask loses for having all clicks on the wrong side, in units of Dice."""
@@ -49,8 +51,10 @@ DISAGREEMENT_COST = 0.15
 TEMPERATURE = 0.06
 """Scores this far apart have votes that differ by a factor of e."""
 
+OUTLIER = 4.0
+"""Deviations are clipped to this many spreads."""
+
 _MARGIN = 2 / 256  # around several clicks, as a share of the model's input
-_SMALLEST_MASK = 3  # pixels of the logits
 _LOWEST = 1e-6
 
 Decode = Callable[[NDArray], tuple[Tensor, Tensor]]
@@ -116,45 +120,46 @@ def answer_clicks(
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
     logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
     scale = frame.logits_size / frame.input_size
-    scores = score_masks(
-        logits,
-        iou,
-        torch.as_tensor(boxes * scale, dtype=torch.float32),
-        features[0].cpu(),
-        picture,
-        frame,
-        _cells(positive * scale, frame),
-        _cells(negative * scale, frame),
-    )
-    return fuse(logits, iou, scores)
+    clicked = _cells(positive * scale, frame)
+    evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
+    wrong = disagreement(logits, clicked, _cells(negative * scale, frame))
+    return fuse(logits, iou, score_masks(evidence) - DISAGREEMENT_COST * wrong)
 
 
-def score_masks(
+def describe_masks(
     logits: Tensor,
     iou: Tensor,
-    boxes: Tensor,
+    boxes: NDArray,
     features: Tensor,
     picture: NDArray[np.float32],
     frame: Frame,
-    positive: Tensor,
-    negative: Tensor,
+    clicked: Tensor,
 ) -> Tensor:
-    """Estimate the Dice of masks ``(n, h, w)`` with what was clicked, ``(n,)``.
+    """Gather the evidence for masks ``(n, h, w)``, ``(n, len(EVIDENCE_NAMES))``.
 
-    `boxes`, `positive` and `negative` lie on the grid of the logits, the clicks as indices.
+    `boxes` and `clicked`, the positive clicks as indices ``(p, 2)``, lie on the logits' grid.
     """
     valid = torch.zeros(logits.shape[1:], dtype=torch.bool)
     rows, columns = frame.logits_hw()
     valid[:rows, :columns] = True
     seen = frame.to_logits(torch.from_numpy(picture)[None], fill=0.0)[0]
-    evidence = gather_evidence(logits, iou, boxes, seen, valid, features, positive)
-    weights = torch.tensor([SCORE_WEIGHTS[name] for name in EVIDENCE_NAMES])
-    wrong = (logits[:, positive[:, 0], positive[:, 1]] <= 0).sum(1)
-    wrong = wrong + (logits[:, negative[:, 0], negative[:, 1]] > 0).sum(1)
-    disagreement = wrong / (len(positive) + len(negative))
-    scores = evidence @ weights + SCORE_BIAS - DISAGREEMENT_COST * disagreement
-    too_small = ((logits > 0) & valid).sum((1, 2)) <= _SMALLEST_MASK
-    return scores - 1.0 * too_small
+    limits = torch.as_tensor(boxes, dtype=torch.float32)
+    return gather_evidence(logits, iou, limits, seen, valid, features[0].cpu(), clicked)
+
+
+def score_masks(evidence: Tensor) -> Tensor:
+    """Estimate the Dice of masks with what was clicked, ``(n,)``, from their evidence."""
+    table = torch.tensor([SCORE[name] for name in EVIDENCE_NAMES])  # (evidence, 4)
+    mean, spread, linear, quadratic = table.T
+    deviation = ((evidence - mean) / spread).clamp(-OUTLIER, OUTLIER)
+    return deviation @ linear + deviation**2 @ quadratic + SCORE_BIAS
+
+
+def disagreement(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """Share of the clicks, given as indices, on whose wrong side each mask is; ``(n,)``."""
+    missed = (logits[:, positive[:, 0], positive[:, 1]] <= 0).sum(1)
+    overrun = (logits[:, negative[:, 0], negative[:, 1]] > 0).sum(1)
+    return (missed + overrun) / (len(positive) + len(negative))
 
 
 def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> tuple[Tensor, float]:

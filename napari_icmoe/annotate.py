@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
-from superqt.utils import create_worker
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io import WRITABLE
@@ -22,7 +22,10 @@ from napari_icmoe.engine import installed_models
 from napari_icmoe.panels import ClassPanel, KeysPanel, ModelPanel, PromptPanel, ScanPanel
 from napari_icmoe.panels.parts import make_button
 from napari_icmoe.readers import GRID_KEY, PATH_KEY
+from napari_icmoe.workers import Background
 from napari_icmoe.writers import write_labels_layer
+
+logger = logging.getLogger(__name__)
 
 _NOTIFY = {"warning": show_warning, "error": show_error}
 
@@ -81,9 +84,11 @@ class AnnotateWidget(QWidget):
         self.viewer.layers.events.inserted.connect(self._on_inserted)
         self._adopt_image()
         self._refresh()
-        create_worker(
-            installed_models, _start_thread=True, _connect={"returned": self._show_models}
-        )
+        self._saving = Background(self)
+        self._saving.done.connect(self._on_saved)
+        self._listing = Background(self)
+        self._listing.done.connect(self._on_models)
+        self._listing.run(installed_models)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the viewer."""
@@ -106,19 +111,17 @@ class AnnotateWidget(QWidget):
         attributes = {"metadata": metadata, "scale": layer.scale, "translate": layer.translate}
         # a copy, so that painting on while the file is written cannot tear the mask
         snapshot = layer.data.copy()
-        create_worker(
-            _outcome,
-            partial(write_labels_layer, str(path), snapshot, attributes),
-            _start_thread=True,
-            _connect={"returned": self._on_saved},
-        )
+        self._saving.run(partial(write_labels_layer, str(path), snapshot, attributes))
 
-    def _on_saved(self, outcome: list[str] | IcmoeError) -> None:
-        if isinstance(outcome, IcmoeError):
-            self.controller.say("error", str(outcome))
+    def _on_saved(self, written: list[str] | None, error: Exception | None) -> None:
+        if written is not None:
+            self.controller.say("info", f"The mask was saved as {written[0]}.")
+            show_info(f"Saved {written[0]}")
+        elif isinstance(error, IcmoeError):
+            self.controller.say("error", str(error))
         else:
-            self.controller.say("info", f"The mask was saved as {outcome[0]}.")
-            show_info(f"Saved {outcome[0]}")
+            logger.error("Saving failed", exc_info=error)
+            self.controller.say("error", f"The mask could not be saved ({error}): try elsewhere.")
 
     def _choose_file(self) -> None:
         target = self.controller.target
@@ -145,8 +148,12 @@ class AnnotateWidget(QWidget):
     def _refresh(self) -> None:
         self.save.setEnabled(self.controller.target is not None)
 
-    def _show_models(self, entries: list[tuple[str, str]]) -> None:
-        self.model.show_models(entries)
+    def _on_models(self, entries: list[tuple[str, str]] | None, error: Exception | None) -> None:
+        if entries is not None:
+            self.model.show_models(entries)
+        else:
+            logger.error("The models could not be listed", exc_info=error)
+            self.controller.say("error", f"The models could not be listed: {error}.")
 
     def _adopt_image(self) -> None:
         """Annotate the selected image, or else the topmost one."""
@@ -160,10 +167,3 @@ class AnnotateWidget(QWidget):
     def _on_inserted(self, event: Any) -> None:
         if self.controller.image is None and isinstance(event.value, Image):
             self.controller.set_image(event.value)
-
-
-def _outcome(write: partial[list[str]]) -> list[str] | IcmoeError:
-    try:
-        return write()
-    except IcmoeError as error:
-        return error

@@ -98,6 +98,8 @@ class AnnotateController(QObject):
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self._encode_ahead)
+        self._tool_keys: shortcuts.LayerKeys | None = None
+        self._target_keys: shortcuts.LayerKeys | None = None
         shortcuts.connect(viewer, self)
         shortcuts.on_rebinding(self._on_rebinding)
         viewer.dims.events.current_step.connect(self._on_moved)
@@ -173,7 +175,7 @@ class AnnotateController(QObject):
             if image is None:
                 self.overlays.remove()
             elif self.overlays.complete:
-                self.overlays.attach(image)
+                self._attach_overlays(image)
         if was_on and image is not None:
             self.start_tool()
         self.refresh()
@@ -229,11 +231,7 @@ class AnnotateController(QObject):
             self.say("warning", "Prompts need a slice: switch from 3D to the 2D view first.")
             return
         if not self.overlays.complete:
-            self.overlays.attach(self.image)
-            layer = self.overlays.prompts
-            if layer is not None:
-                layer.mouse_drag_callbacks.append(partial(prompt_gesture, self))
-                self._bind_keys()
+            self._attach_overlays(self.image)
         layer = self.overlays.prompts
         if layer is not None:
             layer.visible = True
@@ -241,6 +239,12 @@ class AnnotateController(QObject):
             layer.mouse_pan = False
             layer.cursor = "crosshair"
         self.refresh()
+
+    def _attach_overlays(self, image: Image) -> None:
+        layer = self.overlays.attach(image)
+        layer.mouse_drag_callbacks.append(partial(prompt_gesture, self))
+        every = (*shortcuts.ACTIONS, *shortcuts.CLASS_ACTIONS)
+        self._tool_keys = shortcuts.LayerKeys(layer, self, every, hold_to_pan=True)
 
     def toggle_sign(self) -> None:
         """Let the next plain click be on the background, or on the object again."""
@@ -365,7 +369,7 @@ class AnnotateController(QObject):
     def _follow(self, layer: Labels) -> None:
         self.target = TargetLayer(layer, self._on_stroke)
         layer.selected_label = self.session.state.active_class
-        shortcuts.bind_on_layer(layer, self, shortcuts.HISTORY_ACTIONS)
+        self._target_keys = shortcuts.LayerKeys(layer, self, shortcuts.HISTORY_ACTIONS)
         self._largest_label = None
         data = layer.data
         self._counting.submit(layer, lambda: int(data.max()) if data.size else 0)
@@ -556,16 +560,11 @@ class AnnotateController(QObject):
             self._largest_label = max(largest, self._largest_label or 0)
 
     def _on_rebinding(self, event: Any) -> None:
-        if isalive(self) and shortcuts.is_ours(event):  # the keys outlive every window
-            self._bind_keys()
-
-    def _bind_keys(self) -> None:
-        if self.overlays.prompts is not None:
-            every = (*shortcuts.ACTIONS, *shortcuts.CLASS_ACTIONS)
-            shortcuts.bind_on_layer(self.overlays.prompts, self, every)
-            shortcuts.bind_hold_to_pan(self.overlays.prompts)
-        if self.target is not None:
-            shortcuts.bind_on_layer(self.target.layer, self, shortcuts.HISTORY_ACTIONS)
+        if not isalive(self) or not shortcuts.is_ours(event):  # the keys outlive every window
+            return
+        for keys in (self._tool_keys, self._target_keys):
+            if keys is not None:
+                keys.rebind()
         self.changed.emit()
 
     @contextmanager

@@ -82,10 +82,8 @@ class Overlays:
             for layer in (self.prompts, self.boxes, self.preview)
         )
 
-    def attach(self, image: Image) -> None:
-        """Make the helper layers for `image`, or lay the present ones onto it."""
-        if image is self._image and self.complete:
-            return
+    def attach(self, image: Image) -> Points:
+        """Make the helper layers for `image`, in place of present ones; returns the prompts'."""
         self.remove()
         self._image = image
         on_image = transform_of(image)
@@ -113,6 +111,7 @@ class Overlays:
         for layer in (preview, boxes, prompts):
             self._viewer.add_layer(layer)
             layer.editable = False  # the session owns the prompts, not napari's own tools
+        return prompts
 
     def remove(self) -> None:
         """Take the helper layers out of the viewer."""

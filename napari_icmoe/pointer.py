@@ -40,12 +40,14 @@ def prompt_gesture(
     modifiers = set(event.modifiers)
     box: Box | None = None
     yield
-    while event.type == "mouse_move":
+    while True:
         moved = float(np.abs(np.asarray(event.pos, dtype=float) - start_pixel).max())
         if box is not None or moved >= DRAG_PIXELS:
             now = plane.from_data(layer.world_to_data(event.position))
             box = Box(*box_from_corners(start, now, shape))
-            controller.show_drag(box)
+        if event.type != "mouse_move":  # released, and that is where the box ends
+            break
+        controller.show_drag(box)
         yield
     controller.show_drag(None)
     if controller.plane != plane:  # the slice changed under the finger

@@ -103,26 +103,63 @@ def keys_of(action: Action) -> list[str]:
     return [str(Shortcut(key)) for key in _keys.get(action.full_name, action.keys)]
 
 
-def bind_on_layer(
-    layer: Layer, controller: AnnotateController, actions: Iterable[Action] = ()
-) -> None:
-    """Bind the present keys of `actions` on `layer` itself, before the keys of its class."""
-    for action in actions:
-        for key in _keys.get(action.full_name, ()):
-            layer.bind_key(key, _layer_command(action, controller), overwrite=True)
+class LayerKeys:
+    """The present keys of some actions, bound on one layer before the keys of its class.
+
+    Parameters
+    ----------
+    layer : Layer
+    controller : AnnotateController
+        Whose actions are run; held weakly, since the layer may outlive it.
+    actions : iterable of Action
+    hold_to_pan : bool
+        Whether the layer also pans while napari's own key for that is held (Space, unless
+        rebound).
+    """
+
+    def __init__(
+        self,
+        layer: Layer,
+        controller: AnnotateController,
+        actions: Iterable[Action],
+        *,
+        hold_to_pan: bool = False,
+    ) -> None:
+        self._layer = layer
+        self._controller = weakref.ref(controller)
+        self._actions = tuple(actions)
+        self._hold_to_pan = hold_to_pan
+        self._bound: set[Any] = set()
+        self.rebind()
+
+    def rebind(self) -> None:
+        """Bind the present keys in place of those bound before."""
+        keymap = self._layer.keymap
+        for key in self._bound:
+            keymap.pop(key, None)
+        before = set(keymap)
+        for action in self._actions:
+            for key in _keys.get(action.full_name, ()):
+                self._layer.bind_key(key, self._command(action), overwrite=True)
+        if self._hold_to_pan:
+            for key in _keys.get(HOLD_TO_PAN, ()):
+                self._layer.bind_key(key, _hold_to_pan, overwrite=True)
+        self._bound = set(keymap) - before
+
+    def _command(self, action: Action) -> Callable[[Any], None]:
+        def command(layer: Any) -> None:
+            controller = self._controller()
+            if controller is not None:
+                action.run(controller)
+
+        return command
 
 
-def bind_hold_to_pan(layer: Layer) -> None:
-    """Let `layer` pan while napari's own key for that is held (Space, unless rebound)."""
-
-    def hold_to_pan(layer: Layer) -> Generator[None, None, None]:
-        before = layer.mouse_pan
-        layer.mouse_pan = True
-        yield
-        layer.mouse_pan = before
-
-    for key in _keys.get(HOLD_TO_PAN, ()):
-        layer.bind_key(key, hold_to_pan, overwrite=True)
+def _hold_to_pan(layer: Layer) -> Generator[None, None, None]:
+    before = layer.mouse_pan
+    layer.mouse_pan = True
+    yield
+    layer.mouse_pan = before
 
 
 def on_rebinding(method: Callable[[Any], None]) -> None:
@@ -168,15 +205,4 @@ def _command(action: Action) -> Callable[[ViewerModel], None]:
             action.run(controller)
 
     command.__name__ = f"icmoe_{action.name}"
-    return command
-
-
-def _layer_command(action: Action, controller: AnnotateController) -> Callable[[Any], None]:
-    found = weakref.ref(controller)
-
-    def command(layer: Any) -> None:
-        target = found()
-        if target is not None:
-            action.run(target)
-
     return command

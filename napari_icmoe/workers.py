@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
-from superqt.utils import create_worker
+
+
+class Background(QObject):
+    """Runs a function in a thread of its own and hands its outcome to the GUI thread.
+
+    The thread is no daemon: Python waits for it at exit, so a file is always written to its end.
+    A window that is closed meanwhile takes this object with it, and the outcome is dropped.
+    """
+
+    done = Signal(object, object)
+    """What the function returned, and the exception it raised; one of them is None."""
+
+    def run(self, function: Callable[[], Any]) -> None:
+        """Call `function` in a new thread."""
+        threading.Thread(target=self._work, args=(function,), name="napari-icmoe").start()
+
+    def _work(self, function: Callable[[], Any]) -> None:
+        result, error = None, None
+        try:
+            result = function()
+        except Exception as raised:  # each failure becomes a message on the GUI thread
+            error = raised
+        with suppress(RuntimeError):  # Qt's word for an object that is gone
+            self.done.emit(result, error)
 
 
 @dataclass(frozen=True)
@@ -19,7 +44,7 @@ class Job:
 
 
 class NewestWins(QObject):
-    """Runs jobs in a background thread; of those that wait, only the newest is kept.
+    """Runs jobs in the background; of those that wait, only the newest is kept.
 
     A job that has been overtaken while it ran gives no answer, so a stale one is never shown.
     Nothing is emitted after :meth:`close`.
@@ -33,6 +58,8 @@ class NewestWins(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._background = Background(self)
+        self._background.done.connect(self._on_done)
         self._running: Job | None = None
         self._waiting: Job | None = None
         self._overtaken = False
@@ -66,22 +93,14 @@ class NewestWins(QObject):
     def _start_next(self) -> None:
         job, self._waiting, self._overtaken = self._waiting, None, False
         self._running = job
-        if job is None:
-            self.busy_changed.emit(False)
-            return
-        self.busy_changed.emit(True)
-        create_worker(
-            _run_safely,
-            job.function,
-            _start_thread=True,
-            _connect={"returned": self._on_returned},
-        )
+        if job is not None:
+            self._background.run(job.function)
+        self.busy_changed.emit(job is not None)
 
-    def _on_returned(self, outcome: tuple[Any, Exception | None]) -> None:
+    def _on_done(self, result: Any, error: Exception | None) -> None:
         if self._closed or self._running is None:
             return
         tag, stale = self._running.tag, self._overtaken
-        result, error = outcome
         self._start_next()
         if stale:
             return
@@ -89,10 +108,3 @@ class NewestWins(QObject):
             self.failed.emit(tag, error)
         else:
             self.answered.emit(tag, result)
-
-
-def _run_safely(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
-    try:
-        return function(), None
-    except Exception as error:  # every failure becomes a message: see `failed`
-        return None, error

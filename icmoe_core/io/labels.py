@@ -15,7 +15,7 @@ from icmoe_core.io.formats import read_volume, writer_for
 from icmoe_core.io.grid import Grid, reorder
 from icmoe_core.io.outputs import PathLike, check_output
 from icmoe_core.io.pictures import read_picture
-from icmoe_core.io.suffixes import PICTURES, TIFF, suffix_of
+from icmoe_core.io.suffixes import NIFTI, PICTURES, TIFF, suffix_of
 
 LARGEST_LABEL = 65535
 
@@ -78,7 +78,8 @@ def write_labels(
     path : path-like
         Ends in ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``; ``.png`` and ``.tif`` for pictures.
     labels : ndarray of bool or integers, ``grid.shape``
-        0 to 65535; written as uint8 where that holds them, else as uint16.
+        0 to 65535; written as uint8 where that holds them, else as uint16. NIfTI also takes the
+        labels of a time series, with time as one more axis, last.
     grid : Grid
         That of the scan.
     sources : sequence of path-like
@@ -160,7 +161,10 @@ def add_to_labels(
 def _write(
     path: Path, labels: NDArray, dtype: np.dtype, grid: Grid, sources: Sequence[PathLike]
 ) -> Path:
-    _check_shape(labels, grid)
+    if labels.ndim == len(grid.shape) + 1 and suffix_of(path) in NIFTI:
+        _check_shape(labels[..., 0], grid)
+    else:
+        _check_shape(labels, grid)
     check_output(path, sources, grid)
     with atomic_path(path) as temporary:
         writer_for(path, grid)(temporary, labels.astype(dtype, copy=False), grid)
@@ -215,6 +219,11 @@ def _check_values(labels: NDArray) -> None:
 
 
 def _check_shape(labels: NDArray, grid: Grid) -> None:
+    if labels.shape[:-1] == grid.shape:
+        raise GridError(
+            f"The labels have {labels.shape[-1]} time steps, and of the known formats only NIfTI "
+            "holds those: give a name that ends in .nii.gz."
+        )
     if labels.shape != grid.shape:
         raise GridError(
             f"The labels have {as_text(labels.shape)} voxels, but the scan has "

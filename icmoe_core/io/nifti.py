@@ -94,7 +94,7 @@ def write_nifti(path: Path, labels: NDArray, grid: Grid) -> None:
     ----------
     path : Path
         Ends in ``.nii`` or ``.nii.gz``. Written in place: see :mod:`icmoe_core.io.atomic`.
-    labels : ndarray of integers, ``grid.shape``
+    labels : ndarray of integers, ``grid.shape``, or with one more axis for time
         Written in its own dtype, without scaling.
     grid : Grid
         With a NIfTI header: affines, their codes, units and spacings are copied as stored, and
@@ -176,7 +176,7 @@ def _as_space_and_time(array: NDArray, rgb: bool, path: Path) -> NDArray:
 
 def _mask_header(scan: Any, labels: NDArray) -> Any:
     header = scan.copy()
-    axes = min(3, int(scan["dim"][0]))
+    axes = min(labels.ndim, int(scan["dim"][0]))
     header["dim"] = [axes, *labels.shape[:axes], *[1] * (7 - axes)]
     if int(scan["dim"][0]) > axes:
         header["pixdim"][axes + 1 :] = 1.0  # time and its step end here
@@ -200,7 +200,7 @@ def _new_header(labels: NDArray, grid: Grid) -> Any:
     header = kind()
     header.set_data_dtype(labels.dtype)
     header.set_data_shape(labels.shape)
-    header.set_zooms(grid.spacing)
+    header.set_zooms((*grid.spacing, *[1.0] * (labels.ndim - 3)))
     header.set_xyzt_units("mm")
     header.set_sform(grid.affine, code="scanner")
     # A quaternion cannot shear, as a tilted gantry does: then the sform stands alone.

@@ -164,3 +164,24 @@ def test_samples_open_through_the_manifest(name):
         arguments["metadata"][GRID_KEY].shape
         == read_volume(SAMPLES["brain1" if name == "brain" else "mr_abdomen"].image).grid.shape
     )
+
+
+def test_a_time_series_of_masks_is_saved_with_its_times(tmp_path):
+    series = np.arange(4 * 5 * 6 * 2, dtype=np.int16).reshape(4, 5, 6, 2)
+    affine = np.diag([2.0, 3, 4, 1])
+    image = nib.Nifti1Image(series, affine)
+    image.header.set_zooms((2, 3, 4, 0.5))
+    nib.save(image, tmp_path / "series.nii.gz")
+    layer = as_layer(tmp_path / "series.nii.gz")
+    assert layer.data.shape[0] == 2
+    target = make_target(layer, instances=False)
+    target.data[1, 0, 2, 3] = 7
+    _, attributes, _ = target.as_layer_data_tuple()
+    write_labels_layer(str(tmp_path / "mask.nii.gz"), target.data, attributes)
+    mask = nib.load(tmp_path / "mask.nii.gz")
+    assert mask.shape == series.shape
+    assert mask.header.get_zooms() == (2, 3, 4, 0.5)
+    marked = layer.data[1, 0, 2, 3]
+    assert series[np.asarray(mask.dataobj) == 7].tolist() == [marked]
+    with pytest.raises(GridError, match=r"\.nii\.gz"):
+        write_labels_layer(str(tmp_path / "mask.nrrd"), target.data, attributes)
