@@ -89,9 +89,7 @@ def check_prompts(prompts: Prompts, shape: tuple[int, int]) -> CheckedPrompts:
         raise PromptError("There is no prompt: give at least one point, box or mask.")
     points = _as_rows(prompts.points, 2, "point", "(row, column)")
     boxes = _as_rows(prompts.boxes, 4, "box", "(row_min, col_min, row_max, col_max)")
-    labels = np.asarray(
-        [1] * len(points) if prompts.point_labels is None else prompts.point_labels
-    )
+    labels = np.asarray([1] * len(points) if prompts.point_labels is None else prompts.point_labels)
     if not np.isin(labels, (0, 1)).all():
         raise PromptError("A point's label must be 1 (object) or 0 (background).")
     height, width = shape

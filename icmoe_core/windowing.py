@@ -109,8 +109,7 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
         return _manual(name)
     if name not in WINDOW_NAMES:
         raise ImageError(
-            f"There is no window named {name!r}: give LOW,HIGH or one of "
-            f"{', '.join(WINDOW_NAMES)}."
+            f"There is no window named {name!r}: give LOW,HIGH or one of {', '.join(WINDOW_NAMES)}."
         )
     sample = _finite_sample(volume)
     if name == AUTOMATIC:

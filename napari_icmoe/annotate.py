@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +108,13 @@ class AnnotateWidget(QWidget):
                 key: image.metadata[key] for key in (GRID_KEY, PATH_KEY) if key in image.metadata
             }
         attributes = {"metadata": metadata, "scale": layer.scale, "translate": layer.translate}
-        # a copy, so that painting on while the file is written cannot tear the mask
-        snapshot = layer.data.copy()
-        self._saving.run(partial(write_labels_layer, str(path), snapshot, attributes))
+        labels = layer.data
+
+        def save() -> list[str]:
+            # a copy first, so that what is painted while the file is compressed is not torn
+            return write_labels_layer(str(path), labels.copy(), attributes)
+
+        self._saving.run(save)
 
     def _on_saved(self, written: list[str] | None, error: Exception | None) -> None:
         if written is not None:

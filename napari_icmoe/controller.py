@@ -24,6 +24,7 @@ from napari_icmoe.engine import Answer, Engine, ModelChoice, Question, Scan
 from napari_icmoe.history import Step
 from napari_icmoe.label_layers import (
     LayerEdit,
+    PaintedVoxels,
     TargetLayer,
     make_target,
     mismatch,
@@ -83,6 +84,7 @@ class AnnotateController(QObject):
         self.window = "auto"
         self.model = ModelChoice()
         self.last_answer: Answer | None = None
+        self._painted: dict[str, PaintedVoxels] = {}  # by layer, to survive a change of mask
         self._drag: Box | None = None
         self._largest_label: int | None = 0
         self._accept_when: Question | None = None
@@ -367,7 +369,8 @@ class AnnotateController(QObject):
         return self.target
 
     def _follow(self, layer: Labels) -> None:
-        self.target = TargetLayer(layer, self._on_stroke)
+        painted = self._painted.setdefault(str(layer.unique_id), PaintedVoxels())
+        self.target = TargetLayer(layer, painted, self._on_stroke)
         layer.selected_label = self.session.state.active_class
         self._target_keys = shortcuts.LayerKeys(layer, self, shortcuts.HISTORY_ACTIONS)
         self._largest_label = None

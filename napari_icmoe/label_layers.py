@@ -147,13 +147,17 @@ class TargetLayer:
     Parameters
     ----------
     layer : Labels
+    painted : PaintedVoxels
+        What is known to have been painted on it by hand.
     on_stroke : callable
         Called with a :class:`LayerEdit` for each change that the user paints.
     """
 
-    def __init__(self, layer: Labels, on_stroke: Callable[[LayerEdit], None]) -> None:
+    def __init__(
+        self, layer: Labels, painted: PaintedVoxels, on_stroke: Callable[[LayerEdit], None]
+    ) -> None:
         self.layer = layer
-        self.painted = PaintedVoxels()
+        self.painted = painted
         self._on_stroke = on_stroke
         self._writing = False
         layer.events.paint.connect(self._on_paint)

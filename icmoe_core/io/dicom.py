@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk  # noqa: N813 - what everybody calls it
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from icmoe_core.errors import InputFileError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 DATA = Path(os.environ.get("ICMOE_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from scan_files import DATA, rotation, save_dicom
 
 from icmoe_core.errors import InputFileError, OutputFileError

@@ -1,7 +1,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from scan_files import ORIENTATIONS, oblique_affine, oriented_affine, save_itk, save_nifti
 
 from icmoe_core.errors import InputFileError
