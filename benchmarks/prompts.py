@@ -117,13 +117,15 @@ def click_and_correct(
     return scores, times, obeyed
 
 
-def measure(data: Path, window_name: str, seed: int, draws: int, experts: str | None) -> list[Row]:
-    """Measure all slices of all cases under `data`, on the CPU."""
+def measure(
+    data: Path, cases: list[str], window_name: str, seed: int, draws: int, experts: str | None
+) -> list[Row]:
+    """Measure all slices of `cases` under `data`, on the CPU."""
     predictor = Predictor(load_model("lite-medsam", experts=experts, device="cpu"))
     reference = Reference()
     rng = np.random.default_rng(seed)
     rows = []
-    for case in CASES:
+    for case in cases:
         image = read_volume(data / "pyradiomics" / f"{case}_image.nrrd").array
         labels = read_volume(data / "pyradiomics" / f"{case}_label.nrrd").array > 0
         window = choose_window(image, window_name)
@@ -160,15 +162,13 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
     }
     table: dict[str, dict[str, float]] = {}
     for name, values in columns.items():
-        cases = {
-            case: float(
-                np.mean([v for v, row in zip(values, rows, strict=True) if row.case == case])
-            )
-            for case in CASES
-        }
+        cases: dict[str, list[float]] = {}
+        for value, row in zip(values, rows, strict=True):
+            cases.setdefault(row.case, []).append(value)
+        means = {case: float(np.mean(scores)) for case, scores in cases.items()}
         table[name] = {
-            **cases,
-            "mean of cases": float(np.mean(list(cases.values()))),
+            **means,
+            "mean of cases": float(np.mean(list(means.values()))),
             "mean of slices": float(np.mean(values)),
         }
     return table
@@ -233,6 +233,7 @@ def main() -> int:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ICMOE_DATA", beside)))
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--draws", type=int, default=3, help="boxes a slice")
     parser.add_argument("--window", default="auto", help="as for icmoe segment --window")
@@ -243,7 +244,9 @@ def main() -> int:
         print(f"There is no folder {options.data / 'pyradiomics'}: give --data.", file=sys.stderr)
         return 1
     experts = None if options.base_only else "default"
-    rows = measure(options.data, options.window, options.seed, options.draws, experts)
+    rows = measure(
+        options.data, options.cases, options.window, options.seed, options.draws, experts
+    )
     report(rows, Console(width=120))
     if options.json:
         record = {

@@ -164,5 +164,6 @@ def _moments(picture: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 def _mean_features(unit: Tensor, weights: Tensor) -> Tensor:
     """Weighted mean of unit features ``(C, fh, fw)`` under maps ``(n, h, w)``: ``(n, C)``."""
-    coarse = F.adaptive_avg_pool2d(weights[:, None], tuple(unit.shape[1:]))[:, 0].flatten(1)
+    rows, columns = unit.shape[1:]
+    coarse = F.adaptive_avg_pool2d(weights[:, None], (rows, columns))[:, 0].flatten(1)
     return coarse @ unit.flatten(1).T / (coarse.sum(1, keepdim=True) + _TINY)

@@ -25,25 +25,25 @@ SIDES = (12 / 256, 22 / 256, 40 / 256, 54 / 256, 72 / 256, 96 / 256, 128 / 256)
 """Sides of the square boxes around a click, as shares of the model's input."""
 
 SCORE: dict[str, tuple[float, float, float, float]] = {
-    "predicted_iou": (0.7028, 0.1383, -0.0112, -0.0026),
-    "stability": (0.6535, 0.1529, -0.0230, -0.0006),
-    "confidence": (0.7468, 0.1220, 0.0648, 0.0153),
-    "box_match": (0.5802, 0.1738, -0.0413, 0.0010),
-    "fill": (0.3808, 0.1826, 0.0422, -0.0062),
-    "consensus": (0.1699, 0.0730, 0.0880, 0.0127),
-    "best_consensus": (0.4582, 0.1581, -0.0177, -0.0056),
-    "contrast": (0.3913, 0.3586, 0.0058, 0.0125),
-    "spread_inside": (0.0962, 0.0665, -0.0417, 0.0152),
-    "spread_rim": (0.1701, 0.0800, 0.0076, -0.0065),
-    "click_contrast": (0.6658, 0.9085, -0.0260, -0.0023),
-    "feature_unity": (0.6724, 0.1580, -0.0859, -0.0263),
-    "feature_click_inside": (0.4663, 0.2466, 0.1308, -0.0074),
-    "feature_click_rim": (0.2158, 0.2027, -0.0653, -0.0245),
-    "feature_contrast": (0.6024, 0.2474, -0.0086, -0.0030),
+    "predicted_iou": (0.7075, 0.1366, -0.0251, -0.0060),
+    "stability": (0.6535, 0.1570, -0.0007, 0.0106),
+    "confidence": (0.7463, 0.1268, 0.0311, 0.0028),
+    "box_match": (0.5822, 0.1763, -0.0445, 0.0025),
+    "fill": (0.3892, 0.1882, 0.0534, -0.0098),
+    "consensus": (0.1698, 0.0747, 0.0922, 0.0099),
+    "best_consensus": (0.4560, 0.1596, -0.0106, 0.0039),
+    "contrast": (0.4255, 0.3667, 0.0249, 0.0157),
+    "spread_inside": (0.0940, 0.0646, -0.0357, 0.0118),
+    "spread_rim": (0.1623, 0.0787, 0.0027, -0.0015),
+    "click_contrast": (0.7435, 0.9456, -0.0383, 0.0028),
+    "feature_unity": (0.6708, 0.1592, -0.0958, -0.0310),
+    "feature_click_inside": (0.4551, 0.2554, 0.1353, -0.0078),
+    "feature_click_rim": (0.2108, 0.2050, -0.0580, -0.0201),
+    "feature_contrast": (0.5915, 0.2465, -0.0143, -0.0134),
 }
 """Mean and spread of each evidence, and the weights of its deviation and of that squared."""
 
-SCORE_BIAS = 0.3997
+SCORE_BIAS = 0.4059
 
 DISAGREEMENT_COST = 0.15
 """What a mask loses for having all clicks on the wrong side, in units of Dice."""
