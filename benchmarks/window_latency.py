@@ -52,6 +52,9 @@ class Window:
         end = time.perf_counter() + seconds
         while time.perf_counter() < end and not condition():  # type: ignore[operator]
             QApplication.processEvents()
+            time.sleep(
+                0.001
+            )  # a spinning loop would take a core, and Python's lock, from the model
 
     def pixel(self, row: float, column: float) -> QPoint:
         """Where a pixel of the slice lies on the canvas."""
