@@ -453,14 +453,14 @@ class AnnotateController(QObject):
     def refresh(self) -> None:
         """Show the prompts and the preview of the displayed plane; ask for what is missing."""
         plane, question = self.plane, self._question()
-        self.overlays.show_prompts(plane, self.prompts, self._drag)
         answer = None if question is None else self._answers.get(question)
         if question is not None and question.prompts and answer is None:
+            self._ask(question)  # first, so that the model works while this is drawn
             if not self._keeps_old_preview(question):
                 self._show_preview(None)
-            self._ask(question)
         else:
             self._show_preview(answer)
+        self.overlays.show_prompts(plane, self.prompts, self._drag)
         if self.tool_on and answer is None:
             self._settled.start()
         self.changed.emit()

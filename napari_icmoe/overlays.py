@@ -70,6 +70,9 @@ class Overlays:
         self.prompts: Points | None = None
         self.boxes: Shapes | None = None
         self.preview: Labels | None = None
+        self._shown_clicks: tuple[Plane | None, tuple[Click, ...]] = (None, ())
+        self._shown_boxes: tuple[Plane | None, tuple[Box, ...]] = (None, ())
+        self._shown_color: tuple[float, ...] | None = None
 
     def __contains__(self, layer: object) -> bool:
         return layer is not None and layer in (self.prompts, self.boxes, self.preview)
@@ -119,38 +122,53 @@ class Overlays:
             if layer is not None and layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         self.preview = self.boxes = self.prompts = None
+        self._shown_clicks, self._shown_boxes = (None, ()), (None, ())
+        self._shown_color = None
         self._image = None
 
     def show_prompts(
         self, plane: Plane | None, prompts: Sequence[Prompt], drag: Box | None = None
     ) -> None:
-        """Draw the prompts of the displayed plane, and the box that is being dragged."""
+        """Draw the prompts of the displayed plane, and the box that is being dragged.
+
+        A layer is only touched if what it shows changes: each touch redraws the canvas, and that
+        takes time from the model.
+        """
         if not self.complete or self.prompts is None or self.boxes is None:
             return
-        clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
+        clicks = tuple(prompt for prompt in prompts if isinstance(prompt, Click))
         boxes = [prompt for prompt in prompts if isinstance(prompt, Box)]
         if drag is not None:
             boxes.append(drag)
-        ndim = self.prompts.ndim
+        if (plane, clicks) != self._shown_clicks:
+            self._shown_clicks = (plane, clicks)
+            self._draw_clicks(self.prompts, plane, clicks)
+        if (plane, tuple(boxes)) != self._shown_boxes:
+            self._shown_boxes = (plane, tuple(boxes))
+            self._draw_boxes(self.boxes, plane, boxes)
+
+    def _draw_clicks(self, layer: Points, plane: Plane | None, clicks: Sequence[Click]) -> None:
         if plane is None or not clicks:
-            self.prompts.data = np.empty((0, ndim))
-        else:
-            self.prompts.data = plane.to_data(
-                np.array([(click.row, click.column) for click in clicks])
-            )
-            self.prompts.symbol = ["disc" if click.positive else "cross" for click in clicks]
-            self.prompts.face_color = [POSITIVE if click.positive else NEGATIVE for click in clicks]
-            self.prompts.selected_data = set()
-        self.boxes.data = []
-        if plane is not None and boxes:
-            corners = [plane.to_data(box_corners(box.as_tuple())) for box in boxes]
-            self.boxes.add_rectangles(
-                corners,
-                edge_width=self._line_width(),
-                edge_color=POSITIVE,
-                face_color="transparent",
-            )
-            self.boxes.selected_data = set()
+            if len(layer.data):
+                layer.data = np.empty((0, layer.ndim))
+            return
+        layer.data = plane.to_data(np.array([(click.row, click.column) for click in clicks]))
+        layer.symbol = ["disc" if click.positive else "cross" for click in clicks]
+        layer.face_color = [POSITIVE if click.positive else NEGATIVE for click in clicks]
+        layer.selected_data = set()
+
+    def _draw_boxes(self, layer: Shapes, plane: Plane | None, boxes: Sequence[Box]) -> None:
+        if layer.nshapes:
+            layer.data = []
+        if plane is None or not boxes:
+            return
+        layer.add_rectangles(
+            [plane.to_data(box_corners(box.as_tuple())) for box in boxes],
+            edge_width=self._line_width(),
+            edge_color=POSITIVE,
+            face_color="transparent",
+        )
+        layer.selected_data = set()
 
     def show_preview(
         self, plane: Plane | None, mask: NDArray[np.bool_] | None, color: Sequence[float]
@@ -164,11 +182,15 @@ class Overlays:
             return
         data = mask.astype(np.uint8)
         cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
-        self.preview.colormap = DirectLabelColormap(
-            color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
-        )
+        if tuple(color) != self._shown_color:
+            self._shown_color = tuple(color)
+            self.preview.colormap = DirectLabelColormap(
+                color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
+            )
         self.preview.data = np.expand_dims(data, tuple(cut_axes))
-        self.preview.translate = plane_translate(self._image, plane)
+        translate = plane_translate(self._image, plane)
+        if not np.array_equal(translate, self.preview.translate):
+            self.preview.translate = translate
 
     def _line_width(self) -> float:
         """Return the width of two screen pixels in data units, which Shapes are drawn in."""

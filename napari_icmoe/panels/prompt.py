@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
@@ -57,13 +56,6 @@ class PromptPanel(QWidget):
 
         self.hint = make_text()
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.busy = QProgressBar()
-        self.busy.setTextVisible(False)
-        self.busy.setRange(0, 0)
-        self.busy.setFixedHeight(4)
-        policy = self.busy.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.busy.setSizePolicy(policy)
         self.message = make_text()
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.message.hide()
@@ -92,7 +84,6 @@ class PromptPanel(QWidget):
         layout.setSpacing(4)
         layout.addWidget(self.tool)
         layout.addLayout(sign_row)
-        layout.addWidget(self.busy)
         layout.addWidget(self.hint)
         layout.addWidget(self.sample)
         layout.addWidget(self.message)
@@ -120,7 +111,6 @@ class PromptPanel(QWidget):
             )
         _set_text(self.hint, self._hint())
         self.sample.setVisible(c.image is None)
-        self.busy.setVisible(c.busy)
         history = c.session.history
         self.buttons["accept"].setEnabled(bool(c.prompts))
         self.buttons["cancel"].setEnabled(bool(c.prompts))
@@ -154,7 +144,7 @@ class PromptPanel(QWidget):
         if c.plane is None:
             return "Prompts need a slice: show the scan in 2D and move the slider onto it."
         if c.prompts:
-            if c.busy:
+            if c.busy:  # words, since an animated bar redraws the canvas with every frame
                 return "Working …"
             return (
                 "Wrong somewhere? Click what is missing, Shift-click what is too much. "
