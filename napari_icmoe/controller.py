@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 ANSWERS_KEPT = 64
 """Answers kept for going back and forth between slices and through the history."""
+NOTICED_MS = 250
+"""Waiting is shown only if it lasts this long: each change of the panel redraws the canvas too."""
 SETTLE_MS = 150
 """A slice is encoded ahead of the first click once the slider has rested this long."""
 
@@ -93,7 +95,11 @@ class AnnotateController(QObject):
         self._asking = NewestWins(self)
         self._asking.answered.connect(self._on_answer)
         self._asking.failed.connect(self._on_failure)
-        self._asking.busy_changed.connect(lambda _: self.changed.emit())
+        self._asking.busy_changed.connect(self._on_busy)
+        self._waited = QTimer(self)
+        self._waited.setSingleShot(True)
+        self._waited.setInterval(NOTICED_MS)
+        self._waited.timeout.connect(self.changed)
         self._counting = NewestWins(self)
         self._counting.answered.connect(self._on_counted)
         self._settled = QTimer(self)
@@ -122,6 +128,11 @@ class AnnotateController(QObject):
     def busy(self) -> bool:
         """Whether an answer is on its way."""
         return self._asking.busy
+
+    @property
+    def slow(self) -> bool:
+        """Whether an answer has been on its way for so long that the user should be told."""
+        return self.busy and not self._waited.isActive()
 
     @property
     def plane(self) -> Plane | None:
@@ -507,6 +518,12 @@ class AnnotateController(QObject):
         if question is not None and not question.prompts and self.tool_on and not self.busy:
             self._ask(question)
 
+    def _on_busy(self, busy: bool) -> None:
+        if not busy:
+            self._waited.stop()
+        elif not self._waited.isActive():
+            self._waited.start()
+
     def _on_answer(self, question: Question, answer: Answer) -> None:
         if question.prompts:
             self._answers[question] = answer
@@ -581,6 +598,7 @@ class AnnotateController(QObject):
     def close(self) -> None:
         """Let go of the viewer; answers still on their way are dropped."""
         self._settled.stop()
+        self._waited.stop()
         self._asking.close()
         self._counting.close()
         shortcuts.disconnect(self.viewer)

@@ -144,7 +144,7 @@ class PromptPanel(QWidget):
         if c.plane is None:
             return "Prompts need a slice: show the scan in 2D and move the slider onto it."
         if c.prompts:
-            if c.busy:  # words, since an animated bar redraws the canvas with every frame
+            if c.slow:  # words, since an animated bar redraws the canvas with every frame
                 return "Working …"
             return (
                 "Wrong somewhere? Click what is missing, Shift-click what is too much. "
