@@ -9,7 +9,8 @@ from typing import Any
 from napari.layers import Image
 from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
@@ -40,6 +41,7 @@ class AnnotateWidget(QWidget):
 
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
+        self._open, self._docked = True, False
         # napari hands plugins a proxy; layers must be compared with `is`, so it is taken off
         self.viewer: Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self.controller = AnnotateController(self.viewer, parent=self)
@@ -91,10 +93,25 @@ class AnnotateWidget(QWidget):
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the viewer."""
+        self._let_go()
+        super().closeEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        """Let go of the viewer when taken out of the dock: that is how napari closes a widget."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is not None:
+                self._docked = True
+            elif self._docked:
+                self._let_go()
+        super().changeEvent(event)
+
+    def _let_go(self) -> None:
+        if not self._open:
+            return
+        self._open = False
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.scan.close_panel()
         self.controller.close()
-        super().closeEvent(event)
 
     def save_mask(self, path: Path) -> None:
         """Write the mask to `path` in the background; the outcome is said."""
@@ -168,5 +185,5 @@ class AnnotateWidget(QWidget):
             self.controller.set_image(images[-1])
 
     def _on_inserted(self, event: Any) -> None:
-        if self.controller.image is None and isinstance(event.value, Image):
+        if isalive(self) and self.controller.image is None and isinstance(event.value, Image):
             self.controller.set_image(event.value)

@@ -24,7 +24,6 @@ from napari_icmoe.engine import Answer, Engine, ModelChoice, Question, Scan
 from napari_icmoe.history import Step
 from napari_icmoe.label_layers import (
     LayerEdit,
-    PaintedVoxels,
     TargetLayer,
     make_target,
     mismatch,
@@ -86,7 +85,11 @@ class AnnotateController(QObject):
         self.window = "auto"
         self.model = ModelChoice()
         self.last_answer: Answer | None = None
-        self._painted: dict[str, PaintedVoxels] = {}  # by layer, to survive a change of mask
+        # every mask that was accepted into is followed until it is removed, so that its strokes
+        # are in the history, and what was painted on it stays protected
+        self._followed: dict[str, TargetLayer] = {}
+        self._keys_of: dict[str, shortcuts.LayerKeys] = {}
+        self._target_of: dict[str, Labels] = {}  # the mask of each image, by the image's id
         self._drag: Box | None = None
         self._largest_label: int | None = 0
         self._accept_when: Question | None = None
@@ -107,7 +110,6 @@ class AnnotateController(QObject):
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self._encode_ahead)
         self._tool_keys: shortcuts.LayerKeys | None = None
-        self._target_keys: shortcuts.LayerKeys | None = None
         shortcuts.connect(viewer, self)
         shortcuts.on_rebinding(self._on_rebinding)
         viewer.dims.events.current_step.connect(self._on_moved)
@@ -182,7 +184,10 @@ class AnnotateController(QObject):
         was_on = self.tool_on
         self.image = image
         self._asking.drop()
-        if self.target is not None and (image is None or mismatch(image, self.target.layer)):
+        remembered = None if image is None else self._target_of.get(str(image.unique_id))
+        if remembered is not None and remembered in self.viewer.layers:
+            self.set_target(remembered)
+        elif self.target is not None and (image is None or mismatch(image, self.target.layer)):
             self.set_target(None)
         with self._keeping_active():
             if image is None:
@@ -195,12 +200,11 @@ class AnnotateController(QObject):
 
     def set_target(self, layer: Labels | None) -> None:
         """Accept masks into `layer`, or into a new layer made at the next accept."""
-        if self.target is not None:
-            if self.target.layer is layer:
-                return
-            self.target.close()
+        if layer is None:
             self.target = None
-        if layer is not None and self.image is not None:
+            if self.image is not None:
+                self._target_of.pop(str(self.image.unique_id), None)
+        elif self.image is not None and (self.target is None or self.target.layer is not layer):
             reason = mismatch(self.image, layer)
             if reason is not None:
                 self.say("warning", reason)
@@ -328,13 +332,17 @@ class AnnotateController(QObject):
             self.say("info", "The preview is empty, so nothing was written: add a click or a box.")
             return
         classes, active = self.session.state.classes, self.session.state.active_class
-        if classes[active].locked:
+        if classes[active].locked and not self.instances:
             self.say("warning", f"{classes[active].name!r} is locked: unlock it or choose another.")
             return
         target = self._target()
         if target is None:
             return
         layer, plane = target.layer, answer.question.place.plane
+        reason = None if self.image is None else mismatch(self.image, layer)
+        if reason is not None:
+            self.say("warning", reason)
+            return
         label = self._next_label(active)
         if label is None:
             return
@@ -380,10 +388,14 @@ class AnnotateController(QObject):
         return self.target
 
     def _follow(self, layer: Labels) -> None:
-        painted = self._painted.setdefault(str(layer.unique_id), PaintedVoxels())
-        self.target = TargetLayer(layer, painted, self._on_stroke)
+        uid = str(layer.unique_id)
+        if uid not in self._followed:
+            self._followed[uid] = TargetLayer(layer, self._on_stroke)
+            self._keys_of[uid] = shortcuts.LayerKeys(layer, self, shortcuts.HISTORY_ACTIONS)
+        self.target = self._followed[uid]
+        if self.image is not None:
+            self._target_of[str(self.image.unique_id)] = layer
         layer.selected_label = self.session.state.active_class
-        self._target_keys = shortcuts.LayerKeys(layer, self, shortcuts.HISTORY_ACTIONS)
         self._largest_label = None
         data = layer.data
         self._counting.submit(layer, lambda: int(data.max()) if data.size else 0)
@@ -457,6 +469,9 @@ class AnnotateController(QObject):
 
     def _on_stroke(self, edit: LayerEdit) -> None:
         self.session.record_stroke(edit)
+        if self.target is not None and self._largest_label is not None:
+            painted = int(self.target.layer.selected_label)
+            self._largest_label = max(self._largest_label, painted)
         self.changed.emit()
 
     # --- asking and showing --------------------------------------------------------------
@@ -499,7 +514,7 @@ class AnnotateController(QObject):
         return Question(place, self.session.prompts_at(place), self.model, self.window)
 
     def _ask(self, question: Question) -> None:
-        if self.image is None:
+        if self.image is None or self._asking.newest == question:
             return
         before = Question(question.place, question.prompts[:-1], question.model, question.window)
         corrected = self._answers.get(before)
@@ -531,11 +546,11 @@ class AnnotateController(QObject):
                 self._answers.popitem(last=False)
             for notice in answer.notices:
                 self.say("info", notice)
-        if question == self._question():
-            if question.prompts:
-                self._show_preview(answer)
-            if question == self._accept_when:
-                self.accept()
+        if question.prompts and question == self._question():
+            self._show_preview(answer)
+        if question == self._accept_when:  # written where it belongs, whatever slice is shown
+            self._accept_when = None
+            self._write(answer)
         self.changed.emit()
 
     def _on_failure(self, question: Question, error: Exception) -> None:
@@ -558,21 +573,29 @@ class AnnotateController(QObject):
     # --- following napari ----------------------------------------------------------------
 
     def _on_moved(self, event: Any = None) -> None:
+        if not isalive(self):
+            return
         self._drag = None
         if self.tool_on and self.viewer.dims.ndisplay != 2:
             self.toggle_tool()
         self.refresh()
 
     def _on_active(self, event: Any = None) -> None:
-        self.changed.emit()
+        if isalive(self):
+            self.changed.emit()
 
     def _on_layer_removed(self, event: Any) -> None:
         layer = event.value
+        if not isalive(self):
+            return
         if layer is self.image:
             self.set_image(None)
-        elif self.target is not None and layer is self.target.layer:
-            self.target.close()
-            self.target = None
+        uid = str(layer.unique_id)
+        if uid in self._followed:
+            self._followed.pop(uid).close()
+            self._keys_of.pop(uid)
+            if self.target is not None and layer is self.target.layer:
+                self.target = None
         self.changed.emit()
 
     def _on_counted(self, layer: Labels, largest: int) -> None:
@@ -582,9 +605,10 @@ class AnnotateController(QObject):
     def _on_rebinding(self, event: Any) -> None:
         if not isalive(self) or not shortcuts.is_ours(event):  # the keys outlive every window
             return
-        for keys in (self._tool_keys, self._target_keys):
-            if keys is not None:
-                keys.rebind()
+        if self._tool_keys is not None:
+            self._tool_keys.rebind()
+        for keys in self._keys_of.values():
+            keys.rebind()
         self.changed.emit()
 
     @contextmanager
@@ -601,9 +625,9 @@ class AnnotateController(QObject):
         self._waited.stop()
         self._asking.close()
         self._counting.close()
-        shortcuts.disconnect(self.viewer)
-        if self.target is not None:
-            self.target.close()
+        shortcuts.disconnect(self.viewer, self)
+        for followed in self._followed.values():
+            followed.close()
         dims, layers = self.viewer.dims.events, self.viewer.layers
         for emitter in (dims.current_step, dims.order, dims.ndisplay):
             emitter.disconnect(self._on_moved)

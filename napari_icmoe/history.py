@@ -50,11 +50,10 @@ class History(Generic[State]):
     Parameters
     ----------
     limit : int
-        How many steps can be undone. napari's Labels layers keep 100 changes of their own,
-        and label edits lean on those, so a larger limit would promise too much.
+        How many steps can be undone.
     """
 
-    def __init__(self, limit: int = 100) -> None:
+    def __init__(self, limit: int = 200) -> None:
         self._done: deque[Step[State]] = deque(maxlen=limit)
         self._undone: list[Step[State]] = []
 

@@ -1,16 +1,17 @@
 """Label layers: making the target, writing accepted masks, and following the user's brush.
 
-napari keeps the last 100 changes of a Labels layer and can take them back with ``undo`` and
-``redo``; every change, ours and the brush's, emits the public ``paint`` event. So the layer's
-own history does the remembering, and ours only the order. The one thing the public interface
-does not offer is the set of voxels a stroke covered: it is read from the ``paint`` event, whose
-items are either ``(indices, old, new)`` or, since napari 0.7, carry ``slice_key`` and ``mask``.
+Every change of a Labels layer, ours and the brush's, emits napari's public ``paint`` event. Each
+becomes a :class:`LayerEdit` with the values before and after, so that one history can hold the
+changes of several layers. The layer's own ``undo`` cannot: it only knows its own order. What the
+public interface does not offer is which voxels a stroke covered: that is read from the event's
+items, which are either ``(indices, old, new)`` or carry ``slice_key``, ``mask`` and ``old_values``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -75,42 +76,49 @@ def paint_classes(target: Labels, classes: ClassTable) -> None:
 
 
 class LayerEdit:
-    """One change of a Labels layer, taken back and made again by the layer itself.
+    """One change of a Labels layer, with the values before and after it.
 
     Parameters
     ----------
     target : Labels
+    voxels : ndarray of int64
+        Flat indices of the voxels that changed.
+    before, after : ndarray of int
+        Their values on both sides of the change.
     painted : PaintedVoxels, optional
-    stroke : ndarray of int64, optional
-        For a brush stroke: the flat indices of the voxels it painted.
+        Given for a brush stroke, whose voxels are protected while it stands.
     """
 
     def __init__(
         self,
         target: Labels,
+        voxels: NDArray[np.int64],
+        before: NDArray,
+        after: NDArray,
         painted: PaintedVoxels | None = None,
-        stroke: NDArray[np.int64] | None = None,
     ) -> None:
         self._target = target
+        self._voxels, self._before, self._after = voxels, before, after
         self._painted = painted
-        self._stroke = stroke
-        self.redo_protection()
-
-    def redo_protection(self) -> None:
-        """Protect the stroke's voxels."""
-        if self._painted is not None and self._stroke is not None:
-            self._painted.add(id(self), self._stroke)
+        self._stroke = painted.add(voxels[after != 0]) if painted is not None else None
 
     def undo(self) -> None:
         """Take the change back."""
-        self._target.undo()
-        if self._painted is not None:
-            self._painted.discard(id(self))
+        self._write(self._before)
+        if self._painted is not None and self._stroke is not None:
+            self._painted.discard(self._stroke)
 
     def redo(self) -> None:
         """Make the change again."""
-        self._target.redo()
-        self.redo_protection()
+        self._write(self._after)
+        if self._painted is not None:
+            self._stroke = self._painted.add(self._voxels[self._after != 0])
+
+    def _write(self, values: NDArray) -> None:
+        data = self._target.data
+        if self._voxels.size and self._voxels[-1] < data.size:  # else its array was replaced
+            data[np.unravel_index(self._voxels, data.shape)] = values
+            self._target.refresh()
 
 
 class PaintedVoxels:
@@ -118,10 +126,13 @@ class PaintedVoxels:
 
     def __init__(self) -> None:
         self._strokes: dict[int, NDArray[np.int64]] = {}
+        self._numbers = count()
 
-    def add(self, stroke: int, indices: NDArray[np.int64]) -> None:
-        """Protect the voxels of `stroke`."""
-        self._strokes[stroke] = indices
+    def add(self, voxels: NDArray[np.int64]) -> int:
+        """Protect the voxels of a stroke; returns its number."""
+        stroke = next(self._numbers)
+        self._strokes[stroke] = voxels
+        return stroke
 
     def discard(self, stroke: int) -> None:
         """Forget `stroke`, if it is known."""
@@ -147,17 +158,13 @@ class TargetLayer:
     Parameters
     ----------
     layer : Labels
-    painted : PaintedVoxels
-        What is known to have been painted on it by hand.
     on_stroke : callable
         Called with a :class:`LayerEdit` for each change that the user paints.
     """
 
-    def __init__(
-        self, layer: Labels, painted: PaintedVoxels, on_stroke: Callable[[LayerEdit], None]
-    ) -> None:
+    def __init__(self, layer: Labels, on_stroke: Callable[[LayerEdit], None]) -> None:
         self.layer = layer
-        self.painted = painted
+        self.painted = PaintedVoxels()
         self._on_stroke = on_stroke
         self._writing = False
         layer.events.paint.connect(self._on_paint)
@@ -182,9 +189,12 @@ class TargetLayer:
             where[axis] if cut is None else np.full(len(rows), cut)
             for axis, cut in enumerate(plane.fixed)
         )
+        flat = np.ravel_multi_index(indices, self.layer.data.shape).astype(np.int64)
+        order = np.argsort(flat)
+        before = self.layer.data[indices][order]
         with self._own_edit():
             self.layer.data_setitem(indices, label)
-        return LayerEdit(self.layer)
+        return LayerEdit(self.layer, flat[order], before, np.full_like(before, label))
 
     @contextmanager
     def _own_edit(self) -> Any:
@@ -196,30 +206,43 @@ class TargetLayer:
 
     def _on_paint(self, event: Any) -> None:
         if not self._writing:
-            stroke = stroke_voxels(event.value, self.layer.data.shape)
-            self._on_stroke(LayerEdit(self.layer, self.painted, stroke))
+            voxels, before = stroke_voxels(event.value, self.layer.data)
+            after = self.layer.data[np.unravel_index(voxels, self.layer.data.shape)]
+            self._on_stroke(LayerEdit(self.layer, voxels, before, after, self.painted))
 
 
-def stroke_voxels(items: Iterable[Any], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the flat indices of the voxels that a ``paint`` event says were given a label.
+def stroke_voxels(items: Iterable[Any], labels: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+    """Return which voxels a ``paint`` event changed, and what they held before.
 
     Parameters
     ----------
     items : iterable
         The event's value: one entry for each dab of the brush.
-    shape : tuple of int
-        Shape of the labels.
+    labels : ndarray of int
+        The layer's data after the stroke.
+
+    Returns
+    -------
+    voxels : ndarray of int64, (n,)
+        Flat indices, ascending.
+    before : ndarray, (n,)
+        Their values before the stroke, in the labels' dtype.
     """
     found = [np.empty(0, np.int64)]
+    values = [np.empty(0, labels.dtype)]
     for item in items:
         if hasattr(item, "slice_key"):
-            if item.new_value:
-                found.append(_masked_voxels(item.slice_key, item.mask, shape))
-            continue
-        indices, _, new = item
-        painted = np.broadcast_to(np.asarray(new) != 0, np.shape(indices[0]))
-        found.append(np.ravel_multi_index(indices, shape)[painted].astype(np.int64))
-    return np.unique(np.concatenate(found))
+            flat = _masked_voxels(item.slice_key, item.mask, labels.shape)
+            old = np.asarray(item.old_values).ravel()
+        else:
+            indices, old, _ = item
+            flat = np.ravel_multi_index(indices, labels.shape).astype(np.int64)
+            old = np.broadcast_to(np.asarray(old), flat.shape)
+        found.append(flat)
+        values.append(old.astype(labels.dtype))
+    # of several dabs on one voxel, the first tells what was there before the stroke
+    voxels, first = np.unique(np.concatenate(found), return_index=True)
+    return voxels, np.concatenate(values)[first]
 
 
 def _masked_voxels(

@@ -93,9 +93,10 @@ def connect(viewer: ViewerModel, controller: AnnotateController) -> None:
         _register()
 
 
-def disconnect(viewer: ViewerModel) -> None:
-    """Forget the controller of `viewer`."""
-    _controllers.pop(id(viewer), None)
+def disconnect(viewer: ViewerModel, controller: AnnotateController) -> None:
+    """Forget `controller`, if it is the one of `viewer`."""
+    if _controllers.get(id(viewer)) is controller:
+        del _controllers[id(viewer)]
 
 
 def keys_of(action: Action) -> list[str]:

@@ -76,6 +76,13 @@ class NewestWins(QObject):
         """Whether a job is running."""
         return self._running is not None
 
+    @property
+    def newest(self) -> Any:
+        """Tag of the job whose answer will be given; None if there is none."""
+        if self._waiting is not None:
+            return self._waiting.tag
+        return None if self._running is None or self._overtaken else self._running.tag
+
     def submit(self, tag: Any, function: Callable[[], Any]) -> None:
         """Run `function` as soon as possible; whatever waits or runs is overtaken."""
         if self._closed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from napari.layers import Image, Labels, Layer
+from qtpy.compat import isalive
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
@@ -48,6 +49,8 @@ class ScanPanel(QWidget):
 
     def refresh(self, event: object = None) -> None:
         """Show the layers there are, and the present choices."""
+        if not isalive(self):  # napari's events outlive a closed widget
+            return
         overlays = self._controller.overlays
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         masks = [

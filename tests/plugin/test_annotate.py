@@ -473,3 +473,54 @@ def test_the_empty_state_says_what_to_do(annotate, viewer):
     widget.prompt.sample.click()
     assert widget.controller.image is viewer.layers["brain1"]
     assert not widget.prompt.sample.isVisible()
+
+
+def test_undo_keeps_its_order_across_masks(viewer, brain, hands, lesion, answered):
+    controller = brain.controller
+    drag_lesion(hands, lesion)
+    answered(brain)
+    hands.key("a")
+    first = controller.target.layer
+    accepted = first.data.copy()
+    controller.set_target(None)
+    drag_lesion(hands, lesion)
+    answered(brain)
+    hands.key("a")
+    second = controller.target.layer
+    assert second is not first
+    viewer.layers.selection.active = first
+    first.mode = "paint"
+    hands.drag((40, 40), (40, 60))
+    assert (first.data != accepted).any()
+    hands.key(Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(first.data, accepted)
+    assert second.data.any()
+    hands.key(Qt.Key.Key_Z, CTRL)
+    assert not second.data.any()
+    np.testing.assert_array_equal(first.data, accepted)
+
+
+def test_an_accept_in_waiting_is_written_on_its_own_slice(viewer, brain, hands, lesion, qtbot):
+    drag_lesion(hands, lesion)
+    hands.key("a")
+    viewer.dims.set_current_step(0, lesion[1] + 2)
+    qtbot.waitUntil(
+        lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
+    )
+    assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1]}
+
+
+def test_closing_the_dock_and_opening_it_again(viewer, brain, hands, qtbot):
+    hands.click(60, 60)
+    viewer.window.remove_dock_widget(brain)
+    qtbot.wait(50)
+    assert [layer.name for layer in viewer.layers] == ["brain1"]
+    viewer.dims.set_current_step(0, 3)
+    from napari_icmoe.annotate import AnnotateWidget
+
+    again = AnnotateWidget(viewer)
+    viewer.window.add_dock_widget(again)
+    again.controller.start_tool()
+    hands.click(60, 60)
+    assert len(again.controller.prompts) == 1
+    assert [layer.name for layer in viewer.layers][1:] == ["Preview", "Prompt boxes", "Prompts"]
