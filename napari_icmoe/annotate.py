@@ -159,6 +159,9 @@ class AnnotateWidget(QWidget):
         if path:
             if not any(path.lower().endswith(known) for known in WRITABLE):
                 path += chosen.removeprefix("*")
+                if Path(path).exists():  # the dialog asked about the name without its suffix
+                    self.controller.say("warning", f"{path} exists already: choose it by name.")
+                    return
             self.save_mask(Path(path))
 
     def _notify(self, level: str, sentence: str) -> None:
