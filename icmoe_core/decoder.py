@@ -10,7 +10,9 @@ Everything here is differentiable in the features and prompts, and runs in full 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,19 +128,41 @@ def embed_prompts(
 
 
 def decode_tokens(
-    backbone: Backbone, features: Tensor, sparse: Tensor, dense: Tensor, *, multimask: bool = False
+    backbone: Backbone,
+    features: Tensor,
+    sparse: Tensor,
+    dense: Tensor,
+    *,
+    multimask: bool = False,
+    decoder: Any = None,
+    exact: bool = True,
 ) -> DecoderOutput:
     """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
 
+    Parameters
+    ----------
+    backbone : Backbone
+    features : Tensor, (1 or B, C, h, w)
+    sparse, dense : Tensor
+        From :func:`embed_prompts`.
+    multimask : bool
+        As for :func:`decode`.
+    decoder : nn.Module, optional
+        Used instead of the backbone's mask decoder, whose parts it has.
+    exact : bool
+        Compute in full precision, whatever an outer autocast says; training may do without.
+
+    Notes
+    -----
     The arithmetic is that of SAM's ``MaskDecoder`` (Kirillov et al. 2023, arXiv 2304.02643,
     appendix A), through its own layers, to the same bits; but `B` may be that of the features,
     and what lies between is given back.
     """
-    decoder = backbone.mask_decoder
+    decoder = backbone.mask_decoder if decoder is None else decoder
     batch, count = len(sparse), decoder.num_mask_tokens
     if len(features) not in (1, batch):
         raise ValueError(f"{len(features)} pictures cannot answer {batch} prompts.")
-    with full_precision(backbone.device):
+    with full_precision(backbone.device) if exact else nullcontext():
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
         # One picture's features meet all prompts here, and are not repeated before.
@@ -146,7 +170,7 @@ def decode_tokens(
         places = backbone.dense_pe().expand(batch, -1, -1, -1)
         attended, flat = decoder.transformer(source, places, tokens)  # (B, …, C), (B, h w, C)
         Z = flat.transpose(1, 2).reshape(source.shape)
-        U = upscale(backbone, Z)
+        U = decoder.output_upscaling(Z)
         h = torch.stack(
             [mlp(attended[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
             dim=1,
@@ -155,12 +179,6 @@ def decode_tokens(
         logits, iou = read_out(h, U), decoder.iou_prediction_head(attended[:, 0])
     chosen = slice(1, count) if multimask else 0
     return DecoderOutput(logits[:, chosen], iou[:, chosen], Z, U, h[:, chosen])
-
-
-def upscale(backbone: Backbone, Z: Tensor) -> Tensor:
-    """Upscale image tokens `Z` ``(B, C, h, w)`` to `U` ``(B, C / 8, 4 h, 4 w)``."""
-    with full_precision(backbone.device):
-        return backbone.mask_decoder.output_upscaling(Z)
 
 
 def read_out(h: Tensor, U: Tensor) -> Tensor:

@@ -26,6 +26,10 @@ class InputFileError(IcmoeError, OSError):
     """A file that is missing, truncated, or not what it should be."""
 
 
+class DatasetError(IcmoeError, ValueError):
+    """Images and labels that nothing can be learnt from, or measured on."""
+
+
 class OutputFileError(IcmoeError, OSError):
     """A file that cannot be, or must not be, written."""
 
@@ -36,6 +40,10 @@ class CheckpointError(IcmoeError, RuntimeError):
 
 class ModelError(IcmoeError, ValueError):
     """An unknown model, device or expert file."""
+
+
+class TrainingError(IcmoeError, RuntimeError):
+    """A training that cannot go on."""
 
 
 class DeviceMemoryError(IcmoeError, RuntimeError):

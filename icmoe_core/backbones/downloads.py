@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pooch
@@ -17,13 +18,22 @@ _PIECE_BYTES = 1 << 16  # what a broken connection loses at most
 _TRIES = 5
 _BROKEN_OFF = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are there, and with those of the whole file."""
+
+
+class DownloadCancelledError(CheckpointError):
+    """Raised by a :data:`Progress` callable to end the download; what came is kept."""
+
 
 def cache_folder() -> Path:
     """Return the folder that keeps downloaded weights; it honours ``XDG_CACHE_HOME``."""
     return user_cache_path("icmoe", appauthor=False) / "weights"
 
 
-def fetch(url: str, filename: str, checksum: str, size_bytes: int) -> Path:
+def fetch(
+    url: str, filename: str, checksum: str, size_bytes: int, progress: Progress | None = None
+) -> Path:
     """Return the file `filename` of the cache, downloaded first if it is not there or damaged.
 
     A download that breaks off is continued by the next call: what came is kept beside the
@@ -39,6 +49,10 @@ def fetch(url: str, filename: str, checksum: str, size_bytes: int) -> Path:
         ``"sha256:…"``, or another algorithm that pooch knows.
     size_bytes : int
         Length of the whole file, for messages.
+    progress : callable, optional
+        Called after each piece with the bytes so far and the length of the whole file. An
+        exception that it raises ends the download and is passed on; raise
+        :class:`DownloadCancelledError` to cancel.
 
     Raises
     ------
@@ -48,7 +62,7 @@ def fetch(url: str, filename: str, checksum: str, size_bytes: int) -> Path:
     folder = cache_folder()
     by_hand = f"download it by other means ({size_bytes / 1e6:.0f} MB) and give its path as weights"
     try:
-        return _retrieve(url, checksum, folder / filename)
+        return _retrieve(url, checksum, folder / filename, size_bytes, progress)
     except requests.RequestException as error:
         raise CheckpointError(
             f"The weights could not be downloaded from {url}, {_reason(error)}: "
@@ -66,10 +80,12 @@ def fetch(url: str, filename: str, checksum: str, size_bytes: int) -> Path:
         ) from error
 
 
-def _retrieve(url: str, checksum: str, path: Path) -> Path:
+def _retrieve(
+    url: str, checksum: str, path: Path, size_bytes: int, progress: Progress | None
+) -> Path:
     part = path.with_name(f"{path.name}.part")
     resumed = part.exists()
-    downloader = ResumingDownloader(part)
+    downloader = ResumingDownloader(part, size_bytes, progress)
     try:
         pooch.retrieve(url, checksum, fname=path.name, path=path.parent, downloader=downloader)
     except ValueError:  # pooch's word for a wrong checksum; it has deleted the file already
@@ -91,10 +107,16 @@ class ResumingDownloader:
     part : Path
         Where the bytes are gathered; it outlives a failed download, and is moved away by a
         complete one.
+    size_bytes : int
+        Length of the whole file, told to `progress` where the server does not say it.
+    progress : callable, optional
+        See :func:`fetch`.
     """
 
-    def __init__(self, part: Path) -> None:
+    def __init__(self, part: Path, size_bytes: int, progress: Progress | None = None) -> None:
         self.part = part
+        self._size_bytes = size_bytes
+        self._progress = progress
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
         """Download `url` to `output_file`; pooch calls this, and checks the sum afterwards."""
@@ -137,12 +159,14 @@ class ResumingDownloader:
                 unit_scale=True,
                 # A desktop program may have no terminal, or no standard error at all.
                 disable=sys.stderr is None or not sys.stderr.isatty(),
-            ) as progress,
+            ) as bar,
         ):
             file.seek(start)
             for piece in response.iter_content(_PIECE_BYTES):
                 file.write(piece)
-                progress.update(len(piece))
+                bar.update(len(piece))
+                if self._progress is not None:
+                    self._progress(file.tell(), total or self._size_bytes)
             file.truncate()
         if total is not None and _length(self.part) < total:
             raise requests.ConnectionError(

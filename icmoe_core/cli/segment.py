@@ -110,9 +110,9 @@ def segment(
 ) -> None:
     """Outline one object on one slice of IMAGE and save the mask on the image's grid.
 
-    IMAGE is a NIfTI, NRRD, MetaImage, DICOM (file or folder), PNG, JPEG or TIFF file. --axis and
-    --slice index the array as it is stored, first axis x; rows and columns are the two remaining
-    axes in their order.
+    IMAGE is a NIfTI, NRRD, MetaImage, DICOM (file or folder), PNG, JPEG, TIFF or NPY file. --axis
+    and --slice index the array as it is stored, first axis x; rows and columns are the two
+    remaining axes in their order.
     """
     if output is None and not as_json:
         raise click.UsageError(

@@ -15,6 +15,7 @@ from icmoe_core.io.faults import require_input
 from icmoe_core.io.grid import Grid
 from icmoe_core.io.itk import read_itk, write_itk
 from icmoe_core.io.nifti import read_nifti, write_nifti
+from icmoe_core.io.numpy_files import read_npy
 from icmoe_core.io.pictures import PictureHeader, read_picture, write_png, write_tiff
 from icmoe_core.io.suffixes import READABLE, WRITABLE, in_words, suffix_of
 from icmoe_core.io.volume import Volume
@@ -26,6 +27,7 @@ _READERS: dict[str, Callable[[Path], Volume]] = {
     **dict.fromkeys((*suffixes.NRRD, *suffixes.META), read_itk),
     **dict.fromkeys(suffixes.DICOM, read_dicom),
     **dict.fromkeys((*suffixes.PICTURES, *suffixes.TIFF), read_picture),
+    **dict.fromkeys(suffixes.NPY, read_npy),
 }
 _WRITERS: dict[str, Writer] = {
     **dict.fromkeys(suffixes.NIFTI, write_nifti),
@@ -43,8 +45,8 @@ def read_volume(path: str | os.PathLike[str]) -> Volume:
     ----------
     path : path-like
         NIfTI (``.nii``, ``.nii.gz``), NRRD (``.nrrd``, ``.nhdr``), MetaImage (``.mha``,
-        ``.mhd``), DICOM (a folder, or any file of a series, whatever its name), PNG, JPEG or
-        TIFF.
+        ``.mhd``), DICOM (a folder, or any file of a series, whatever its name), PNG, JPEG, TIFF
+        or NPY.
 
     Returns
     -------

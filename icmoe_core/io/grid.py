@@ -16,6 +16,10 @@ TOLERANCE = 0.05
 """Two grids are the same if no corner differs by more than this share of the finest spacing."""
 
 
+class Unplaced:
+    """Marks the header of a format that knows no millimetres: nothing says where its voxels lie."""
+
+
 @dataclass(frozen=True, eq=False)
 class Grid:
     """Where voxels lie.
@@ -31,7 +35,8 @@ class Grid:
     header : object or None
         The format's own header, from which a mask's header is made: a nibabel header (as
         stored, not repaired), an :class:`~icmoe_core.io.itk.ItkHeader`, a
-        :class:`~icmoe_core.io.pictures.PictureHeader`, or None when there is none.
+        :class:`~icmoe_core.io.pictures.PictureHeader`, an
+        :class:`~icmoe_core.io.numpy_files.NpyHeader`, or None when there is none.
     """
 
     shape: tuple[int, ...]
@@ -49,6 +54,11 @@ class Grid:
     def is_picture(self) -> bool:
         """Whether this is a 2D picture, ``(rows, cols)``."""
         return len(self.shape) == 2
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the affine says where the voxels lie, and is not a mere stand-in."""
+        return not (self.is_picture or isinstance(self.header, Unplaced))
 
     @property
     def spacing(self) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import as_text, require_input
 from icmoe_core.io.formats import read_volume, writer_for
 from icmoe_core.io.grid import Grid, reorder
+from icmoe_core.io.numpy_files import read_npy
 from icmoe_core.io.outputs import PathLike, check_output
 from icmoe_core.io.pictures import read_picture
-from icmoe_core.io.suffixes import NIFTI, PICTURES, TIFF, suffix_of
+from icmoe_core.io.suffixes import NIFTI, NPY, PICTURES, TIFF, suffix_of
+from icmoe_core.io.volume import Volume
 
 LARGEST_LABEL = 65535
 
@@ -47,10 +50,32 @@ def read_labels(path: PathLike, grid: Grid) -> NDArray:
     GridError
         It does not hold the scan's voxels.
     """
+    volume = read_label_volume(path)
+    name = Path(path).name
+    return np.ascontiguousarray(reorder(volume.array, volume.grid, grid, name))
+
+
+def read_label_volume(path: PathLike) -> Volume:
+    """Read a label map on the grid of its own file.
+
+    Parameters
+    ----------
+    path : path-like
+        As for :func:`read_labels`.
+
+    Returns
+    -------
+    Volume
+        Its array has the shape of its grid, and holds whole numbers of 0 to 65535.
+
+    Raises
+    ------
+    InputFileError
+        As for :func:`read_labels`.
+    """
     path = Path(path)
     require_input(path)
-    picture = path.is_file() and suffix_of(path) in (*PICTURES, *TIFF)
-    volume = read_picture(path, as_labels=True) if picture else read_volume(path)
+    volume = _read(path)
     if volume.rgb:
         raise InputFileError(
             f"{path.name} is a colour picture and not a label map: choose a file with one whole "
@@ -61,8 +86,7 @@ def read_labels(path: PathLike, grid: Grid) -> NDArray:
             f"{path.name} has {volume.array.shape[-1]} time steps, but a label map has one: "
             "save one of them and open that."
         )
-    labels = _as_whole_numbers(volume.array, path)
-    return np.ascontiguousarray(reorder(labels, volume.grid, grid, path.name))
+    return replace(volume, array=_as_whole_numbers(volume.array, path))
 
 
 def write_labels(
@@ -169,6 +193,15 @@ def _write(
     with atomic_path(path) as temporary:
         writer_for(path, grid)(temporary, labels.astype(dtype, copy=False), grid)
     return path
+
+
+def _read(path: Path) -> Volume:
+    """Read a file, with numbers in place of a palette's colours where there are any."""
+    if path.is_file() and suffix_of(path) in (*PICTURES, *TIFF):
+        return read_picture(path, as_labels=True)
+    if path.is_file() and suffix_of(path) in NPY:
+        return read_npy(path, as_labels=True)
+    return read_volume(path)
 
 
 def _existing(path: Path, grid: Grid) -> NDArray:

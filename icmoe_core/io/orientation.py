@@ -13,7 +13,11 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.errors import GridError
 from icmoe_core.io.grid import Grid, column_lengths
+
+_SKEW = 1e-3
+"""Axes whose cosine is below this count as perpendicular; files hold rounded numbers."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,49 @@ def from_display(array: NDArray, affine: NDArray, *, rgb: bool = False) -> NDArr
     inverse = [time + order.index(axis) for axis in range(3)]
     colour = (array.ndim - 1,) if rgb else ()
     return unflipped.transpose(*inverse, *range(time), *colour)
+
+
+def grid_of_display(shape: tuple[int, int, int], affine: NDArray) -> Grid:
+    """Return the grid of a volume of which only its place on the screen is known.
+
+    Its stored axes are those of the screen in reverse: ``array.transpose(2, 1, 0)``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Voxels along each display axis.
+    affine : ndarray, (4, 4)
+        From the display voxel ``(d0, d1, d2)`` to the IPL world in mm, which is what the three
+        axes of the screen are taken for. Any rotation and scale, with axes turned round too.
+
+    Returns
+    -------
+    Grid
+        Without a header.
+
+    Raises
+    ------
+    GridError
+        The affine is sheared or flat, which not every format can hold.
+    """
+    columns = np.asarray(affine, np.float64)[:3, :3]
+    lengths = np.sqrt((columns**2).sum(axis=0))
+    if not (np.isfinite(affine).all() and (lengths > 0).all()):
+        raise GridError(
+            "The layer's scale is zero or not a number, and no file can hold that: set its scale "
+            "to the size of a voxel."
+        )
+    cosines = (columns / lengths).T @ (columns / lengths)
+    if np.abs(cosines - np.eye(3)).max() > _SKEW:
+        raise GridError(
+            "The layer is sheared, and not every format can hold that: take the shear out of its "
+            "transform, or resample the scan onto a grid with right angles."
+        )
+    backwards = np.eye(4)[[2, 1, 0, 3]]
+    to_ras = np.diag([-1.0, -1.0, -1.0, 1.0]) @ backwards  # the IPL world is (-z, -y, -x)
+    stored = to_ras @ np.asarray(affine, np.float64) @ backwards
+    first, second, third = shape
+    return Grid((third, second, first), stored)
 
 
 def _axes(affine: NDArray) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:

@@ -17,7 +17,7 @@ from PIL import Image, ImageSequence, UnidentifiedImageError
 
 from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import empty, unopenable, unreadable
-from icmoe_core.io.grid import Grid
+from icmoe_core.io.grid import Grid, Unplaced
 from icmoe_core.io.suffixes import TIFF, suffix_of
 from icmoe_core.io.volume import Volume, looks_like_labels
 
@@ -40,7 +40,7 @@ _DAMAGED = (
 
 
 @dataclass(frozen=True)
-class PictureHeader:
+class PictureHeader(Unplaced):
     """Marks a grid that came from a picture; `pages` are those of a TIFF stack, else 1."""
 
     pages: int = 1

@@ -10,8 +10,9 @@ META = (".mha", ".mhd")
 DICOM = (".dcm", ".dicom", ".ima")
 PICTURES = (".png", ".jpg", ".jpeg")
 TIFF = (".tif", ".tiff")
+NPY = (".npy",)
 
-READABLE: tuple[str, ...] = (*NIFTI, *NRRD, *META, *DICOM, *PICTURES, *TIFF)
+READABLE: tuple[str, ...] = (*NIFTI, *NRRD, *META, *DICOM, *PICTURES, *TIFF, *NPY)
 """Suffixes that :func:`icmoe_core.io.read_volume` knows, besides DICOM folders."""
 
 WRITABLE: tuple[str, ...] = (".nii.gz", ".nii", ".nrrd", ".mha", ".png", ".tif", ".tiff")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from icmoe_core.decoder import decode, decode_tokens, embed_prompts, read_out, upscale
+from icmoe_core.decoder import decode, decode_tokens, embed_prompts, read_out
 
 BOXES = torch.tensor([[4.0, 8.0, 40.0, 30.0], [20.5, 1.0, 63.0, 60.25], [0.0, 0.0, 64.0, 64.0]])
 POINTS = torch.tensor([[[10.0, 50.0], [3.0, 4.0]], [[1.5, 2.0], [60.0, 9.0]], [[31, 32], [7, 8]]])
@@ -118,7 +118,7 @@ def test_what_lies_between_gives_the_logits(tiny_backbone):
     assert out.Z.shape == (3, channels, *grid)
     assert out.U.shape == (3, channels // 8, *grid_of(tiny_backbone))
     assert out.h.shape == (3, channels // 8)
-    assert torch.equal(upscale(tiny_backbone, out.Z), out.U)
+    assert torch.equal(tiny_backbone.mask_decoder.output_upscaling(out.Z), out.U)
     torch.testing.assert_close(read_out(out.h[:, None], out.U)[:, 0], out.logits)
 
 

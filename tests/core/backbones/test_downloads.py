@@ -12,7 +12,7 @@ import torch
 
 from icmoe_core.backbones import build_backbone, register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo
-from icmoe_core.backbones.downloads import cache_folder, fetch
+from icmoe_core.backbones.downloads import DownloadCancelledError, cache_folder, fetch
 from icmoe_core.backbones.sam import SamVariant, build_sam, compose
 from icmoe_core.errors import CheckpointError
 
@@ -183,6 +183,32 @@ def test_a_wrong_file_leaves_nothing(server, cache, content):
     server.content = content
     assert "checksum is wrong" in refused(server)
     assert left(cache) == []
+
+
+def test_progress_is_told_and_counts_what_was_there(server, cache):
+    cache.mkdir(parents=True)
+    (cache / "weights.pth.part").write_bytes(CONTENT[:500_000])
+    told = []
+    fetch(server.url, "weights.pth", CHECKSUM, 1, lambda *numbers: told.append(numbers))
+    so_far = [have for have, _ in told]
+    assert so_far == sorted(so_far)
+    assert so_far[0] > 500_000
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert {whole for _, whole in told} == {len(CONTENT)}
+
+
+def test_a_cancelled_download_is_continued_by_the_next(server, cache):
+    def cancel(have, whole):
+        if have > 300_000:
+            raise DownloadCancelledError("The download was cancelled.")
+
+    with pytest.raises(DownloadCancelledError):
+        fetch(server.url, "weights.pth", CHECKSUM, len(CONTENT), cancel)
+    assert left(cache) == ["weights.pth.part"]
+    have = (cache / "weights.pth.part").stat().st_size
+    assert 300_000 < have < len(CONTENT)
+    assert get(server).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={have}-"]
 
 
 def test_offline(server, cache):

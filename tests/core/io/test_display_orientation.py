@@ -5,7 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_files import ORIENTATIONS, oblique_affine, oriented_affine
 
+from icmoe_core.errors import GridError
 from icmoe_core.io import Grid, display_orientation, from_display, to_display
+from icmoe_core.io.orientation import grid_of_display
 
 SHAPE = (3, 4, 5)
 
@@ -84,3 +86,31 @@ def test_pictures_are_shown_as_they_are():
     assert place.order == (0, 1)
     assert place.spacing == (1.0, 1.0)
     assert place.stored_index(1, 2) == (1, 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    angles=st.tuples(*[st.floats(-3, 3)] * 3),
+    spacing=st.tuples(*[st.sampled_from([-2.0, 0.5, 1.0, 3.0])] * 3),
+    origin=st.tuples(*[st.floats(-50, 50)] * 3),
+)
+def test_a_volume_known_only_on_the_screen_gets_the_grid_of_its_place(angles, spacing, origin):
+    affine = np.eye(4)
+    affine[:3, :3] = nib.eulerangles.euler2mat(*angles) * spacing
+    affine[:3, 3] = origin
+    grid = grid_of_display(SHAPE, affine)
+    assert grid.shape == SHAPE[::-1]
+    np.testing.assert_allclose(grid.spacing, np.abs(spacing)[::-1])
+    inferior, posterior, left = (affine @ [1, 2, 3, 1])[:3]
+    there = (grid.affine @ [3, 2, 1, 1])[:3]
+    np.testing.assert_allclose(there, (-left, -posterior, -inferior), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"), [((0.2, 1, 0), "sheared"), ((0, 0, 0), "zero"), ((0, np.nan, 0), "zero")]
+)
+def test_a_place_that_no_file_holds_is_refused(column, reason):
+    affine = np.eye(4)
+    affine[:3, 1] = column
+    with pytest.raises(GridError, match=reason):
+        grid_of_display(SHAPE, affine)

@@ -1,0 +1,73 @@
+"""Adaptive experts: bottlenecks with different receptive fields, chosen for each pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class AdaptiveExpert(nn.Module):
+    """A depthwise convolution with holes, and a bottleneck.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the pixels' features.
+    dilation : int
+        Distance of the taps, in cells of the features: how far the expert sees.
+    """
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.look = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, groups=width)
+        self.mix = nn.Sequential(
+            nn.Conv2d(width, width // 2, 1), nn.GELU(), nn.Conv2d(width // 2, width, 1)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return what it sees, ``(B, width, h, w)``."""
+        return self.mix(features + self.look(features))
+
+
+def keep_top(scores: Tensor, k: int) -> Tensor:
+    """Set all but the `k` highest scores of each pixel to minus infinity.
+
+    Parameters
+    ----------
+    scores : Tensor, (B, experts, h, w)
+    k : int
+        At least 1; all are kept where there are no more.
+    """
+    if k >= scores.shape[1]:
+        return scores
+    kept = torch.zeros_like(scores, dtype=torch.bool)
+    kept.scatter_(1, scores.topk(k, dim=1).indices, True)
+    return scores.masked_fill(~kept, -torch.inf)
+
+
+def load_balance(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Loss that keeps every expert at work, after Switch Transformers (arXiv 2101.03961, eq. 4).
+
+    ``N · Σ f_i P_i``, with `f_i` the share of pixels that choose expert `i` and `P_i` its mean
+    probability. It is 1 when the load is even, and at most `N`.
+
+    Parameters
+    ----------
+    scores : Tensor, (B, experts, h, w)
+        Of the gate, before the choice.
+    k : int
+        Experts that each pixel chooses.
+
+    Returns
+    -------
+    loss : Tensor, ()
+    load : Tensor, (experts,)
+        Share of the choices that fell on each expert; adds up to 1.
+    """
+    count = scores.shape[1]
+    k = min(k, count)
+    chosen = F.one_hot(scores.detach().topk(k, dim=1).indices, count)  # (B, k, h, w, experts)
+    load = chosen.float().mean((0, 1, 2, 3))
+    probability = torch.softmax(scores, dim=1).mean((0, 2, 3))
+    return count * (load * probability).sum(), load

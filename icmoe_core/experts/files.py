@@ -1,0 +1,166 @@
+"""Expert files: safetensors with a JSON header; no pickle is ever read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.errors import ModelError
+from icmoe_core.experts.familiarity import Familiarity
+from icmoe_core.experts.generations import Generation, Generations
+from icmoe_core.experts.mixture import ExpertConfig, Experts
+from icmoe_core.io.atomic import atomic_path
+
+FORMAT = "icmoe-experts"
+VERSION = 1
+"""Raised whenever older readers could no longer understand the file."""
+
+
+@dataclass(frozen=True)
+class ExpertHeader:
+    """What an expert file says of itself.
+
+    Attributes
+    ----------
+    base : str
+        Name of the backbone.
+    base_sha256 : str
+        :func:`icmoe_core.backbones.weights_hash` of it.
+    generations : tuple of dict
+        Oldest first; each with ``config``, ``answers_points`` and ``record``.
+    """
+
+    base: str
+    base_sha256: str
+    generations: tuple[dict[str, Any], ...]
+
+
+def save_experts(path: Path, generations: Generations, backbone: Backbone) -> None:
+    """Write an expert file; all of it, or nothing.
+
+    Raises
+    ------
+    OutputFileError
+        If it cannot be written.
+    """
+    header = {
+        "base": backbone.name,
+        "base_sha256": backbone.weights_sha256,
+        "generations": [
+            {
+                "config": generation.experts.config.to_dict(),
+                "answers_points": generation.answers_points,
+                "record": generation.record,
+            }
+            for generation in generations.members
+        ],
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in generations.state_dict().items()
+    }
+    metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(header)}
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata))
+
+
+def read_header(path: Path) -> ExpertHeader:
+    """Read what an expert file says of itself, without its weights.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it is no expert file, damaged, or of a newer version.
+    """
+    return _read(path, with_weights=False)[0]
+
+
+def load_experts(path: Path, backbone: Backbone) -> Generations:
+    """Load the experts of a file, beside the backbone that they were trained on.
+
+    Parameters
+    ----------
+    path : Path
+    backbone : Backbone
+        On the device where they are to be.
+
+    Raises
+    ------
+    ModelError
+        As :func:`read_header`; or if the experts belong to another backbone.
+    """
+    header, tensors = _read(path, with_weights=True)
+    if header.base != backbone.name:
+        raise ModelError(
+            f"The experts in {path} were trained on the model {header.base}, not on "
+            f"{backbone.name}: choose that model, or other experts."
+        )
+    if header.base_sha256 != backbone.weights_sha256:
+        raise ModelError(
+            f"The experts in {path} were trained on other weights of {header.base} than those "
+            "loaded here: use the same weights, or fine-tune again."
+        )
+    try:
+        made = Generations(
+            _empty_generation(number, entry, tensors, backbone)
+            for number, entry in enumerate(header.generations)
+        )
+        made.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(_damaged(path)) from error
+    return made.to(backbone.device).eval().requires_grad_(False)
+
+
+def _empty_generation(
+    number: int, entry: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone
+) -> Generation:
+    known = tensors[f"{number}.familiarity.known"]
+    familiarity = Familiarity(known, known.new_zeros(known.shape[1]))
+    experts = Experts(backbone, ExpertConfig.from_dict(entry["config"]))
+    return Generation(experts, familiarity, bool(entry["answers_points"]), entry["record"])
+
+
+def _read(path: Path, *, with_weights: bool) -> tuple[ExpertHeader, dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise ModelError(
+            f"There is no expert file {path}: check the path, or use the default experts."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            header = _parse(path, metadata)
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if with_weights else {}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(_damaged(path)) from error
+    return header, tensors
+
+
+def _parse(path: Path, metadata: dict[str, str]) -> ExpertHeader:
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a safetensors file but holds no experts: choose a file that a fine-tune "
+            "has written."
+        )
+    if int(metadata["version"]) > VERSION:
+        raise ModelError(
+            f"The expert file {path} has version {metadata['version']}, and this program reads "
+            f"up to {VERSION}: update napari-icmoe."
+        )
+    header = json.loads(metadata["header"])
+    return ExpertHeader(header["base"], header["base_sha256"], tuple(header["generations"]))
+
+
+def _damaged(path: Path) -> str:
+    return (
+        f"The expert file {path} is damaged or no expert file: copy it again, or use the default "
+        "experts."
+    )

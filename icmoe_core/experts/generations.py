@@ -1,0 +1,173 @@
+"""Generations: what was learnt before stays, and each fine-tune adds experts of its own.
+
+The newest generation answers for the pictures that are familiar to it; what it leaves goes to the
+generation before it, and what none of them knows goes to the frozen base. So nothing that was
+known can be forgotten: it is still there, unchanged, and foreign pictures are sent to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from icmoe_core.experts.familiarity import Familiarity, describe
+from icmoe_core.experts.mixture import BASIC, Experts, Vote
+
+NEGLIGIBLE = 0.02
+"""A generation with a smaller share of an answer is not asked."""
+
+
+class Generation(nn.Module):
+    """The experts of one fine-tune, and what pictures they know.
+
+    Parameters
+    ----------
+    experts : Experts
+    familiarity : Familiarity
+    answers_points : bool
+        Whether they answer clicks by themselves, without box hypotheses.
+    record : dict
+        Where they come from: classes, scores, data, versions; as JSON can hold it.
+    """
+
+    def __init__(
+        self,
+        experts: Experts,
+        familiarity: Familiarity,
+        answers_points: bool,
+        record: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.experts = experts
+        self.familiarity = familiarity
+        self.answers_points = answers_points
+        self.record = {} if record is None else record
+
+
+@dataclass(frozen=True)
+class JointAnswer:
+    """What all generations and the base say together of `B` prompts.
+
+    Attributes
+    ----------
+    logits : Tensor, (B, S, S)
+    iou : Tensor, (B,)
+        Predicted IoU.
+    spread : Tensor, (B, S, S)
+        Mean probability over all votes, 0 … 1.
+    names : tuple of str
+        Of the experts, the frozen path first.
+    weights : Tensor, (B, E, S, S)
+        Their shares; adding up to 1.
+    """
+
+    logits: Tensor
+    iou: Tensor
+    spread: Tensor
+    names: tuple[str, ...]
+    weights: Tensor = field(repr=False)
+
+
+class Generations(nn.ModuleList):
+    """Generations of experts, the oldest first."""
+
+    @property
+    def members(self) -> list[Generation]:
+        """The generations, the oldest first."""
+        return cast(list[Generation], list(self))
+
+    @property
+    def answers_points(self) -> bool:
+        """Whether any of them answers clicks by itself."""
+        return any(generation.answers_points for generation in self.members)
+
+    def shares(self, features: Tensor, area: tuple[int, int], points: bool) -> list[float]:
+        """Share of the answer that each generation gives; the rest is the base's.
+
+        Parameters
+        ----------
+        features : Tensor, (C, h, w)
+            Of the picture.
+        area : (int, int)
+            Rows and columns of the features that show it.
+        points : bool
+            Whether clicks alone are to be answered, which not all generations can.
+        """
+        description = describe(features, area)
+        left, shares = 1.0, []
+        for generation in reversed(self.members):
+            able = generation.answers_points or not points
+            share = left * float(generation.familiarity(description)) if able else 0.0
+            share = 0.0 if share < NEGLIGIBLE else share
+            shares.append(left if left - share < NEGLIGIBLE else share)
+            left -= shares[-1]
+        return shares[::-1]
+
+    def answer(
+        self,
+        features: Tensor,
+        shares: Sequence[float],
+        prompts: dict[str, Tensor | None],
+        base: Callable[[], tuple[Tensor, Tensor]],
+    ) -> JointAnswer:
+        """Answer `B` prompts on one picture.
+
+        Parameters
+        ----------
+        features : Tensor, (1, C, h, w)
+        shares : sequence of float
+            From :meth:`shares`.
+        prompts : dict
+            Arguments of :meth:`Experts.forward`: boxes, points, point_labels, earlier.
+        base : callable
+            ``base() -> logits (B, S, S), iou (B,)``, the base's way to answer them; only called
+            where its answer counts.
+        """
+        rest = 1.0 - sum(shares)
+        boxed = prompts.get("boxes") is not None
+        frozen = base() if boxed or rest >= NEGLIGIBLE else None
+        own = frozen[0] if frozen is not None and boxed else None
+        votes: list[tuple[float, Vote]] = [
+            (share, generation.experts(features, **prompts, frozen=own))
+            for share, generation in zip(shares, self.members, strict=True)
+            if share
+        ]
+        return _join(votes, frozen, rest, self._names(shares))
+
+    def _names(self, shares: Sequence[float]) -> tuple[str, ...]:
+        asked = [g for share, g in zip(shares, self.members, strict=True) if share]
+        return (
+            BASIC[0],
+            *(
+                name if len(asked) == 1 else f"{name} ({number})"
+                for number, generation in enumerate(asked, start=1)
+                for name in generation.experts.config.names[1:]
+            ),
+        )
+
+
+def _join(
+    votes: list[tuple[float, Vote]],
+    frozen: tuple[Tensor, Tensor] | None,
+    rest: float,
+    names: tuple[str, ...],
+) -> JointAnswer:
+    if frozen is None:  # the base has no share: the first generation's answer stands in for it
+        frozen = votes[0][1].logits, votes[0][1].iou
+    logits, iou = fused, score = frozen
+    spread = rest * torch.sigmoid(logits)
+    first = torch.full_like(spread, rest)
+    others = []
+    for share, vote in votes:
+        # By differences, so that where nothing was learnt the base's answer is kept to the bit.
+        fused = fused + share * (vote.logits - logits)
+        score = score + share * (vote.iou - iou)
+        first = first + share * vote.weights[:, 0]
+        others.append(share * vote.weights[:, 1:])
+        spread = spread + share * (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
+    weights = torch.cat([first[:, None], *others], dim=1)
+    return JointAnswer(fused, score, spread, names, weights)

@@ -1,0 +1,109 @@
+"""The tuned path: a basic expert that follows the training data.
+
+It is the frozen decoder once more, with changes that are zero at first: shifts of the prompt
+tokens (a base that never saw points has no useful embedding for them), low-rank updates of the
+decoder's layers, and a residual on the image features. The other experts work on what this path
+makes of a prompt.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.decoder import DecoderOutput, decode_tokens, embed_prompts
+from icmoe_core.experts.frozen_layers import with_updates
+
+_NOT_A_POINT = 4  # after the background, the object, and a box's two corners
+
+
+class TunedPath(nn.Module):
+    """The decoder of a backbone, with trainable updates beside its frozen weights.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        On the device where the path is to be; its weights are used and never changed.
+    rank : int
+        Of the low-rank updates.
+    width : int
+        Channels of the residual's bottleneck.
+    """
+
+    def __init__(self, backbone: Backbone, rank: int = 8, width: int = 32) -> None:
+        super().__init__()
+        channels: int = backbone.prompt_encoder.embed_dim
+        decoder, self.updates = with_updates(backbone.mask_decoder, rank)
+        self._frozen = (backbone, decoder)  # a tuple: no part of this module's weights
+        self.token_shift = nn.Parameter(torch.zeros(5, channels))
+        self.neck = nn.Sequential(
+            nn.Conv2d(channels, width, 1),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(width, channels, 1),
+        )
+        self.earlier = nn.Conv2d(1, channels, 1, bias=False)
+        for weight in (*self.neck[-1].parameters(), self.earlier.weight):
+            nn.init.zeros_(weight)
+
+    def forward(
+        self,
+        features: Tensor,
+        *,
+        boxes: Tensor | None = None,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        earlier: Tensor | None = None,
+        exact: bool = True,
+    ) -> DecoderOutput:
+        """Decode `B` prompts.
+
+        Parameters
+        ----------
+        features : Tensor, (1 or B, C, h, w)
+            From the frozen image encoder.
+        boxes : Tensor, (B, 4), optional
+        points : Tensor, (B, n, 2), optional
+        point_labels : Tensor, (B, n), optional
+            As for :func:`icmoe_core.decoder.decode`.
+        earlier : Tensor, (B, 1, 4 h, 4 w), optional
+            Logits of the answer that is being corrected.
+        exact : bool
+            As for :func:`icmoe_core.decoder.decode_tokens`.
+        """
+        backbone, decoder = self._frozen
+        sparse, dense = embed_prompts(
+            backbone, boxes=boxes, points=points, point_labels=point_labels
+        )
+        sparse = sparse + self.token_shift[_token_kinds(sparse, points, point_labels, boxes)]
+        if earlier is not None:
+            seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
+            dense = dense + self.earlier(seen)
+        return decode_tokens(
+            backbone,
+            features + self.neck(features),
+            sparse,
+            dense,
+            decoder=decoder,
+            exact=exact,
+        )
+
+
+def _token_kinds(
+    sparse: Tensor, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
+) -> Tensor:
+    """Return which shift each prompt token gets, ``(B, tokens)``, in the prompt encoder's order."""
+    batch, kinds = len(sparse), []
+    if points is not None:
+        if labels is None:
+            labels = torch.ones(points.shape[:2], dtype=torch.int64)
+        given = labels.to(sparse.device).long()
+        kinds.append(torch.where(given < 0, _NOT_A_POINT, given))
+        if boxes is None:
+            kinds.append(torch.full((batch, 1), _NOT_A_POINT, device=sparse.device))
+    if boxes is not None:
+        kinds.append(torch.tensor([[2, 3]], device=sparse.device).expand(batch, 2))
+    return torch.cat(kinds, dim=1)

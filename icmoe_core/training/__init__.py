@@ -1,0 +1,1 @@
+"""Training: everything that happens between labelled slices and an expert file."""

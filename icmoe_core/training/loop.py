@@ -1,0 +1,332 @@
+"""The training loop: steps on examples, until the budget is used up.
+
+It runs on one process or on several through Lightning Fabric. Each process takes its part of every
+batch, and gradients are averaged; the experts are so small that this costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from icmoe_core.decoder import decode
+from icmoe_core.errors import TrainingError
+from icmoe_core.experts.mixture import Experts
+from icmoe_core.model import PromptableModel
+from icmoe_core.training.contrast import MemoryBank
+from icmoe_core.training.examples import Example, stack_features, stack_truth
+from icmoe_core.training.objective import Terms, learning_terms, remember, retention_terms
+from icmoe_core.training.progress import Progress, Scores
+from icmoe_core.training.prompting import (
+    PromptBatch,
+    add_corrections,
+    draw_boxes,
+    draw_clicks,
+    join_prompts,
+)
+from icmoe_core.training.retention import Memory
+from icmoe_core.training.sampling import Pool, generators
+from icmoe_core.training.settings import Settings
+from icmoe_core.training.validation import validate
+
+_BOXES, _CLICKS, _REPLAY = range(3)
+_WARM_UP = 10  # steps
+_LOWEST_RATE = 0.05  # share of the learning rate that is left at the end
+_TOKEN_RATE = 10.0  # prompt tokens are large numbers and learn that much faster
+_LONGEST_GRADIENT = 1.0
+
+
+@dataclass
+class Training:
+    """The state of a training, all that is needed to go on with it.
+
+    Attributes
+    ----------
+    experts : Experts
+        Being trained.
+    optimizer : torch.optim.Optimizer
+    bank : MemoryBank
+    step : int
+    seconds : float
+        Spent so far.
+    best : Scores or None
+    best_weights : dict of str to Tensor
+        Of the experts, when they scored best.
+    stale : int
+        Validations since then.
+    """
+
+    experts: Experts
+    optimizer: torch.optim.Optimizer
+    bank: MemoryBank = field(default_factory=MemoryBank)
+    step: int = 0
+    seconds: float = 0.0
+    best: Scores | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    stale: int = 0
+
+    @classmethod
+    def begin(cls, experts: Experts, settings: Settings) -> Training:
+        """Start with an optimiser of its own."""
+        return cls(experts, make_optimizer(experts, settings))
+
+
+def make_optimizer(experts: Experts, settings: Settings) -> torch.optim.Optimizer:
+    """AdamW, with a higher rate for the prompt tokens."""
+    tokens = [p for name, p in experts.named_parameters() if name.endswith("shift")]
+    known = {id(parameter) for parameter in tokens}
+    others = [p for p in experts.parameters() if id(p) not in known]
+    rate = settings.learning_rate
+    groups = [
+        {"params": others, "lr": rate, "rate": rate, "weight_decay": 0.01},
+        {"params": tokens, "lr": rate, "rate": rate * _TOKEN_RATE, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99))
+
+
+def train(
+    training: Training,
+    model: PromptableModel,
+    examples: Sequence[Example],
+    held_out: Sequence[Example],
+    settings: Settings,
+    *,
+    memories: Sequence[Memory] = (),
+    fabric: Any = None,
+) -> Iterator[Progress]:
+    """Train until the budget is used up, or nothing gets better any more.
+
+    Closing the generator stops it between two steps; `training` is then ready to go on. At its
+    end, `training` holds the weights that scored best.
+
+    Parameters
+    ----------
+    training : Training
+    model : PromptableModel
+        Its backbone is used and never changed.
+    examples, held_out : sequence of Example
+        To learn from, and to validate on; without the latter the last weights are kept.
+    settings : Settings
+    memories : sequence of Memory
+        Replayed, if retention has a weight.
+    fabric : lightning.fabric.Fabric, optional
+        Of several processes, in each of which this is called with the same arguments.
+
+    Yields
+    ------
+    Progress
+        One a step.
+
+    Raises
+    ------
+    TrainingError
+        If a loss is no longer a number.
+    """
+    pool = Pool(examples)
+    with torch.inference_mode(False), torch.enable_grad():
+        while not _over(training, settings, fabric):
+            began = time.perf_counter()
+            _set_rate(training, settings)
+            terms = _step(training, model, pool, memories, settings, fabric)
+            training.step += 1
+            scores = None
+            if held_out and training.step % settings.validate_every == 0:
+                scores = _validate(training, model, held_out)
+            training.seconds += time.perf_counter() - began
+            yield _progress(training, settings, terms, scores)
+        if held_out and training.step % settings.validate_every:
+            _validate(training, model, held_out)
+        if training.best_weights:
+            training.experts.load_state_dict(training.best_weights)
+
+
+def _over(training: Training, settings: Settings, fabric: Any) -> bool:
+    over = (
+        settings.share(training.step, training.seconds) >= 1 or training.stale >= settings.patience
+    )
+    if fabric is not None and fabric.world_size > 1:  # clocks differ: the first one's counts
+        return bool(fabric.broadcast(over))
+    return over
+
+
+def _set_rate(training: Training, settings: Settings) -> None:
+    done = min(settings.share(training.step, training.seconds), 1.0)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    factor = min(1.0, (training.step + 1) / _WARM_UP) * (_LOWEST_RATE + (1 - _LOWEST_RATE) * cosine)
+    for group in training.optimizer.param_groups:
+        group["lr"] = group["rate"] * factor
+
+
+def _step(
+    training: Training,
+    model: PromptableModel,
+    pool: Pool,
+    memories: Sequence[Memory],
+    settings: Settings,
+    fabric: Any,
+) -> list[Terms]:
+    training.optimizer.zero_grad()
+    rank, world = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
+    places = range(rank * settings.batch, (rank + 1) * settings.batch)
+    everything, seen = [], []
+    tasks = [_BOXES, _CLICKS]
+    if memories and settings.weights.retention:
+        tasks.append(_REPLAY)
+    for task in tasks:
+        rng = np.random.default_rng([settings.seed, training.step, task, 0])
+        rngs = generators(settings.seed, training.step, task, places)
+        if task == _REPLAY:
+            drawn = rng.integers(len(memories), size=settings.batch * world)
+            for memory in (memories[drawn[place]] for place in places):
+                terms = _replay(training, model, memory, settings)
+                (terms.total / settings.batch).backward()
+            everything.append(terms)
+            continue
+        batch = pool.draw(settings.batch * world, rng)[places.start : places.stop]
+        clicks = int(rng.integers(settings.corrections + 1)) if rng.random() < 0.5 else 0
+        terms, memory = _learn(training, model, batch, rngs, task, clicks, settings)
+        terms.total.backward()
+        everything.append(terms)
+        seen.append(memory)
+    if not all(torch.isfinite(terms.total) for terms in everything):
+        raise TrainingError(
+            f"The training came to nothing in step {training.step}, as its loss is no longer a "
+            "number: use a smaller learning rate, or look for broken images among the data."
+        )
+    for memory in seen:
+        for tensors in _gathered(memory, fabric):
+            training.bank.add(*tensors)
+    _average_gradients(training.experts, fabric)
+    torch.nn.utils.clip_grad_norm_(training.experts.parameters(), _LONGEST_GRADIENT)
+    training.optimizer.step()
+    return everything
+
+
+def _learn(
+    training: Training,
+    model: PromptableModel,
+    batch: list[Example],
+    rngs: list[np.random.Generator],
+    task: int,
+    corrections: int,
+    settings: Settings,
+) -> tuple[Terms, tuple[Tensor, Tensor, Tensor]]:
+    experts = training.experts
+    features = stack_features(batch, model.device)
+    truth, valid = stack_truth(batch, model.device)
+    if task == _BOXES:
+        prompts = draw_boxes(batch, rngs)
+        if corrections == 1:  # now and then a click comes with the box
+            prompts = join_prompts(prompts, draw_clicks(batch, rngs))
+    else:
+        prompts = draw_clicks(batch, rngs)
+        for _ in range(corrections):
+            with torch.no_grad():
+                answered = experts(features, **prompts.arguments()).logits
+            prompts = add_corrections(batch, prompts, answered, rngs)
+    frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
+    vote = experts(features, **prompts.arguments(), frozen=frozen)
+    classes = [example.label for example in batch]
+    terms = learning_terms(
+        experts,
+        vote,
+        truth,
+        valid,
+        classes,
+        training.bank,
+        settings.weights,
+        frozen_votes=frozen is not None,
+    )
+    return terms, remember(experts, vote, truth, classes)
+
+
+def _replay(
+    training: Training, model: PromptableModel, memory: Memory, settings: Settings
+) -> Terms:
+    features = stack_features([memory.example], model.device)
+    _, valid = stack_truth([memory.example], model.device)
+    prompts = memory.prompts
+    frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
+    vote = training.experts(features, **prompts.arguments(), frozen=frozen)
+    earlier = memory.logits[None].to(model.device, torch.float32)
+    return retention_terms(vote, earlier, valid, settings.weights)
+
+
+@torch.no_grad()
+def frozen_logits(model: PromptableModel, features: Tensor, prompts: PromptBatch) -> Tensor:
+    """Logits ``(B, S, S)`` of the frozen path for the boxes in `prompts`."""
+    return decode(model.backbone, features, boxes=prompts.boxes).logits
+
+
+def _validate(training: Training, model: PromptableModel, held_out: Sequence[Example]) -> Scores:
+    def answer(features: Tensor, prompts: PromptBatch) -> Tensor:
+        frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
+        return training.experts(features, **prompts.arguments(), frozen=frozen).logits
+
+    scores = validate(answer, held_out, model.device)
+    if training.best is None or scores.mean > training.best.mean:
+        training.best, training.stale = scores, 0
+        training.best_weights = {
+            name: tensor.detach().clone() for name, tensor in training.experts.state_dict().items()
+        }
+    else:
+        training.stale += 1
+    return scores
+
+
+def _gathered(
+    memory: tuple[Tensor, Tensor, Tensor], fabric: Any
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield what all processes saw, entry by entry and in the same order in each of them."""
+    parts = [memory]
+    if fabric is not None and fabric.world_size > 1:
+        gathered: list[Any] = [None] * fabric.world_size
+        torch.distributed.all_gather_object(gathered, tuple(t.cpu() for t in memory))
+        parts = [tuple(t.to(memory[0].device) for t in part) for part in gathered]
+    for features, meanings, labels in parts:
+        for i, label in enumerate(labels.tolist()):
+            yield label, features[i : i + 1], meanings[i : i + 1]
+
+
+def _average_gradients(experts: Experts, fabric: Any) -> None:
+    if fabric is None or fabric.world_size == 1:
+        return
+    parameters = [p for p in experts.parameters() if p.requires_grad]
+    for parameter in parameters:  # a task without corrections leaves some out
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
+    flat = fabric.all_reduce(flat, reduce_op="mean")
+    start = 0
+    for parameter in parameters:
+        parameter.grad = flat[start : start + parameter.numel()].view_as(parameter).clone()
+        start += parameter.numel()
+
+
+def _progress(
+    training: Training, settings: Settings, terms: list[Terms], scores: Scores | None
+) -> Progress:
+    losses: dict[str, list[float]] = {}
+    for part in terms:
+        for name, value in part.parts.items():
+            losses.setdefault(name, []).append(value)
+    loads = [part.load for part in terms if part.load is not None]
+    share = settings.share(training.step, training.seconds)
+    left = training.seconds / share - training.seconds if share else None
+    return Progress(
+        stage="training",
+        step=training.step,
+        total=settings.max_steps,
+        losses={name: sum(values) / len(values) for name, values in losses.items()},
+        scores=scores,
+        load=tuple(torch.stack(loads).mean(0).tolist()) if loads else (),
+        seconds=training.seconds,
+        seconds_left=None if left is None else max(left, 0.0),
+    )

@@ -1,0 +1,60 @@
+"""Progress: the small records that a fine-tune yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean Dice on the held-out slices.
+
+    Attributes
+    ----------
+    box, click : float
+        With a box, and with one click in the middle.
+    """
+
+    box: float
+    click: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of both: what decides which state is kept."""
+        return (self.box + self.click) / 2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fine-tune stands.
+
+    Attributes
+    ----------
+    stage : {"encoding", "training", "evaluating", "done"}
+    step : int
+        Steps of this stage so far.
+    total : int or None
+        Steps that the stage has, where that is known.
+    losses : dict of str to float
+        Each term by name, unweighted.
+    scores : Scores or None
+        Of the validation in this step, if there was one.
+    load : tuple of float
+        Share of the choices that fell on each adaptive expert.
+    seconds : float
+        Time spent on training so far.
+    seconds_left : float or None
+        At most as long as this.
+    message : str
+        What a person should know, in a sentence.
+    """
+
+    stage: str
+    step: int
+    total: int | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    scores: Scores | None = None
+    load: tuple[float, ...] = ()
+    seconds: float = 0.0
+    seconds_left: float | None = None
+    message: str = ""
