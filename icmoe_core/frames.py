@@ -55,8 +55,11 @@ class Frame:
 
     def logits_hw(self) -> tuple[int, int]:
         """Rows and columns of the logits that show the slice, at least 1 each."""
-        scale = self.logits_size / self.input_size
-        rows, columns = (max(1, round(n * scale)) for n in self.input_hw)
+        return self.cells_hw(self.logits_size)
+
+    def cells_hw(self, side: int) -> tuple[int, int]:
+        """Rows and columns, at least 1 each, that show the slice on a square of `side` cells."""
+        rows, columns = (max(1, round(n * side / self.input_size)) for n in self.input_hw)
         return rows, columns
 
     def to_slice(self, logits: Tensor) -> Tensor:

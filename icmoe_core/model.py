@@ -11,7 +11,9 @@ from torch import Tensor
 
 from icmoe_core.backbones import Backbone, build_backbone, weights_hash
 from icmoe_core.devices import autocast, choose_device, choose_precision, device_memory_errors
-from icmoe_core.errors import ModelError
+from icmoe_core.experts.files import check_base, load_experts, read_header
+from icmoe_core.experts.generations import Generations
+from icmoe_core.experts.shipped import shipped_experts
 
 __all__ = ["PromptableModel", "load_model", "weights_hash"]
 
@@ -27,10 +29,12 @@ class PromptableModel:
         Where it is put.
     precision : {"fp32", "bf16", "fp16"}, optional
         In which the image encoder runs; by default what suits the device.
+    experts : Generations, optional
+        Made for this backbone.
 
     Attributes
     ----------
-    experts : None
+    experts : Generations or None
         The experts that work on the backbone's features; None is the identity.
     experts_enabled : bool
         Whether they take part, if there are any. It takes effect on the next prediction; off,
@@ -43,14 +47,27 @@ class PromptableModel:
     """
 
     def __init__(
-        self, backbone: Backbone, device: torch.device, precision: str | None = None
+        self,
+        backbone: Backbone,
+        device: torch.device,
+        precision: str | None = None,
+        experts: Generations | None = None,
     ) -> None:
         with device_memory_errors(device):
             self.backbone = backbone.to(device)
+            self.experts = None if experts is None else experts.to(device)
         self.device = device
         self.precision = choose_precision(device) if precision is None else precision
-        self.experts: None = None
         self._experts_enabled = True
+
+    def with_experts(self, experts: Generations | None) -> PromptableModel:
+        """Return a model with other experts that shares this one's backbone."""
+        return PromptableModel(self.backbone, self.device, self.precision, experts)
+
+    @property
+    def active_experts(self) -> Generations | None:
+        """The experts that take part in the next prediction."""
+        return self.experts if self._experts_enabled else None
 
     @property
     def experts_enabled(self) -> bool:
@@ -128,23 +145,21 @@ def load_model(
     """
     # Before the weights, which may take minutes to download.
     place = choose_device(device)
-    _check_experts(experts)
+    file = _expert_file(experts, name)
     with device_memory_errors(torch.device("cpu")):  # where it is built
         backbone = build_backbone(name, weights=weights)
     model = PromptableModel(backbone, place)
+    file = shipped_experts(backbone) if experts == "default" else file
+    if file is not None:
+        model = model.with_experts(load_experts(file, backbone))
     model.experts_enabled = experts is not None
     return model
 
 
-def _check_experts(experts: str | PathLike[str] | None) -> None:
+def _expert_file(experts: str | PathLike[str] | None, base: str) -> Path | None:
+    """Return the path of an expert file after a look at its header."""
     if experts is None or experts == "default":
-        return
+        return None
     path = Path(experts).expanduser()
-    if not path.is_file():
-        raise ModelError(
-            f"There is no expert file {path}: check the path, or use the default experts."
-        )
-    raise ModelError(
-        f"The expert file {path} is refused, this version reads no expert files: "
-        "use the default experts, or none."
-    )
+    check_base(read_header(path), base, path)
+    return path

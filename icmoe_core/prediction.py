@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from icmoe_core.corrections import correct
 from icmoe_core.embeddings import Embedding
-from icmoe_core.starts import EMPTY_LOGIT, Start
+from icmoe_core.frames import Frame
+from icmoe_core.starts import EMPTY_LOGIT, Ballot, Start
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,6 @@ class Prediction:
     mask : ndarray, (H, W), bool
         Where `probability` is at least 0.5; every clicked pixel is on the side that was clicked.
     probability : ndarray, (H, W), float32, 0 … 1
-    uncertainty : ndarray, (H, W), float32, 0 … 1
-        Without experts the entropy of `probability` in bits: 1 where it is 0.5.
-    votes : ndarray, (experts, H, W), float32
-        Each expert's share of the vote, computed on access; one row of ones without experts.
     score : float
         Predicted IoU of the mask with what was meant, about 0 … 1.
     logits : ndarray, (h, w), float32
@@ -35,22 +31,44 @@ class Prediction:
         corrections by clicks up to that grid's resolution; clicks are to be given again.
     notices : tuple of str
         What the person should know, one sentence each.
+    ballot : Ballot or None
+        What the experts voted, on the model's own grid; None without experts.
     """
 
     mask: NDArray[np.bool_] = field(repr=False)
     probability: NDArray[np.float32] = field(repr=False)
-    uncertainty: NDArray[np.float32] = field(repr=False)
     score: float
     logits: NDArray[np.float32] = field(repr=False)
     notices: tuple[str, ...] = ()
-    make_votes: Callable[[], NDArray[np.float32]] | None = field(default=None, repr=False)
+    ballot: Ballot | None = field(default=None, repr=False)
+    frame: Frame | None = field(default=None, repr=False)
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Names of those who voted, in the order of `votes`."""
+        return ("frozen",) if self.ballot is None else self.ballot.names
 
     @cached_property
     def votes(self) -> NDArray[np.float32]:
-        """Each expert's share of the vote, ``(experts, H, W)``, float32."""
-        if self.make_votes is not None:
-            return self.make_votes()
-        return np.ones((1, *self.mask.shape), np.float32)
+        """Each expert's share of the vote, ``(experts, H, W)``, float32, adding up to 1.
+
+        Computed on access; one row of ones without experts.
+        """
+        if self.ballot is None or self.frame is None:
+            return np.ones((1, *self.mask.shape), np.float32)
+        weights = self.frame.to_slice(self.ballot.weights)
+        return (weights / weights.sum(0, keepdim=True)).numpy()
+
+    @cached_property
+    def uncertainty(self) -> NDArray[np.float32]:
+        """How open the vote was, ``(H, W)``, float32, 0 … 1; computed on access.
+
+        The entropy, in bits, of the mean probability over all votes; without experts that of
+        `probability`.
+        """
+        if self.ballot is None or self.frame is None:
+            return _entropy(self.probability)
+        return _entropy(self.frame.to_slice(self.ballot.probability[None])[0].numpy())
 
 
 def finish(
@@ -68,10 +86,11 @@ def finish(
     return Prediction(
         mask=probability >= 0.5,
         probability=probability,
-        uncertainty=_entropy(probability),
         score=start.score,
         logits=low.numpy(),
         notices=embedding.notices,
+        ballot=start.ballot,
+        frame=frame,
     )
 
 
@@ -88,4 +107,4 @@ def empty_prediction(embedding: Embedding, notices: tuple[str, ...]) -> Predicti
     shape, side = embedding.shape, embedding.frame.logits_size
     zeros = np.zeros(shape, np.float32)
     low = np.full((side, side), EMPTY_LOGIT, np.float32)
-    return Prediction(zeros >= 0.5, zeros, zeros.copy(), 0.0, low, notices)
+    return Prediction(zeros >= 0.5, zeros, 0.0, low, notices)

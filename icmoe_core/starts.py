@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
@@ -23,12 +25,32 @@ EMPTY_LOGIT = -20.0
 
 
 @dataclass(frozen=True)
+class Ballot:
+    """What the experts voted, on the model's own grid.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the experts, the frozen path first.
+    weights : Tensor, (experts, h, w)
+        Their shares of the vote, adding up to 1.
+    probability : Tensor, (h, w)
+        Mean over all votes, 0 … 1.
+    """
+
+    names: tuple[str, ...]
+    weights: Tensor
+    probability: Tensor
+
+
+@dataclass(frozen=True)
 class Start:
     """An answer before its corrections: logits of the slice, and of the model's grid."""
 
     full: Tensor  # (H, W)
     low: Tensor  # (h, w)
     score: float
+    ballot: Ballot | None = None
 
 
 @dataclass(frozen=True)
@@ -55,15 +77,20 @@ class Answering:
             return _from_map(map_, frame) if clicked else self._from_surroundings(map_ >= 0.5)
         if prior is not None and not clicked:
             return self._from_surroundings(frame.to_slice(prior[None])[0].numpy() >= 0)
-        if prior is not None and not self.model.backbone.answers_points:
-            return self._from_logits(prior, _certainty(prior))
-        if not (self.labels == 1).any():
+        if prior is None and not (self.labels == 1).any():
             return None
         return self._from_clicks(prior)
 
     def _from_boxes(self, boxes: NDArray) -> Start:
-        logits, iou = self._decode(boxes)
-        return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
+        prompts: dict[str, Tensor | None] = {"boxes": box_tensor(boxes, self.model.device)}
+        if len(boxes) == 1 and len(self.pixels):  # of several boxes, none is the clicks' own
+            prompts |= self._clicks()
+        joint = self._ask(prompts, lambda: self._decode(boxes))
+        if joint is None:
+            logits, iou = self._decode(boxes)
+            return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
+        logits, winner = joint.logits.max(0)
+        return self._from_logits(logits.cpu(), float(joint.iou.mean()), _ballot(joint, winner))
 
     def _from_surroundings(self, inside: NDArray[np.bool_]) -> Start:
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
@@ -75,22 +102,35 @@ class Answering:
         return self._from_boxes(self.embedding.frame.boxes_to_input(box))
 
     def _from_clicks(self, prior: Tensor | None) -> Start:
+        earlier = None if prior is None else prior[None, None].to(self.model.device)
+        joint = self._ask(
+            {**self._clicks(), "earlier": earlier}, lambda: self._clicks_to_base(prior)
+        )
+        if joint is None:
+            logits, iou = self._clicks_to_base(prior)
+            return self._from_logits(logits[0].cpu(), float(iou))
+        first = torch.zeros_like(joint.logits[0], dtype=torch.int64)
+        return self._from_logits(joint.logits[0].cpu(), float(joint.iou), _ballot(joint, first))
+
+    def _clicks_to_base(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Answer the clicks with the backbone alone: logits ``(1, h, w)`` and IoU ``(1,)``."""
         frame = self.embedding.frame
         positions = frame.points_to_input(self.pixels)
-        positive, negative = positions[self.labels == 1], positions[self.labels == 0]
         if self.model.backbone.answers_points:
-            return self._from_native_points(positions, prior)
+            return self._native_points(positions, prior)
+        if prior is not None:
+            return prior[None], torch.tensor([_certainty(prior)])
         logits, iou = answer_clicks(
             self._decode,
             self.embedding.features,
             self.embedding.picture,
             frame,
-            positive,
-            negative,
+            positions[self.labels == 1],
+            positions[self.labels == 0],
         )
-        return self._from_logits(logits, iou)
+        return logits[None], torch.tensor([iou])
 
-    def _from_native_points(self, positions: NDArray, prior: Tensor | None) -> Start:
+    def _native_points(self, positions: NDArray, prior: Tensor | None) -> tuple[Tensor, Tensor]:
         output = decode(
             self.model.backbone,
             self.embedding.features,
@@ -102,15 +142,35 @@ class Answering:
         logits = output.logits.reshape(-1, *output.logits.shape[-2:])  # (masks, h, w)
         iou = output.iou.reshape(-1)
         best = int(iou.argmax())
-        return self._from_logits(logits[best].cpu(), float(iou[best]))
+        return logits[best : best + 1], iou[best : best + 1]
+
+    def _clicks(self) -> dict[str, Tensor | None]:
+        positions = self.embedding.frame.points_to_input(self.pixels)
+        return {
+            "points": torch.as_tensor(positions[None], dtype=torch.float32),
+            "point_labels": torch.from_numpy(self.labels)[None],
+        }
+
+    def _ask(
+        self,
+        prompts: dict[str, Tensor | None],
+        base: Callable[[], tuple[Tensor, Tensor]],
+    ) -> JointAnswer | None:
+        """Ask the experts, if there are any who know such pictures."""
+        experts, features = self.model.active_experts, self.embedding.features
+        if experts is None:
+            return None
+        area = self.embedding.frame.cells_hw(features.shape[2])
+        shares = experts.shares(features[0], area, points="boxes" not in prompts)
+        return experts.answer(features, shares, prompts, base) if any(shares) else None
 
     def _decode(self, boxes: NDArray) -> tuple[Tensor, Tensor]:
         tensor = box_tensor(boxes, self.model.device)
         output = decode(self.model.backbone, self.embedding.features, boxes=tensor)
         return output.logits, output.iou
 
-    def _from_logits(self, low: Tensor, score: float) -> Start:
-        return Start(self.embedding.frame.to_slice(low[None])[0], low, score)
+    def _from_logits(self, low: Tensor, score: float, ballot: Ballot | None = None) -> Start:
+        return Start(self.embedding.frame.to_slice(low[None])[0], low, score, ballot)
 
 
 def clicked_pixels(
@@ -169,7 +229,14 @@ def _from_map(map_: NDArray[np.float32], frame: Frame) -> Start:
 
 
 def _united(a: Start, b: Start) -> Start:
-    return Start(torch.maximum(a.full, b.full), torch.maximum(a.low, b.low), a.score)
+    return Start(torch.maximum(a.full, b.full), torch.maximum(a.low, b.low), a.score, a.ballot)
+
+
+def _ballot(joint: JointAnswer, winner: Tensor) -> Ballot:
+    """Return the votes on the prompt that gave the answer at each place, `winner` ``(h, w)``."""
+    weights = joint.weights.gather(0, winner.expand(1, joint.weights.shape[1], -1, -1))[0]
+    probability = joint.spread.gather(0, winner[None])[0]
+    return Ballot(joint.names, weights.float().cpu(), probability.float().cpu())
 
 
 def _certainty(logits: Tensor) -> float:

@@ -82,6 +82,21 @@ def read_header(path: Path) -> ExpertHeader:
     return _read(path, with_weights=False)[0]
 
 
+def check_base(header: ExpertHeader, name: str, path: Path) -> None:
+    """Check that the experts of a file belong to the backbone `name`.
+
+    Raises
+    ------
+    ModelError
+        If they do not.
+    """
+    if header.base != name:
+        raise ModelError(
+            f"The experts in {path} were trained on the model {header.base}, not on {name}: "
+            "choose that model, or other experts."
+        )
+
+
 def load_experts(path: Path, backbone: Backbone) -> Generations:
     """Load the experts of a file, beside the backbone that they were trained on.
 
@@ -97,11 +112,7 @@ def load_experts(path: Path, backbone: Backbone) -> Generations:
         As :func:`read_header`; or if the experts belong to another backbone.
     """
     header, tensors = _read(path, with_weights=True)
-    if header.base != backbone.name:
-        raise ModelError(
-            f"The experts in {path} were trained on the model {header.base}, not on "
-            f"{backbone.name}: choose that model, or other experts."
-        )
+    check_base(header, backbone.name, path)
     if header.base_sha256 != backbone.weights_sha256:
         raise ModelError(
             f"The experts in {path} were trained on other weights of {header.base} than those "

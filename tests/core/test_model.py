@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import pytest
 import torch
 
 import icmoe_core
 from icmoe_core.errors import CheckpointError, DeviceMemoryError, ModelError
+from icmoe_core.experts.familiarity import Familiarity
+from icmoe_core.experts.files import load_experts, save_experts
+from icmoe_core.experts.generations import Generation, Generations
+from icmoe_core.experts.mixture import Experts
 from icmoe_core.model import PromptableModel, load_model, weights_hash
+from icmoe_core.predictor import Predictor
+from icmoe_core.prompts import Prompts
 
 
 def test_the_defaults():
@@ -73,11 +80,62 @@ def test_an_expert_file_that_is_missing(tiny_name, tmp_path):
         load_model(tiny_name, experts=tmp_path / "absent.safetensors", device="cpu")
 
 
-def test_an_expert_file_is_refused_by_this_version(tiny_name, tmp_path):
+def test_a_file_that_holds_no_experts_is_refused(tiny_name, tmp_path):
     path = tmp_path / "liver.safetensors"
     path.touch()
-    with pytest.raises(ModelError, match=r"liver\.safetensors is refused, this version reads no"):
+    with pytest.raises(ModelError, match=r"liver\.safetensors is damaged or no expert file"):
         load_model(tiny_name, experts=str(path), device="cpu")
+
+
+@pytest.fixture
+def expert_file(tiny_model, tmp_path):
+    """Experts whose tuned path has learnt something, for pictures of all kinds."""
+    experts = Experts(tiny_model.backbone)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in experts.parameters():
+            torch.nn.init.normal_(parameter, std=0.2)
+    channels = tiny_model.backbone.prompt_encoder.embed_dim
+    familiarity = Familiarity(torch.zeros(1, 2 * channels), torch.ones(2 * channels), limit=99.0)
+    path = tmp_path / "learnt.safetensors"
+    generation = Generation(experts, familiarity, True, {"classes": [1]})
+    save_experts(path, Generations([generation]), tiny_model.backbone)
+    return path
+
+
+@pytest.mark.parametrize("prompts", [Prompts(boxes=[(5, 5, 40, 30)]), Prompts([(20, 30)])])
+def test_experts_of_a_file_answer_and_can_be_switched_off(tiny_name, expert_file, prompts):
+    picture = np.random.default_rng(0).random((60, 50), np.float32)
+    base = Predictor(load_model(tiny_name, experts=None, device="cpu"))
+    model = load_model(tiny_name, experts=expert_file, device="cpu")
+    predictor = Predictor(model)
+    embedding = predictor.encode(picture)
+    with_experts = predictor.predict(embedding, prompts)
+    model.experts_enabled = False
+    without = predictor.predict(embedding, prompts)
+    plain = base.predict(base.encode(picture), prompts)
+    assert np.array_equal(without.logits, plain.logits)
+    assert np.array_equal(without.mask, plain.mask)
+    assert without.votes.shape == (1, 60, 50)
+    assert without.experts == ("frozen",)
+    assert not np.array_equal(with_experts.logits, plain.logits)
+    assert with_experts.experts[:3] == ("frozen", "tuned", "semantic")
+    assert with_experts.votes.shape == (len(with_experts.experts), 60, 50)
+    np.testing.assert_allclose(with_experts.votes.sum(0), 1, atol=1e-5)
+    assert with_experts.votes.min() >= 0
+    assert 0 <= with_experts.uncertainty.min() <= with_experts.uncertainty.max() <= 1
+
+
+def test_experts_of_another_base_are_refused_before_anything_is_downloaded(expert_file):
+    with pytest.raises(ModelError, match="on the model tiny-for-tests, not on sam-vit-h"):
+        load_model("sam-vit-h", experts=expert_file, device="cpu")
+
+
+def test_models_may_share_a_backbone(tiny_model, expert_file):
+    other = tiny_model.with_experts(load_experts(expert_file, tiny_model.backbone))
+    assert other.backbone is tiny_model.backbone
+    assert tiny_model.experts is None
+    assert other.active_experts is other.experts is not None
 
 
 def test_mistakes_are_told_before_weights_are_sought(tmp_path):

@@ -1,0 +1,112 @@
+"""Train the experts that come with the package.
+
+    python scripts/default_experts/train.py --data DATA --work FOLDER --output FILE.safetensors
+
+Encoding takes some 20 minutes on two CPU cores and is kept in the work folder; a step of training
+takes 1.4 s. The number of steps and the seed decide the result.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from encoding import encoded, nuclei_cuts
+from scans import MICROGRAPHS, NUCLEI, PHOTOGRAPHS, TRAINING, pictures, slices_of
+
+from icmoe_core import load_model
+from icmoe_core.experts.familiarity import describe, make_familiarity
+from icmoe_core.experts.files import save_experts
+from icmoe_core.experts.generations import Generation, Generations
+from icmoe_core.experts.mixture import Experts
+from icmoe_core.predictor import Predictor
+from icmoe_core.training.examples import Example
+from icmoe_core.training.loop import Training, train
+from icmoe_core.training.settings import Settings
+
+LIMIT = 1.25
+"""Distance at which a picture is half familiar: wide, since these experts are for all kinds."""
+KNOWN_PICTURES = 160
+"""Descriptions of training pictures that go into the file."""
+REPORT_EVERY = 50
+
+
+@click.command(help=__doc__)
+@click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--work", type=click.Path(path_type=Path), required=True)
+@click.option("--output", type=click.Path(path_type=Path), required=True)
+@click.option("--steps", default=2000, show_default=True)
+@click.option("--copies", default=1, show_default=True, help="Altered copies of each slice.")
+@click.option("--seed", default=0, show_default=True)
+def main(data: Path, work: Path, output: Path, steps: int, copies: int, seed: int) -> None:
+    """Encode, train, and save now and then."""
+    model = load_model(device="auto", experts=None)
+    predictor = Predictor(model, cache_size=1)
+    examples: list[Example] = []
+    for scan in TRAINING:
+        kept = work / f"{scan.name}-{copies}.pt"
+        examples += encoded(predictor, slices_of(scan, data), kept, copies, seed)
+    cuts = nuclei_cuts(next(slices_of(NUCLEI, data)), np.random.default_rng(seed))
+    examples += encoded(predictor, cuts, work / "nuclei.pt", 0, seed)
+    for names, case in ((PHOTOGRAPHS, "photographs"), (MICROGRAPHS, "micrographs")):
+        kept = work / f"{case}-{copies}.pt"
+        examples += encoded(predictor, pictures(names, case), kept, copies, seed)
+    print(f"{len(examples)} examples of {len({e.case for e in examples})} cases", flush=True)
+
+    settings = Settings(seed=seed, max_seconds=None, max_steps=steps, validate_every=10**9)
+    training = Training.begin(Experts(model.backbone), settings)
+    began, losses = time.time(), []
+    for progress in train(training, model, examples, [], settings):
+        losses.append(progress.losses)
+        if progress.step % REPORT_EVERY == 0:
+            means = {n: np.mean([part.get(n, np.nan) for part in losses]) for n in losses[-1]}
+            losses.clear()
+            spent = f"{progress.step} {time.time() - began:.0f} s"
+            print(spent, json.dumps({n: round(float(m), 3) for n, m in means.items()}), flush=True)
+            _save(output, training.experts, examples, model, progress.step, seed)
+    _save(output, training.experts, examples, model, training.step, seed)
+
+
+def _save(path: Path, experts: Experts, examples: list[Example], model, steps: int, seed: int):
+    familiarity = make_familiarity(*_descriptions(examples), LIMIT)
+    record = {
+        "method": "icmoe",
+        "steps": steps,
+        "seed": seed,
+        "cases": sorted({example.case for example in examples}),
+        "torch": torch.__version__,
+    }
+    generation = Generation(experts, familiarity, True, record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_experts(path, Generations([generation]), model.backbone)
+
+
+def _descriptions(examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Describe the training pictures: an even choice of each case, and all of them."""
+    by_case: dict[str, dict[int, Example]] = {}
+    for example in examples:
+        by_case.setdefault(example.case, {})[id(example.features)] = example
+    each = max(1, KNOWN_PICTURES // len(by_case))
+    chosen, every = [], []
+    for shown in by_case.values():
+        found = [_description(example) for example in shown.values()]
+        chosen += [
+            found[i] for i in np.linspace(0, len(found) - 1, min(each, len(found))).astype(int)
+        ]
+        every.append(found)
+    return torch.stack(chosen), torch.stack(list(itertools.chain.from_iterable(every)))
+
+
+def _description(example: Example) -> torch.Tensor:
+    side = example.features.shape[1]
+    area = tuple(max(1, round(n * side / example.truth.shape[0])) for n in example.area)
+    return describe(example.features, area)
+
+
+if __name__ == "__main__":
+    main()
