@@ -12,6 +12,7 @@ to the Dice of such masks, on objects of abdominal, spinal and brain scans and o
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,10 +55,31 @@ TEMPERATURE = 0.06
 OUTLIER = 4.0
 """Deviations are clipped to this many spreads."""
 
+REFINED = 3
+"""How many of the boxes, the best ones, are decoded once more by a better decoder."""
+
 _MARGIN = 2 / 256  # around several clicks, as a share of the model's input
 _LOWEST = 1e-6
 
 Decode = Callable[[NDArray], tuple[Tensor, Tensor]]
+
+
+class Verdict(NamedTuple):
+    """What the vote on clicks came to.
+
+    Attributes
+    ----------
+    logits : Tensor, (h, w), on the CPU
+        Of the fused probability.
+    iou : float
+        The masks' predicted IoU, weighted by their votes.
+    votes : Tensor, (n,)
+        Of the boxes that were decoded last; adding up to 1.
+    """
+
+    logits: Tensor
+    iou: float
+    votes: Tensor
 
 
 def propose_boxes(
@@ -95,7 +117,8 @@ def answer_clicks(
     frame: Frame,
     positive: NDArray,
     negative: NDArray,
-) -> tuple[Tensor, float]:
+    refine: Decode | None = None,
+) -> Verdict:
     """Vote on what was clicked.
 
     Parameters
@@ -109,21 +132,24 @@ def answer_clicks(
     frame : Frame
     positive, negative : ndarray, (n, 2)
         Clicks, ``(row, column)`` positions on the model's input; at least one positive.
-
-    Returns
-    -------
-    logits : Tensor, (h, w), on the CPU
-        Of the fused probability.
-    iou : float
-        The masks' predicted IoU, weighted by their votes.
+    refine : callable, optional
+        A slower and better `decode`, for the :data:`REFINED` boxes that score best.
     """
-    boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
-    logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
     scale = frame.logits_size / frame.input_size
-    clicked = _cells(positive * scale, frame)
-    evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
-    wrong = disagreement(logits, clicked, _cells(negative * scale, frame))
-    return fuse(logits, iou, score_masks(evidence) - DISAGREEMENT_COST * wrong)
+    clicked, avoided = (_cells(clicks * scale, frame) for clicks in (positive, negative))
+
+    def judge(decode: Decode, boxes: NDArray) -> tuple[Tensor, Tensor, Tensor]:
+        logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
+        evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
+        wrong = disagreement(logits, clicked, avoided)
+        return logits, iou, score_masks(evidence) - DISAGREEMENT_COST * wrong
+
+    boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
+    logits, iou, scores = judge(decode, boxes)
+    if refine is not None:
+        best = scores.argsort(descending=True)[:REFINED].numpy()
+        logits, iou, scores = judge(refine, boxes[best])
+    return fuse(logits, iou, scores)
 
 
 def describe_masks(
@@ -162,11 +188,11 @@ def disagreement(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return (missed + overrun) / (len(positive) + len(negative))
 
 
-def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> tuple[Tensor, float]:
+def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> Verdict:
     """Fuse masks ``(n, h, w)`` by a vote of their pixels' probabilities, weighted by `scores`."""
     votes = torch.softmax(scores / TEMPERATURE, dim=0)
     probability = torch.einsum("n,nhw->hw", votes, torch.sigmoid(logits))
-    return torch.logit(probability, eps=_LOWEST), float(votes @ iou)
+    return Verdict(torch.logit(probability, eps=_LOWEST), float(votes @ iou), votes)
 
 
 def _cells(positions: NDArray, frame: Frame) -> Tensor:

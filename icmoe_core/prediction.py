@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from icmoe_core.ballots import Ballot
 from icmoe_core.corrections import correct
 from icmoe_core.embeddings import Embedding
 from icmoe_core.frames import Frame
-from icmoe_core.starts import EMPTY_LOGIT, Ballot, Start
+from icmoe_core.starts import EMPTY_LOGIT, Start
 
 
 @dataclass(frozen=True)

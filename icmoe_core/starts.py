@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,37 +10,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icmoe_core.ballots import Ballot, ballot_of_winners, mean_ballot
 from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame, box_tensor
-from icmoe_core.hypotheses import answer_clicks
+from icmoe_core.hypotheses import Decode, Verdict, answer_clicks
 from icmoe_core.model import PromptableModel
 from icmoe_core.prompts import CheckedPrompts, Prompts
 
 EMPTY_LOGIT = -20.0
 """Logit where there is nothing for certain; padding has it too."""
 
-
-@dataclass(frozen=True)
-class Ballot:
-    """What the experts voted, on the model's own grid.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the experts, the frozen path first.
-    weights : Tensor, (experts, h, w)
-        Their shares of the vote, adding up to 1.
-    probability : Tensor, (h, w)
-        Mean over all votes, 0 … 1.
-    """
-
-    names: tuple[str, ...]
-    weights: Tensor
-    probability: Tensor
+SURE = 0.65
+"""Predicted IoU from which the experts' own answer to clicks is taken, and not the base's way."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,9 @@ class Answering:
             logits, iou = self._decode(boxes)
             return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
         logits, winner = joint.logits.max(0)
-        return self._from_logits(logits.cpu(), float(joint.iou.mean()), _ballot(joint, winner))
+        return self._from_logits(
+            logits.cpu(), float(joint.iou.mean()), ballot_of_winners(joint, winner)
+        )
 
     def _from_surroundings(self, inside: NDArray[np.bool_]) -> Start:
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
@@ -102,35 +89,61 @@ class Answering:
         return self._from_boxes(self.embedding.frame.boxes_to_input(box))
 
     def _from_clicks(self, prior: Tensor | None) -> Start:
-        earlier = None if prior is None else prior[None, None].to(self.model.device)
-        joint = self._ask(
-            {**self._clicks(), "earlier": earlier}, lambda: self._clicks_to_base(prior)
-        )
-        if joint is None:
-            logits, iou = self._clicks_to_base(prior)
-            return self._from_logits(logits[0].cpu(), float(iou))
-        first = torch.zeros_like(joint.logits[0], dtype=torch.int64)
-        return self._from_logits(joint.logits[0].cpu(), float(joint.iou), _ballot(joint, first))
+        joint = None
+        if (self.labels == 1).any():
+            earlier = None if prior is None else prior[None, None].to(self.model.device)
+            prompts = {**self._clicks(), "earlier": earlier}
+            joint = self._ask(prompts, lambda: self._without_experts(prior))
+        if joint is None or float(joint.iou) < SURE:
+            return self._from_clicks_as_base(prior)
+        low = joint.logits[0].cpu()
+        nothing_to_choose = torch.zeros_like(joint.logits[0], dtype=torch.int64)
+        ballot = ballot_of_winners(joint, nothing_to_choose)
+        return self._from_logits(low, float(joint.iou), ballot)
 
-    def _clicks_to_base(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Answer the clicks with the backbone alone: logits ``(1, h, w)`` and IoU ``(1,)``."""
+    def _from_clicks_as_base(self, prior: Tensor | None) -> Start:
+        """Answer as if no expert knew clicks; those who know boxes have their say in them."""
+        if prior is not None or self.model.backbone.answers_points:
+            logits, iou = self._without_experts(prior)
+            return self._from_logits(logits[0].cpu(), float(iou))
+        joint: JointAnswer | None = None
+
+        def refine(boxes: NDArray) -> tuple[Tensor, Tensor]:
+            nonlocal joint
+            prompts = {"boxes": box_tensor(boxes, self.model.device)}
+            joint = self._ask(prompts, lambda: self._decode(boxes))
+            return self._decode(boxes) if joint is None else (joint.logits, joint.iou)
+
+        verdict = self._hypotheses(refine if any(self._shares(points=False)) else None)
+        ballot = None if joint is None else mean_ballot(joint, verdict.votes)
+        return self._from_logits(verdict.logits, verdict.iou, ballot)
+
+    def _without_experts(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Answer clicks with the backbone alone: logits ``(1, h, w)`` and IoU ``(1,)``."""
+        if self.model.backbone.answers_points:
+            return self._native_points(prior)
+        if prior is not None:  # the clicks correct it
+            device = self.model.device
+            return prior[None].to(device), torch.tensor([_certainty(prior)], device=device)
+        verdict = self._hypotheses(None)
+        iou = torch.tensor([verdict.iou])
+        return verdict.logits[None].to(self.model.device), iou.to(self.model.device)
+
+    def _hypotheses(self, refine: Decode | None) -> Verdict:
         frame = self.embedding.frame
         positions = frame.points_to_input(self.pixels)
-        if self.model.backbone.answers_points:
-            return self._native_points(positions, prior)
-        if prior is not None:
-            return prior[None], torch.tensor([_certainty(prior)])
-        logits, iou = answer_clicks(
+        return answer_clicks(
             self._decode,
             self.embedding.features,
             self.embedding.picture,
             frame,
             positions[self.labels == 1],
             positions[self.labels == 0],
+            refine,
         )
-        return logits[None], torch.tensor([iou])
 
-    def _native_points(self, positions: NDArray, prior: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _native_points(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
+        positions = self.embedding.frame.points_to_input(self.pixels)
         output = decode(
             self.model.backbone,
             self.embedding.features,
@@ -153,16 +166,23 @@ class Answering:
 
     def _ask(
         self,
-        prompts: dict[str, Tensor | None],
+        prompts: Mapping[str, Tensor | None],
         base: Callable[[], tuple[Tensor, Tensor]],
     ) -> JointAnswer | None:
         """Ask the experts, if there are any who know such pictures."""
+        experts = self.model.active_experts
+        shares = self._shares(points="boxes" not in prompts)
+        if experts is None or not any(shares):
+            return None
+        return experts.answer(self.embedding.features, shares, prompts, base)
+
+    def _shares(self, *, points: bool) -> list[float]:
+        """Share of the answer that each generation of experts gives."""
         experts, features = self.model.active_experts, self.embedding.features
         if experts is None:
-            return None
+            return []
         area = self.embedding.frame.cells_hw(features.shape[2])
-        shares = experts.shares(features[0], area, points="boxes" not in prompts)
-        return experts.answer(features, shares, prompts, base) if any(shares) else None
+        return experts.shares(features[0], area, points)
 
     def _decode(self, boxes: NDArray) -> tuple[Tensor, Tensor]:
         tensor = box_tensor(boxes, self.model.device)
@@ -230,13 +250,6 @@ def _from_map(map_: NDArray[np.float32], frame: Frame) -> Start:
 
 def _united(a: Start, b: Start) -> Start:
     return Start(torch.maximum(a.full, b.full), torch.maximum(a.low, b.low), a.score, a.ballot)
-
-
-def _ballot(joint: JointAnswer, winner: Tensor) -> Ballot:
-    """Return the votes on the prompt that gave the answer at each place, `winner` ``(h, w)``."""
-    weights = joint.weights.gather(0, winner.expand(1, joint.weights.shape[1], -1, -1))[0]
-    probability = joint.spread.gather(0, winner[None])[0]
-    return Ballot(joint.names, weights.float().cpu(), probability.float().cpu())
 
 
 def _certainty(logits: Tensor) -> float:

@@ -7,7 +7,7 @@ known can be forgotten: it is still there, unchanged, and foreign pictures are s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -57,7 +57,7 @@ class JointAnswer:
     logits : Tensor, (B, S, S)
     iou : Tensor, (B,)
         Predicted IoU.
-    spread : Tensor, (B, S, S)
+    probability : Tensor, (B, S, S)
         Mean probability over all votes, 0 … 1.
     names : tuple of str
         Of the experts, the frozen path first.
@@ -67,7 +67,7 @@ class JointAnswer:
 
     logits: Tensor
     iou: Tensor
-    spread: Tensor
+    probability: Tensor
     names: tuple[str, ...]
     weights: Tensor = field(repr=False)
 
@@ -111,7 +111,7 @@ class Generations(nn.ModuleList):
         self,
         features: Tensor,
         shares: Sequence[float],
-        prompts: dict[str, Tensor | None],
+        prompts: Mapping[str, Tensor | None],
         base: Callable[[], tuple[Tensor, Tensor]],
     ) -> JointAnswer:
         """Answer `B` prompts on one picture.
@@ -159,8 +159,8 @@ def _join(
     if frozen is None:  # the base has no share: the first generation's answer stands in for it
         frozen = votes[0][1].logits, votes[0][1].iou
     logits, iou = fused, score = frozen
-    spread = rest * torch.sigmoid(logits)
-    first = torch.full_like(spread, rest)
+    mean = rest * torch.sigmoid(logits)
+    first = torch.full_like(mean, rest)
     others = []
     for share, vote in votes:
         # By differences, so that where nothing was learnt the base's answer is kept to the bit.
@@ -168,6 +168,6 @@ def _join(
         score = score + share * (vote.iou - iou)
         first = first + share * vote.weights[:, 0]
         others.append(share * vote.weights[:, 1:])
-        spread = spread + share * (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
+        mean = mean + share * (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
     weights = torch.cat([first[:, None], *others], dim=1)
-    return JointAnswer(fused, score, spread, names, weights)
+    return JointAnswer(fused, score, mean, names, weights)

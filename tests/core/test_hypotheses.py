@@ -118,10 +118,10 @@ def test_disagreement_counts_clicks_on_the_wrong_side():
 
 def test_a_vote_follows_the_better_score_and_stays_between():
     logits = as_logits([disc((100, 100), 30), disc((100, 100), 10)])
-    fused, iou = fuse(logits, torch.tensor([0.9, 0.5]), torch.tensor([0.8, 0.2]))
+    fused, iou, _ = fuse(logits, torch.tensor([0.9, 0.5]), torch.tensor([0.8, 0.2]))
     np.testing.assert_array_equal(fused > 0, logits[0] > 0)
     assert 0.89 < iou <= 0.9
-    fused, iou = fuse(logits, torch.tensor([0.9, 0.5]), torch.tensor([0.5, 0.5]))
+    fused, iou, _ = fuse(logits, torch.tensor([0.9, 0.5]), torch.tensor([0.5, 0.5]))
     assert iou == pytest.approx(0.7)
     assert abs(float(fused[100, 125])) < 1e-3
 
@@ -146,10 +146,11 @@ def test_the_box_that_fits_wins_the_vote():
         return as_logits(masks), torch.full((len(boxes),), 0.8)
 
     click = np.array([[100.5, 100.5]])
-    logits, score = answer_clicks(
+    logits, score, votes = answer_clicks(
         decode, torch.cat([features, 1 - features], 1), picture, frame, click, np.zeros((0, 2))
     )
     assert score == pytest.approx(0.8)
+    assert float(votes.sum()) == pytest.approx(1)
     overlap = (logits.numpy() > 0) & truth
     assert overlap.sum() > 0.9 * truth.sum()
 
