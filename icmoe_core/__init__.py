@@ -15,6 +15,9 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "model": ["load_model"],
         "predictor": ["Predictor", "Prediction"],
         "prompts": ["Prompts"],
+        "training.datasets": ["match_files", "read_slices"],
+        "training.finetuning": ["finetune"],
+        "training.settings": ["Settings"],
         "windowing": ["Window", "choose_window"],
     },
 )

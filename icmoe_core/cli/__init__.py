@@ -12,6 +12,7 @@ from icmoe_core.cli.errors import speaking_plainly
 COMMANDS: dict[str, str] = {
     "demo": "Outline a tumour on the sample scan.",
     "evaluate": "Measure how well prompts on labelled images are answered.",
+    "finetune": "Teach the model structures from labelled images.",
     "info": "Show versions, device, models and cache.",
     "segment": "Outline one object on one slice and save the mask.",
 }

@@ -116,7 +116,7 @@ def train(
     settings : Settings
     memories : sequence of Memory
         Replayed, if retention has a weight.
-    fabric : lightning.fabric.Fabric, optional
+    fabric : lightning_fabric.Fabric, optional
         Of several processes, in each of which this is called with the same arguments.
 
     Yields
@@ -177,7 +177,7 @@ def _step(
     places = range(rank * settings.batch, (rank + 1) * settings.batch)
     everything, seen = [], []
     tasks = [_BOXES, _CLICKS]
-    if memories and settings.weights.retention:
+    if memories and settings.weights.retention and training.step % settings.replay_every == 0:
         tasks.append(_REPLAY)
     for task in tasks:
         rng = np.random.default_rng([settings.seed, training.step, task, 0])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from icmoe_core.experts.generations import Generations
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,11 @@ class Progress:
     seconds_left : float or None
         At most as long as this.
     message : str
-        What a person should know, in a sentence.
+        What a person should know, in a sentence or two.
+    result : Generations or None
+        In the end: the experts there were, and the new ones.
+    record : dict or None
+        In the end: where the new ones come from, and their scores.
     """
 
     stage: str
@@ -58,3 +65,5 @@ class Progress:
     seconds: float = 0.0
     seconds_left: float | None = None
     message: str = ""
+    result: Generations | None = field(default=None, repr=False)
+    record: dict[str, Any] | None = None

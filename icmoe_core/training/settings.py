@@ -56,6 +56,8 @@ class Settings:
         Examples of each kind of prompt in a step, in each process.
     corrections : int
         Most corrective clicks after the first one.
+    replay_every : int
+        Steps from one replay of earlier answers to the next.
     validate_every : int
         Steps from one validation to the next.
     patience : int
@@ -69,6 +71,7 @@ class Settings:
     learning_rate: float = 1e-3
     batch: int = 2
     corrections: int = 3
+    replay_every: int = 4
     validate_every: int = 25
     patience: int = 6
     weights: LossWeights = field(default_factory=LossWeights)

@@ -1,0 +1,135 @@
+"""Encoding for a fine-tune: each labelled slice once, and never again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from icmoe_core.errors import DatasetError
+from icmoe_core.experts.familiarity import describe
+from icmoe_core.predictor import Predictor
+from icmoe_core.training.datasets import LabelledSlice
+from icmoe_core.training.examples import Example, examples_of
+from icmoe_core.training.progress import Progress
+from icmoe_core.training.replay import replay_objects
+from icmoe_core.training.splits import Split
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a fine-tune keeps of a slice.
+
+    Attributes
+    ----------
+    examples : list of Example
+        One for each class that is to be learnt and large enough.
+    description : Tensor, (2 C,)
+        Of the picture, for :class:`~icmoe_core.experts.familiarity.Familiarity`.
+    """
+
+    examples: list[Example]
+    description: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedData:
+    """All that a fine-tune sees.
+
+    Attributes
+    ----------
+    train, held_out : list of Example
+    descriptions : Tensor, (n, 2 C)
+        Of the training slices.
+    replay : list of Example
+        One object on each replayed picture.
+    """
+
+    train: list[Example]
+    held_out: list[Example]
+    descriptions: Tensor = field(repr=False)
+    replay: list[Example] = field(repr=False)
+
+
+def encode_slices(
+    predictor: Predictor, slices: Sequence[LabelledSlice], classes: frozenset[int] | None = None
+) -> Iterator[Encoded]:
+    """Encode slices, one after the other; slices with nothing to see give no examples.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    slices : sequence of LabelledSlice
+    classes : frozenset of int, optional
+        Those to learn; all when left out.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the device has too little memory.
+    """
+    for part in slices:
+        with torch.inference_mode():
+            embedding = predictor.encode(part.image, part.window)
+        features, frame = embedding.features[0], embedding.frame
+        wanted = [label for label in part.classes if classes is None or label in classes]
+        examples = []
+        if not embedding.is_constant:
+            examples = examples_of(features, frame, part.labels, wanted, part.case)
+        yield Encoded(examples, describe(features, frame.cells_hw(features.shape[1])).cpu())
+
+
+def encode_split(
+    predictor: Predictor, split: Split, classes: frozenset[int] | None
+) -> Generator[Progress, None, EncodedData]:
+    """Encode all slices of a split, and find the objects that are replayed.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    split : Split
+    classes : frozenset of int or None
+        Those to learn; None for all.
+
+    Yields
+    ------
+    Progress
+        One a picture; says what is held out.
+
+    Returns
+    -------
+    EncodedData
+
+    Raises
+    ------
+    DatasetError
+        If no object is large enough.
+    """
+    message = " ".join((split.rule, *split.notices))
+    parts = (*split.train, *split.validation)
+    train: list[Example] = []
+    held_out: list[Example] = []
+    descriptions = []
+    began = time.perf_counter()
+    for number, encoded in enumerate(encode_slices(predictor, parts, classes), start=1):
+        if number <= len(split.train):
+            train += encoded.examples
+            descriptions.append(encoded.description)
+        else:
+            held_out += encoded.examples
+        spent = time.perf_counter() - began
+        left = spent / number * (len(parts) - number)
+        yield Progress("encoding", number, len(parts), seconds_left=left, message=message)
+    if not train:
+        raise DatasetError(
+            "No object is large enough to be learnt once a slice is scaled to the model's size: "
+            "label larger objects, or cut the images closer around them."
+        )
+    replay: list[Example] = []
+    for objects in replay_objects(predictor.model):
+        replay += objects[:1]
+        yield Progress("encoding", len(parts), len(parts), message=message)
+    return EncodedData(train, held_out, torch.stack(descriptions), replay)

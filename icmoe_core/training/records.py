@@ -1,0 +1,69 @@
+"""Records: what an expert file says about the fine-tune that made it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+import icmoe_core
+from icmoe_core.training.examples import Example
+from icmoe_core.training.loop import Training
+from icmoe_core.training.settings import Settings
+from icmoe_core.training.splits import Split
+
+
+def describe_run(
+    split: Split,
+    examples: list[Example],
+    settings: Settings,
+    training: Training,
+    fingerprint: str,
+    classes: frozenset[int] | None,
+) -> dict[str, Any]:
+    """Say where experts come from, as JSON can hold it; no file and no patient is named.
+
+    Parameters
+    ----------
+    split : Split
+    examples : list of Example
+        That were learnt from.
+    settings : Settings
+    training : Training
+        At its end.
+    fingerprint : str
+        Hash of the data.
+    classes : frozenset of int or None
+        Those that were asked for.
+    """
+    counts = Counter(example.label for example in examples)
+    return {
+        "method": "icmoe",
+        "classes": {str(label): counts[label] for label in sorted(counts)},
+        "classes_asked_for": None if classes is None else sorted(classes),
+        "data": fingerprint,
+        "train_slices": len(split.train),
+        "held_out_slices": len(split.validation),
+        "patients": len({part.patient for part in (*split.train, *split.validation)}),
+        "steps": training.step,
+        "seconds": round(training.seconds, 1),
+        "settings": settings.to_dict(),
+        "versions": {"icmoe": icmoe_core.__version__, "torch": torch.__version__},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def fingerprint(split: Split) -> str:
+    """Hash all pixels and labels of a split, and which part they are in; no name is in it."""
+    digest = hashlib.sha256()
+    for name, parts in (("train", split.train), ("validation", split.validation)):
+        digest.update(name.encode())
+        for part in parts:
+            digest.update(repr((part.image.shape, str(part.image.dtype), part.window)).encode())
+            for array in (part.image, part.labels):
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

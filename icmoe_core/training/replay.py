@@ -1,0 +1,95 @@
+"""Replay: objects on the pictures of :mod:`icmoe_core.samples.replay`, found once and kept on disk.
+
+They depend on the backbone alone. Encoding the pictures takes a quarter of a minute on a laptop,
+so it is done at the first fine-tune and never again; a file that is damaged is made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from platformdirs import user_cache_path
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from icmoe_core.errors import OutputFileError
+from icmoe_core.experts.familiarity import describe
+from icmoe_core.io.atomic import atomic_path
+from icmoe_core.model import PromptableModel
+from icmoe_core.training.examples import Example
+from icmoe_core.training.retention import encode_replay, find_objects
+
+_VERSION = 1
+"""Raised whenever other objects would be found."""
+
+
+def replay_file(weights_sha256: str) -> Path:
+    """Return where the objects found with a backbone are kept."""
+    folder = user_cache_path("icmoe", appauthor=False) / "replay"
+    return folder / f"{weights_sha256[:16]}-{_VERSION}.safetensors"
+
+
+def replay_objects(model: PromptableModel) -> Iterator[list[Example]]:
+    """Yield the objects on each picture, none on some; from disk, or found and then kept."""
+    path = replay_file(model.backbone.weights_sha256)
+    kept = _read(path)
+    if kept is not None:
+        yield from kept
+        return
+    found = []
+    for number, embedding in enumerate(encode_replay(model)):
+        found.append(find_objects(model, embedding, number))
+        yield found[-1]
+    with suppress(OutputFileError, OSError):  # without a cache it is only slower the next time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(save(_tensors(found)))
+
+
+def describe_picture(example: Example) -> Tensor:
+    """Describe the picture that an object lies on, ``(2 C,)``, as familiarity sees it."""
+    side = example.features.shape[1]
+    share = side / example.truth.shape[0]
+    rows, columns = (max(1, round(n * share)) for n in example.area)
+    return describe(example.features, (rows, columns))
+
+
+def _tensors(found: list[list[Example]]) -> dict[str, Tensor]:
+    tensors = {}
+    for picture, objects in enumerate(found):
+        for number, one in enumerate(objects):
+            if number == 0:
+                tensors[f"{picture}.features"] = one.features.clone()
+                tensors[f"{picture}.area"] = torch.tensor(one.area)
+                tensors[f"{picture}.scale"] = torch.tensor(one.scale, dtype=torch.float64)
+            tensors[f"{picture}.truth.{number}"] = torch.from_numpy(one.truth)
+    return tensors
+
+
+def _read(path: Path) -> list[list[Example]] | None:
+    if not path.is_file():
+        return None
+    try:
+        tensors = load_file(path)
+        pictures = sorted({int(name.split(".")[0]) for name in tensors})
+        return [
+            [
+                Example(
+                    tensors[f"{picture}.features"],
+                    tensors[name].numpy().astype(np.bool_),
+                    (int(tensors[f"{picture}.area"][0]), int(tensors[f"{picture}.area"][1])),
+                    float(tensors[f"{picture}.scale"]),
+                    0,
+                    "replay",
+                )
+                for name in sorted(n for n in tensors if n.startswith(f"{picture}.truth."))
+            ]
+            for picture in pictures
+        ]
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None

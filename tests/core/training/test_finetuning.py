@@ -1,0 +1,295 @@
+"""Fine-tuning: from labelled slices to experts, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from icmoe_core import load_model
+from icmoe_core.errors import DatasetError, ModelError, OutputFileError, TrainingError
+from icmoe_core.experts.files import load_experts, read_header
+from icmoe_core.predictor import Predictor
+from icmoe_core.prompts import Prompts
+from icmoe_core.training import finetuning, replay
+from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
+from icmoe_core.training.examples import Example
+from icmoe_core.training.finetuning import finetune
+from icmoe_core.training.settings import LossWeights, Settings
+from icmoe_core.windowing import Window
+
+SHORT = Settings(max_seconds=None, max_steps=6, validate_every=2, batch=1, corrections=1)
+
+
+def disc(centre, radius, side=64):
+    row, column = np.ogrid[:side, :side]
+    return np.hypot(row - centre[0], column - centre[1]) <= radius
+
+
+def a_slice(index, patient="p1", label=1, centre=(30, 30)):
+    rng = np.random.default_rng(index)
+    labels = disc(centre, 12) * label
+    image = (0.2 + 0.6 * (labels > 0) + rng.normal(0, 0.05, labels.shape)).astype(np.float32)
+    return LabelledSlice(
+        f"scan-{patient}", patient, 0, index, image, labels, Window(0.0, 1.0), (1.0, 1.0), (label,)
+    )
+
+
+@pytest.fixture
+def slices():
+    return [a_slice(i, "p1" if i < 4 else "p2", centre=(24 + i, 34 - i)) for i in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def small_replay(monkeypatch, tmp_path):
+    """Two replayed pictures instead of twenty, and a cache of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def objects(model):
+        channels = model.backbone.prompt_encoder.embed_dim
+        cells = model.backbone.prompt_encoder.image_embedding_size[0]
+        side = model.backbone.prompt_encoder.mask_input_size[0]
+        scale = model.backbone.input_size / side
+        for seed in range(2):
+            generator = torch.Generator().manual_seed(seed)
+            features = torch.randn(channels, cells, cells, generator=generator).half()
+            truth = disc((side / 2, side / 2), side / 4, side)
+            yield [Example(features, truth, (side, side), scale, 0, "replay")]
+
+    monkeypatch.setattr("icmoe_core.training.encoding.replay_objects", objects)
+
+
+def last_of(steps):
+    *_, last = steps
+    return last
+
+
+def test_it_teaches_and_says_what_it_did(tiny_model, slices, tmp_path):
+    output = tmp_path / "disc.safetensors"
+    before = tiny_model.backbone.weights_sha256
+    steps = list(finetune(tiny_model, slices, output=output, settings=SHORT))
+    assert [s.stage for s in steps if s.stage == "encoding"][:6] == ["encoding"] * 6
+    assert "held out" in steps[0].message
+    training = [s for s in steps if s.stage == "training"]
+    assert [s.step for s in training] == list(range(1, 7))
+    assert {"mask", "tuned", "iou", "each", "balance", "retention"} <= set(training[0].losses)
+    assert training[1].scores is not None
+    assert len(training[0].load) == 3
+    assert steps[-1].stage == "done"
+    record = steps[-1].record
+    assert record["classes"] == {"1": 4} or record["classes"] == {"1": 2}
+    assert set(record["scores"]) == {"before", "after"}
+    assert "scan" not in json.dumps(record)
+    assert read_header(output).generations[0]["record"] == record
+    loaded = load_experts(output, tiny_model.backbone)
+    trained = steps[-1].result.state_dict()
+    assert all(torch.equal(trained[name], t) for name, t in loaded.state_dict().items())
+    assert tiny_model.backbone.weights_sha256 == before
+    from icmoe_core.backbones import weights_hash
+
+    assert weights_hash(tiny_model.backbone) == before
+
+
+def test_what_was_there_stays_and_is_started_from(tiny_model, slices):
+    first = last_of(finetune(tiny_model, slices, settings=SHORT)).result
+    kept = {name: tensor.clone() for name, tensor in first.state_dict().items()}
+    taught = tiny_model.with_experts(first)
+    one_step = Settings(max_seconds=None, max_steps=1, learning_rate=1e-9, batch=1)
+    second = last_of(finetune(taught, slices, settings=one_step)).result
+    assert len(second) == 2
+    for name, tensor in second.state_dict().items():
+        if name.startswith("0."):
+            assert torch.equal(tensor, kept[name])
+        elif name.startswith("1.experts."):
+            torch.testing.assert_close(tensor, kept["0" + name[1:]], atol=1e-6, rtol=1e-4)
+
+
+def test_it_goes_on_exactly_from_where_it_was_stopped(tiny_model, slices, tmp_path):
+    unbroken = last_of(finetune(tiny_model, slices, settings=SHORT)).result.state_dict()
+    checkpoint = tmp_path / "disc.checkpoint"
+    arguments = {"settings": SHORT, "checkpoint": checkpoint}
+    steps = finetune(tiny_model, slices, **arguments)
+    for progress in steps:
+        if progress.stage == "training" and progress.step == 3:
+            break
+    steps.close()
+    assert checkpoint.is_file()
+    rest = list(finetune(tiny_model, slices, **arguments))
+    assert [s.step for s in rest if s.stage == "training"] == [4, 5, 6]
+    resumed = rest[-1].result.state_dict()
+    assert all(torch.equal(unbroken[name], tensor) for name, tensor in resumed.items())
+    assert not checkpoint.exists()
+
+
+@pytest.fixture
+def checkpoint(tiny_model, slices, tmp_path):
+    path = tmp_path / "stopped.checkpoint"
+    steps = finetune(tiny_model, slices, settings=SHORT, checkpoint=path)
+    for progress in steps:
+        if progress.stage == "training":
+            break
+    steps.close()
+    return path
+
+
+def test_a_checkpoint_of_other_data_is_refused(tiny_model, slices, checkpoint):
+    with pytest.raises(TrainingError, match="belongs to a training on other data"):
+        list(finetune(tiny_model, slices[:-1], settings=SHORT, checkpoint=checkpoint))
+    assert checkpoint.is_file()
+
+
+def test_a_damaged_checkpoint_is_refused(tiny_model, slices, checkpoint):
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="is damaged: remove it"):
+        list(finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint))
+
+
+def test_a_newer_checkpoint_is_refused(tiny_model, slices, checkpoint):
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata() | {"version": "99"}
+    save_file({"a": torch.zeros(1)}, checkpoint, metadata)
+    with pytest.raises(TrainingError, match="has version 99"):
+        list(finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint))
+
+
+def test_a_broken_loss_ends_it_and_keeps_what_was_learnt(tiny_model, slices, tmp_path, monkeypatch):
+    path = tmp_path / "stopped.checkpoint"
+    steps = finetune(tiny_model, slices, settings=SHORT, checkpoint=path)
+    for progress in steps:
+        if progress.stage == "training" and progress.step == 2:
+            break
+
+    from icmoe_core.training import loop
+
+    whole = loop.learning_terms
+
+    def broken(*arguments, **options):
+        terms = whole(*arguments, **options)
+        return type(terms)(terms.total * float("nan"), terms.parts, terms.load)
+
+    monkeypatch.setattr(loop, "learning_terms", broken)
+    with pytest.raises(TrainingError, match="no longer a number"):
+        list(steps)
+    assert path.is_file()
+
+
+def test_an_existing_file_is_not_replaced(tiny_model, slices, tmp_path):
+    output = tmp_path / "taken.safetensors"
+    output.write_bytes(b"precious")
+    with pytest.raises(OutputFileError, match="exists already"):
+        finetune(tiny_model, slices, output=output, settings=SHORT)
+    with pytest.raises(OutputFileError, match="does not exist"):
+        finetune(tiny_model, slices, output=tmp_path / "no" / "x.safetensors", settings=SHORT)
+    with pytest.raises(OutputFileError, match="is a folder"):
+        finetune(tiny_model, slices, output=tmp_path, settings=SHORT)
+    assert output.read_bytes() == b"precious"
+
+
+def test_classes_can_be_chosen(tiny_model):
+    both = [a_slice(i, label=1 + i % 2) for i in range(6)]
+    last = last_of(finetune(tiny_model, both, classes=[2], settings=SHORT))
+    assert set(last.record["classes"]) == {"2"}
+    with pytest.raises(DatasetError, match="label 7"):
+        finetune(tiny_model, both, classes=[2, 7], settings=SHORT)
+
+
+def test_a_class_on_one_slice_is_learnt_with_a_notice(tiny_model, slices):
+    rare = [*slices, a_slice(9, "p1", label=3)]
+    steps = finetune(tiny_model, rare, settings=SHORT)
+    first = next(steps)
+    steps.close()
+    assert "Class 3 is labelled on one slice only" in first.message
+
+
+def test_nothing_to_learn_from_is_said(tiny_model):
+    with pytest.raises(DatasetError, match="no labelled slice"):
+        finetune(tiny_model, [], settings=SHORT)
+    full = a_slice(0)
+    full.labels[:] = 1
+    with pytest.raises(DatasetError, match="covers the whole picture"):
+        finetune(tiny_model, [full], settings=SHORT)
+
+
+def test_without_a_held_out_part_it_says_that_nothing_is_known(tiny_model):
+    last = last_of(finetune(tiny_model, [a_slice(0)], settings=SHORT))
+    assert "scores" not in last.record
+    assert "it is not known how well" in last.message
+
+
+def test_worse_experts_are_called_worse(tiny_model, slices, monkeypatch):
+    scores = {"before": {"mean": 0.9}, "after": {"mean": 0.5}}
+    monkeypatch.setattr(finetuning, "_compare", lambda *_: scores)
+    last = last_of(finetune(tiny_model, slices, settings=SHORT))
+    assert last.record["worse"]
+    assert last.message.startswith("These experts are worse")
+
+
+def test_replayed_objects_are_kept_on_disk_and_made_anew_when_damaged(tiny_model, monkeypatch):
+    calls = []
+    features = [torch.randn(32, 4, 4).half() for _ in range(2)]
+
+    def objects(model, picture, seed):
+        calls.append(picture)
+        truths = [disc((8, 8 + i), 4, 16) for i in range(3)]
+        return [Example(features[picture], t, (16, 12), 4.0, 0, "replay") for t in truths]
+
+    monkeypatch.setattr(replay, "encode_replay", lambda model: range(2))
+    monkeypatch.setattr(replay, "find_objects", objects)
+    found = list(replay.replay_objects(tiny_model))
+    again = list(replay.replay_objects(tiny_model))
+    assert calls == [0, 1]
+    for one, other in zip(chain(*found), chain(*again), strict=True):
+        assert torch.equal(one.features, other.features)
+        np.testing.assert_array_equal(one.truth, other.truth)
+        assert (one.area, one.scale, one.case) == (other.area, other.scale, other.case)
+    replay.replay_file(tiny_model.backbone.weights_sha256).write_bytes(b"broken")
+    assert len(list(replay.replay_objects(tiny_model))) == len(found)
+    assert calls == [0, 1, 0, 1]
+
+
+def test_twenty_seconds_teach_a_structure_and_keep_the_rest():
+    from icmoe_core.evaluation import evaluate, summarise
+    from icmoe_core.samples import SAMPLES
+
+    model = load_model("lite-medsam", experts=None, device="cpu")
+    sample, other = SAMPLES["brain1"], SAMPLES["mr_abdomen"]
+    parts = [p for c in match_files(sample.image, sample.labels) for p in read_slices(c)]
+    settings = Settings(max_seconds=20.0, weights=LossWeights(retention=0.0))
+    last = last_of(finetune(model, parts, settings=settings, validation=0.3))
+    scores = last.record["scores"]
+    assert scores["after"]["mean"] > scores["before"]["mean"]
+    elsewhere = [p for c in match_files(other.image, other.labels) for p in read_slices(c)][6:9]
+    elsewhere = [LabelledSlice(**{**vars(part), "classes": part.classes[:2]}) for part in elsewhere]
+    box = [
+        summarise(list(evaluate(Predictor(m), elsewhere, ("box",)))).overall["box"].dice
+        for m in (model, model.with_experts(last.result))
+    ]
+    assert box[1] >= box[0] - 0.02
+    off = model.with_experts(last.result)
+    off.experts_enabled = False
+    embedding = Predictor(model).encode(parts[0].image, parts[0].window)
+    prompts = Prompts(boxes=[(60, 60, 120, 120)])
+    np.testing.assert_array_equal(
+        Predictor(off).predict(embedding, prompts).logits,
+        Predictor(model).predict(embedding, prompts).logits,
+    )
+
+
+def test_experts_of_other_weights_are_refused(tiny_model, slices, tmp_path):
+    output = tmp_path / "disc.safetensors"
+    last_of(finetune(tiny_model, slices, output=output, settings=SHORT))
+    with torch.no_grad():
+        next(tiny_model.backbone.mask_decoder.parameters()).add_(1.0)
+    changed = type(tiny_model.backbone)(
+        tiny_model.backbone.name,
+        image_encoder=tiny_model.backbone.image_encoder,
+        prompt_encoder=tiny_model.backbone.prompt_encoder,
+        mask_decoder=tiny_model.backbone.mask_decoder,
+    )
+    with pytest.raises(ModelError, match="other weights of"):
+        load_experts(output, changed)
