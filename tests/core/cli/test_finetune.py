@@ -1,0 +1,165 @@
+"""``icmoe finetune`` on files, with a tiny model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from icmoe_core.training.examples import Example
+
+
+@pytest.fixture(autouse=True)
+def one_replayed_picture(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def objects(model):
+        truth = np.zeros((16, 16), bool)
+        truth[4:10, 4:10] = True
+        yield [Example(torch.zeros(32, 4, 4).half(), truth, (16, 16), 4.0, 0, "replay")]
+
+    monkeypatch.setattr("icmoe_core.training.encoding.replay_objects", objects)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Make folders of four patients' pictures with two objects each."""
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    images.mkdir()
+    labels.mkdir()
+    rng = np.random.default_rng(0)
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:15, 5:20], mask[20:32, 25:45] = 1, 4
+    for number in range(4):
+        picture = (mask * 40 + rng.integers(0, 40, mask.shape)).astype(np.uint8)
+        Image.fromarray(picture).save(images / f"p{number}.png")
+        Image.fromarray(mask).save(labels / f"p{number}_mask.png")
+    return images, labels
+
+
+@pytest.fixture
+def tiny(icmoe, tiny_name, pictures, tmp_path):
+    """Run ``icmoe finetune`` for a few steps with the tiny model on the pictures."""
+    images, labels = pictures
+
+    def run(*more, output="out.safetensors"):
+        places = ("--images", images, "--labels", labels, "--output", tmp_path / output)
+        few = ("--model", tiny_name, "--device", "cpu", "--max-steps", 3)
+        return icmoe("finetune", *places, *few, *more)
+
+    return run
+
+
+def test_experts_are_written_and_used(tiny, icmoe, tiny_name, pictures, tmp_path):
+    result = tiny("--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["steps"] == 3
+    assert report["train_slices"] + report["held_out_slices"] == 4
+    assert report["patients"] == 4
+    assert set(report["classes"]) == {"1", "4"}
+    assert set(report["scores"]["after"]) == {"box", "click", "mean"}
+    assert len(report["data"]) == 64
+    output = tmp_path / "out.safetensors"
+    assert report["output"] == str(output)
+    assert output.stat().st_size < 8e6
+    assert (
+        sorted(p.name for p in tmp_path.iterdir())
+        == [
+            "cache",
+            "images",
+            "labels",
+            "out.safetensors",
+        ]
+        or not (tmp_path / "out.checkpoint").exists()
+    )
+    images, _ = pictures
+    answered = icmoe(
+        "segment",
+        images / "p0.png",
+        *("--box", 5, 5, 15, 20, "--model", tiny_name, "--device", "cpu"),
+        *("--experts", output, "--output", tmp_path / "mask.png", "--json"),
+    )
+    assert answered.exit_code == 0, answered.output
+
+
+def test_the_table_and_the_sentences(tiny):
+    result = tiny()
+    assert result.exit_code == 0, result.output
+    assert "before" in result.stdout
+    assert "3 steps" in result.stdout
+    assert "held out" in result.stderr
+
+
+def test_classes_and_shares(tiny):
+    report = json.loads(tiny("--classes", "4", "--validation", 0, "--json").stdout)
+    assert set(report["classes"]) == {"4"}
+    assert report["held_out_slices"] == 0
+    assert "scores" not in report
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--classes", "7"), "label 7"),
+        (("--classes", "a,b"), "whole numbers above 0"),
+        (("--window", "nonsense"), "nonsense"),
+        (("--experts", "nowhere.safetensors"), "nowhere.safetensors"),
+        (("--resume",), "There is no checkpoint"),
+        (("--validation", 1.5), "--validation"),
+    ],
+)
+def test_wrong_words_get_a_sentence(tiny, more, said):
+    result = tiny(*more)
+    assert result.exit_code in (1, 2)
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_wrong_outputs_get_a_sentence_before_anything_is_trained(tiny, tmp_path):
+    assert "must end in .safetensors" in tiny(output="out.pt").stderr
+    assert "does not exist" in tiny(output="no/out.safetensors").stderr
+    (tmp_path / "out.safetensors").write_bytes(b"precious")
+    assert "exists already" in tiny().stderr
+    assert (tmp_path / "out.safetensors").read_bytes() == b"precious"
+    assert tiny("--overwrite").exit_code == 0
+
+
+def test_wrong_data_gets_a_sentence(tiny, pictures):
+    _, labels = pictures
+    for path in labels.iterdir():
+        Image.fromarray(np.ones((10, 10), np.uint8)).save(path)
+    result = tiny()
+    assert result.exit_code == 1
+    assert "Error: " in result.stderr
+    for path in labels.iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    assert tiny().exit_code == 1
+
+
+def test_ctrl_c_keeps_a_checkpoint_from_which_it_goes_on(tiny, tmp_path, monkeypatch):
+    from icmoe_core.training import finetuning
+
+    whole = finetuning.train
+
+    def interrupted(*arguments, **options):
+        for progress in whole(*arguments, **options):
+            yield progress
+            if progress.step == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(finetuning, "train", interrupted)
+    result = tiny()
+    assert result.exit_code == 130
+    checkpoint = tmp_path / "out.checkpoint"
+    assert checkpoint.is_file()
+    assert "--resume" in result.stderr
+    assert not (tmp_path / "out.safetensors").exists()
+    monkeypatch.setattr(finetuning, "train", whole)
+    assert "left its checkpoint" in tiny().stderr
+    report = json.loads(tiny("--resume", "--json").stdout)
+    assert report["steps"] == 3
+    assert not checkpoint.exists()
