@@ -1,6 +1,7 @@
 """From the mouse event to the updated preview layer, in a real napari window.
 
-The slice is encoded before the clock starts. Run it on a screen, or under ``xvfb-run``::
+The slice is encoded, and the canvas at rest, before the clock starts. Run it on a screen, or under
+``xvfb-run``::
 
     xvfb-run -a python benchmarks/window_latency.py --repeats 15
 """
@@ -14,8 +15,8 @@ import time
 
 import napari
 import numpy as np
-import torch
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from rich.console import Console
@@ -52,9 +53,7 @@ class Window:
         end = time.perf_counter() + seconds
         while time.perf_counter() < end and not condition():  # type: ignore[operator]
             QApplication.processEvents()
-            time.sleep(
-                0.001
-            )  # a spinning loop would take a core, and Python's lock, from the model
+            time.sleep(0.001)  # spinning would take a core, and Python's lock, from the model
 
     def pixel(self, row: float, column: float) -> QPoint:
         """Where a pixel of the slice lies on the canvas."""
@@ -64,17 +63,37 @@ class Window:
 
     def click(self, row: float, column: float) -> float:
         """Click, and return the seconds until the preview shows the answer."""
+        self.rest()
         begin = time.perf_counter()
         QTest.mouseClick(self.canvas.native, Qt.MouseButton.LeftButton, pos=self.pixel(row, column))
         return self._until_shown(begin)
 
     def box(self, box: tuple[float, float, float, float]) -> float:
-        """Take a box as the end of a drag does, and time it likewise."""
-        from napari_icmoe.session import Box
-
+        """Drag a box, and return the seconds from letting go until the preview shows the answer."""
+        first, last = (self.pixel(*corner) for corner in ((box[0], box[1]), (box[2], box[3])))
+        QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=first)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            self._move(first + (last - first) * share)
+        self.rest()
         begin = time.perf_counter()
-        self.controller.add_prompt(Box(*box))
+        QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=last)
         return self._until_shown(begin)
+
+    def rest(self) -> None:
+        """Wait as long as people do between two actions: what they did before has been drawn."""
+        self.wait(lambda: False, 0.3)
+
+    def _move(self, point: QPoint) -> None:
+        # QTest.mouseMove tells Qt no pressed button, which vispy needs for a drag
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(point),
+            QPointF(self.canvas.native.mapToGlobal(point)),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(self.canvas.native, event)
 
     def _until_shown(self, begin: float) -> float:
         self.wait(lambda: self.controller.answer is not None and not self.controller.busy)
@@ -118,6 +137,8 @@ def main() -> None:
     for name, values in figures.items():
         table.add_row(name, f"{values['median_ms']:.0f}", f"{values['p95_ms']:.0f}")
     Console().print(table)
+    import torch  # only now: the widget prepares the process before it loads torch
+
     machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     Console().print(machine)
     if options.json:

@@ -11,19 +11,21 @@ from napari.utils.notifications import show_error, show_info, show_warning
 from napari.viewer import Viewer
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent
+from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io import WRITABLE
 from napari_icmoe.controller import AnnotateController
+from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
+from napari_icmoe.events import Connections
 from napari_icmoe.panels import ClassPanel, KeysPanel, ModelPanel, PromptPanel, ScanPanel
 from napari_icmoe.panels.parts import make_button
 from napari_icmoe.readers import GRID_KEY, PATH_KEY
 from napari_icmoe.workers import Background
-from napari_icmoe.writers import write_labels_layer
+from napari_icmoe.writers import save_labels
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class AnnotateWidget(QWidget):
         self._open, self._docked = True, False
         # napari hands plugins a proxy; layers must be compared with `is`, so it is taken off
         self.viewer: Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
+        self._drawing = DrawingContext(self.viewer.layers, self)
         self.controller = AnnotateController(self.viewer, parent=self)
         self.scan = ScanPanel(self.controller)
         self.prompt = PromptPanel(self.controller)
@@ -82,7 +85,9 @@ class AnnotateWidget(QWidget):
 
         self.controller.said.connect(self._notify)
         self.controller.changed.connect(self._refresh)
-        self.viewer.layers.events.inserted.connect(self._on_inserted)
+        self.controller.replaced.connect(self._on_replaced)
+        self._connections = Connections()
+        self._connections.add(self._on_inserted, self.viewer.layers.events.inserted)
         self._adopt_image()
         self._refresh()
         self._saving = Background(self)
@@ -90,6 +95,11 @@ class AnnotateWidget(QWidget):
         self._listing = Background(self)
         self._listing.done.connect(self._on_models)
         self._listing.run(installed_models)
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Note which canvas the widget is shown beside."""
+        self._drawing.find_canvas()
+        super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the viewer."""
@@ -109,9 +119,19 @@ class AnnotateWidget(QWidget):
         if not self._open:
             return
         self._open = False
-        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self._connections.close()
         self.scan.close_panel()
         self.controller.close()
+        self._drawing.close()
+
+    def _on_replaced(self) -> None:
+        self._let_go()
+        self.controller.say(
+            "warning",
+            "The Annotate widget was opened again in this window, so this one is out of use: "
+            "close it.",
+        )
+        self.setEnabled(False)
 
     def save_mask(self, path: Path) -> None:
         """Write the mask to `path` in the background; the outcome is said."""
@@ -124,19 +144,20 @@ class AnnotateWidget(QWidget):
             metadata |= {
                 key: image.metadata[key] for key in (GRID_KEY, PATH_KEY) if key in image.metadata
             }
-        attributes = {"metadata": metadata, "scale": layer.scale, "translate": layer.translate}
-        labels = layer.data
+        labels, attributes, _ = layer.as_layer_data_tuple()
+        attributes |= {"metadata": metadata}
 
-        def save() -> list[str]:
+        def save() -> tuple[str, str]:
             # a copy first, so that what is painted while the file is compressed is not torn
-            return write_labels_layer(str(path), labels.copy(), attributes)
+            return save_labels(str(path), labels.copy(), attributes)
 
         self._saving.run(save)
 
-    def _on_saved(self, written: list[str] | None, error: Exception | None) -> None:
+    def _on_saved(self, written: tuple[str, str] | None, error: Exception | None) -> None:
         if written is not None:
-            self.controller.say("info", f"The mask was saved as {written[0]}.")
-            show_info(f"Saved {written[0]}")
+            path, notice = written
+            self.controller.say("info", f"The mask was saved as {path}. {notice}".rstrip())
+            show_info(f"Saved {path}")
         elif isinstance(error, IcmoeError):
             self.controller.say("error", str(error))
         else:

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.windowing import Window, choose_window
-from napari_icmoe.native import load_triton_apart
+from napari_icmoe.native import prepare_for_torch
 from napari_icmoe.session import Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
-    from icmoe_core.predictor import Embedding, Prediction, Predictor
+    from icmoe_core.backbones.checkpoints import WeightsInfo
+    from icmoe_core.predictor import Embedding, Predictor
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Scan:
     ----------
     uid : str
         The layer's unique id.
+    version : int
+        Another one for each array that the layer has held.
     data : array-like
         Any number of axes at full resolution; colour last.
     rgb : bool
@@ -43,6 +46,7 @@ class Scan:
     """
 
     uid: str
+    version: int
     data: Any
     rgb: bool
 
@@ -54,6 +58,8 @@ class Question:
     Parameters
     ----------
     place : Place
+    version : int
+        That of the scan's pixels.
     prompts : tuple of (Click or Box)
         In the order they were made; empty to have the slice encoded only.
     model : ModelChoice
@@ -62,6 +68,7 @@ class Question:
     """
 
     place: Place
+    version: int
     prompts: tuple[Prompt, ...]
     model: ModelChoice
     window: str
@@ -69,12 +76,47 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """A prediction, with the question it belongs to and the window it was made with."""
+    """A mask, with the question it belongs to.
+
+    Parameters
+    ----------
+    question : Question
+    window : Window
+        What the model got to see.
+    mask : ndarray of bool, (rows, columns), optional
+        None where the slice was encoded only.
+    logits : ndarray of float32, optional
+        For correcting this answer.
+    notices : tuple of str
+        What the person should know, one sentence each.
+    """
 
     question: Question
-    prediction: Prediction | None
     window: Window
+    mask: NDArray[np.bool_] | None = None
+    logits: NDArray[np.float32] | None = None
     notices: tuple[str, ...] = field(default=())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(array.nbytes for array in (self.mask, self.logits) if array is not None)
+
+
+class MissingWeightsError(Exception):
+    """The published weights of a model are not on this computer yet.
+
+    Parameters
+    ----------
+    name : str
+        That of the model.
+    info : WeightsInfo
+        Where they are downloaded from.
+    """
+
+    def __init__(self, name: str, info: WeightsInfo) -> None:
+        super().__init__(f"the weights of {name} are not here")
+        self.name, self.info = name, info
 
 
 class Engine:
@@ -83,7 +125,7 @@ class Engine:
     def __init__(self) -> None:
         self._choice: ModelChoice | None = None
         self._predictor: Predictor | None = None
-        self._windows: dict[tuple[str, str, int], Window] = {}
+        self._windows: dict[tuple[str, int, str], Window] = {}
 
     def answer(self, question: Question, scan: Scan, prior: NDArray | None = None) -> Answer:
         """Encode the slice if need be, and predict the mask.
@@ -99,33 +141,56 @@ class Engine:
         Raises
         ------
         IcmoeError
-            With a sentence for the user: weights missing, an image of nothing but NaN, …
+            With a sentence for the user: an image of nothing but NaN, …
+        MissingWeightsError
+            The model's weights are to be downloaded first.
         """
         predictor = self.load(question.model)
         window = self._window(scan, question.window)
         image = np.asarray(scan.data[question.place.plane.index])
         embedding: Embedding = predictor.encode(image, window=window)
         if not question.prompts:
-            return Answer(question, None, window, embedding.notices)
+            return Answer(question, window, notices=embedding.notices)
         prediction = predictor.predict(embedding, core_prompts(question.prompts, prior))
-        return Answer(question, prediction, window, prediction.notices)
+        return Answer(question, window, prediction.mask, prediction.logits, prediction.notices)
 
     def load(self, choice: ModelChoice) -> Predictor:
         """Return the predictor of `choice`, loading its model if another one was in use."""
         if self._predictor is None or choice != self._choice:
-            load_triton_apart()
+            prepare_for_torch()
             from icmoe_core import Predictor, load_model  # torch: not needed to show the widget
 
+            _require_weights(choice)
             self._predictor = None  # the old model's memory is needed for the new one
             self._predictor = Predictor(load_model(choice.name, device=choice.device))
             self._choice = choice
         return self._predictor
 
     def _window(self, scan: Scan, name: str) -> Window:
-        key = (scan.uid, name, id(scan.data))
+        key = (scan.uid, scan.version, name)
         if key not in self._windows:
             self._windows[key] = choose_window(scan.data, name, rgb=scan.rgb)
         return self._windows[key]
+
+
+def _require_weights(choice: ModelChoice) -> None:
+    from icmoe_core.backbones import weights_info
+    from icmoe_core.devices import choose_device
+
+    choose_device(choice.device)  # before a download of minutes
+    info = weights_info(choice.name)
+    if info is not None and is_missing(info):
+        raise MissingWeightsError(choice.name, info)
+
+
+def is_missing(info: WeightsInfo) -> bool:
+    """Tell whether weights are downloaded, and are not here yet, or only a part of them."""
+    from icmoe_core.backbones.downloads import cache_folder
+
+    if info.filename is None:
+        return False
+    file = cache_folder() / info.filename
+    return not file.is_file() or file.stat().st_size != info.size_bytes
 
 
 def installed_models() -> list[tuple[str, str]]:
@@ -133,15 +198,14 @@ def installed_models() -> list[tuple[str, str]]:
 
     Imports torch, so it belongs on a worker thread.
     """
-    load_triton_apart()
+    prepare_for_torch()
     from icmoe_core.backbones import names, weights_info
-    from icmoe_core.backbones.downloads import cache_folder
 
     entries = []
     for name in names():
         info = weights_info(name)
         text = name
-        if info is not None and info.filename and not (cache_folder() / info.filename).is_file():
+        if info is not None and is_missing(info):
             text += f" (download, {info.size_bytes / 1e6:.0f} MB)"
         entries.append((name, text))
     return entries

@@ -94,8 +94,3 @@ class History(Generic[State]):
             step.edit.redo()
         self._done.append(step)
         return step
-
-    def clear(self) -> None:
-        """Forget every step."""
-        self._done.clear()
-        self._undone.clear()

@@ -1,8 +1,13 @@
-"""Native libraries that must not meet: Mesa's LLVM and Triton's.
+"""Native libraries: torch's, beside those that draw the window.
 
-On Linux, Mesa's software and AMD drivers load LLVM into the process for everyone to see as soon as
-a window draws. Triton, which torch's compiler imports (and torchvision imports that), brings an
-LLVM of its own; loaded afterwards it would call into Mesa's, and the process dies at once.
+Mesa's LLVM and Triton's must not meet. On Linux, Mesa's software and AMD drivers load LLVM into the
+process for everyone to see as soon as a window draws. Triton, which torch's compiler imports (and
+torchvision imports that), brings an LLVM of its own; loaded afterwards it would call into Mesa's,
+and the process dies at once.
+
+OpenMP's threads must not hold on to the cores. While they wait for each other they spin, which is
+fast on an idle computer; beside anything else that computes, drawing without a graphics card
+included, they spin in the place of the thread they wait for, and a box takes 1000 ms, not 130.
 """
 
 from __future__ import annotations
@@ -13,11 +18,16 @@ import os
 import sys
 
 
+def prepare_for_torch() -> None:
+    """Make way for torch in a process that draws; call this before torch is imported."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when OpenMP is loaded
+    load_triton_apart()
+
+
 def load_triton_apart() -> None:
     """Load Triton, if there is one, so that it finds its own LLVM before Mesa's.
 
-    ``RTLD_DEEPBIND`` (see dlopen(3)) makes a library look into itself first. Call this before torch
-    is imported in a process that draws.
+    ``RTLD_DEEPBIND`` (see dlopen(3)) makes a library look into itself first.
     """
     deepbind = getattr(os, "RTLD_DEEPBIND", None)
     if deepbind is None or "triton" in sys.modules or importlib.util.find_spec("triton") is None:

@@ -1,7 +1,7 @@
 """Overlays: the helper layers that show prompts, the box being dragged, and the preview.
 
-They are ordinary layers made with napari's public interface, lie on the image whatever its
-scale and affine, and are remade if the user deletes them.
+They are ordinary layers made with napari's public interface, and lie on the image whatever its
+scale and affine. Boxes are vectors along their edges, since a Shapes layer is slower to draw.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points, Shapes
+from napari.layers import Image, Labels, Layer, Points, Vectors
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_icmoe.events import Connections
 from napari_icmoe.planes import Plane, box_corners
 from napari_icmoe.session import Box, Click, Prompt
 
@@ -25,8 +26,10 @@ NEGATIVE = "#ff5d5d"
 PROMPTS_NAME = "Prompts"
 BOXES_NAME = "Prompt boxes"
 PREVIEW_NAME = "Preview"
-MARKER_PIXELS = 11
+MARKER_PIXELS = 13
 """Size of a click's marker on the screen, whatever the zoom."""
+LINE_PIXELS = 2
+"""Width of a box's edges on the screen."""
 
 
 def transform_of(image: Layer) -> dict[str, Any]:
@@ -62,20 +65,34 @@ class Overlays:
     ----------
     viewer : ViewerModel
         Where the layers live.
+
+    Attributes
+    ----------
+    prompts, boxes, preview : Points, Vectors, Labels or None
+        The layers, None before :meth:`attach`.
+    removing : bool
+        Whether the layers are just being removed by :meth:`remove`, and not by the user.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._image: Image | None = None
+        self.removing = False
         self.prompts: Points | None = None
-        self.boxes: Shapes | None = None
+        self.boxes: Vectors | None = None
         self.preview: Labels | None = None
         self._shown_clicks: tuple[Plane | None, tuple[Click, ...]] = (None, ())
         self._shown_boxes: tuple[Plane | None, tuple[Box, ...]] = (None, ())
         self._shown_color: tuple[float, ...] | None = None
+        self._connections = Connections()
 
     def __contains__(self, layer: object) -> bool:
         return layer is not None and layer in (self.prompts, self.boxes, self.preview)
+
+    @property
+    def present(self) -> bool:
+        """Whether the helper layers have been made."""
+        return self.prompts is not None
 
     @property
     def complete(self) -> bool:
@@ -93,11 +110,13 @@ class Overlays:
         preview = Labels(
             np.zeros((1,) * image.ndim, np.uint8), name=PREVIEW_NAME, opacity=0.55, **on_image
         )
-        boxes = Shapes(
+        boxes = Vectors(
+            np.empty((0, 2, image.ndim)),
             ndim=image.ndim,
             name=BOXES_NAME,
             edge_color=POSITIVE,
-            face_color="transparent",
+            vector_style="line",
+            opacity=1.0,
             **on_image,
         )
         prompts = Points(
@@ -105,7 +124,7 @@ class Overlays:
             name=PROMPTS_NAME,
             size=MARKER_PIXELS,
             canvas_size_limits=(MARKER_PIXELS, MARKER_PIXELS),
-            border_width=0.15,
+            border_width=0.08,
             border_color="white",
             opacity=1.0,
             **on_image,
@@ -114,13 +133,26 @@ class Overlays:
         for layer in (preview, boxes, prompts):
             self._viewer.add_layer(layer)
             layer.editable = False  # the session owns the prompts, not napari's own tools
+        self._connections.add(self._on_zoom, self._viewer.scene.camera.events.zoom)
+        self.take_drags()
         return prompts
+
+    def take_drags(self) -> None:
+        """Let a drag on the prompts layer be a box, however the layer came to be selected."""
+        if self.prompts is not None:
+            self.prompts.mouse_pan = False
+            self.prompts.cursor = "crosshair"
 
     def remove(self) -> None:
         """Take the helper layers out of the viewer."""
-        for layer in (self.preview, self.boxes, self.prompts):
-            if layer is not None and layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        self._connections.close()
+        self.removing = True
+        try:
+            for layer in (self.preview, self.boxes, self.prompts):
+                if layer is not None and layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+        finally:
+            self.removing = False
         self.preview = self.boxes = self.prompts = None
         self._shown_clicks, self._shown_boxes = (None, ()), (None, ())
         self._shown_color = None
@@ -155,20 +187,18 @@ class Overlays:
         layer.data = plane.to_data(np.array([(click.row, click.column) for click in clicks]))
         layer.symbol = ["disc" if click.positive else "cross" for click in clicks]
         layer.face_color = [POSITIVE if click.positive else NEGATIVE for click in clicks]
+        layer.size = MARKER_PIXELS * self._screen_pixel()
         layer.selected_data = set()
 
-    def _draw_boxes(self, layer: Shapes, plane: Plane | None, boxes: Sequence[Box]) -> None:
-        if layer.nshapes:
-            layer.data = []
+    def _draw_boxes(self, layer: Vectors, plane: Plane | None, boxes: Sequence[Box]) -> None:
         if plane is None or not boxes:
+            if len(layer.data):
+                layer.data = np.empty((0, 2, layer.ndim))
             return
-        layer.add_rectangles(
-            [plane.to_data(box_corners(box.as_tuple())) for box in boxes],
-            edge_width=self._line_width(),
-            edge_color=POSITIVE,
-            face_color="transparent",
-        )
-        layer.selected_data = set()
+        width = LINE_PIXELS * self._screen_pixel()
+        layer.data = np.concatenate([_edges(box, plane, width) for box in boxes])
+        layer.edge_width = width
+        layer.edge_color = POSITIVE
 
     def show_preview(
         self, plane: Plane | None, mask: NDArray[np.bool_] | None, color: Sequence[float]
@@ -178,22 +208,30 @@ class Overlays:
             return
         if plane is None or mask is None:
             if self.preview.data.any():
-                self.preview.data = np.zeros_like(self.preview.data)
+                _fill(self.preview, np.zeros_like(self.preview.data))
             return
-        data = mask.astype(np.uint8)
         cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
         if tuple(color) != self._shown_color:
             self._shown_color = tuple(color)
             self.preview.colormap = DirectLabelColormap(
                 color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
             )
-        self.preview.data = np.expand_dims(data, tuple(cut_axes))
+        _fill(self.preview, np.expand_dims(mask.astype(np.uint8), tuple(cut_axes)))
         translate = plane_translate(self._image, plane)
         if not np.array_equal(translate, self.preview.translate):
             self.preview.translate = translate
 
-    def _line_width(self) -> float:
-        """Return the width of two screen pixels in data units, which Shapes are drawn in."""
+    def _on_zoom(self, event: Any) -> None:
+        """Keep lines and markers as wide as they are on the screen."""
+        plane, boxes = self._shown_boxes
+        if self.complete and self.boxes is not None and boxes:
+            self._draw_boxes(self.boxes, plane, boxes)
+        if self.complete and self.prompts is not None and len(self.prompts.data):
+            # limits hold the marker itself, but not its border, which would fill it
+            self.prompts.size = MARKER_PIXELS * self._screen_pixel()
+
+    def _screen_pixel(self) -> float:
+        """Return the width of a pixel of the screen in data units."""
         image = self._image
         if image is None:
             return 1.0
@@ -201,4 +239,21 @@ class Overlays:
             axis - (self._viewer.dims.ndim - image.ndim) for axis in self._viewer.dims.displayed
         ]
         scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
-        return max(2.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
+        return max(1.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
+
+
+def _fill(layer: Labels, data: NDArray[np.uint8]) -> None:
+    if layer.data.shape == data.shape:  # a new array would have napari measure all layers again
+        layer.data[...] = data
+        layer.refresh(extent=False)
+    else:
+        layer.data = data
+
+
+def _edges(box: Box, plane: Plane, width: float) -> NDArray[np.float64]:
+    """Return the four edges of a box as vectors ``(4, 2, ndim)``: starts, and ways to go."""
+    corners = plane.to_data(box_corners(box.as_tuple()))
+    ways = np.roll(corners, -1, axis=0) - corners
+    # each edge is longer by half a line at both ends, so that the corners are filled
+    along = np.sign(ways) * width / 2
+    return np.stack([corners - along, ways + 2 * along], axis=1)

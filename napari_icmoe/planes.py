@@ -44,13 +44,6 @@ class Plane:
         """Cuts the plane from its array, as ``(rows, columns)`` or ``(rows, columns, 3)``."""
         return tuple(slice(None) if index is None else index for index in self.fixed)
 
-    def region(self, rows: slice, columns: slice) -> tuple[int | slice, ...]:
-        """Return the index of a rectangle of the plane."""
-        in_plane = dict(zip(self.axes, (rows, columns), strict=True))
-        return tuple(
-            in_plane[axis] if index is None else index for axis, index in enumerate(self.fixed)
-        )
-
     def to_data(self, points: NDArray) -> NDArray[np.float64]:
         """Lift ``(n, 2)`` points in the plane to ``(n, ndim)`` data coordinates."""
         points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
@@ -100,16 +93,46 @@ def spatial_shape(layer: Layer) -> tuple[int, ...]:
     return tuple(data.shape[: layer.ndim])
 
 
-def read_plane(layer: Layer, plane: Plane) -> NDArray:
-    """Read one plane of an image layer into memory; lazy arrays load only that plane.
+def plane_through(
+    voxels: NDArray[np.int64], shape: tuple[int, ...], shown: Plane | None = None
+) -> Plane | None:
+    """Return the plane that shows a change of some voxels best.
+
+    Parameters
+    ----------
+    voxels : ndarray of int64
+        Flat indices into an array of `shape`.
+    shape : tuple of int
+    shown : Plane, optional
+        The plane that is displayed; it is kept if it shows some of the voxels, and cuts along
+        the same axes are preferred.
 
     Returns
     -------
-    ndarray
-        ``(rows, columns)``, or ``(rows, columns, 3 or 4)`` for a colour layer.
+    Plane or None
+        None where there are no voxels, or no two axes for a plane.
     """
-    data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
-    return np.asarray(data[plane.index])
+    if not len(voxels) or len(shape) < 2:
+        return None
+    index = np.unravel_index(voxels, shape)
+    if shown is not None and len(shown.fixed) == len(shape):
+        cuts = [axis for axis, cut in enumerate(shown.fixed) if cut is not None]
+        on_it = [index[axis] == shown.fixed[axis] for axis in cuts]
+        if not on_it or np.logical_and.reduce(on_it).any():
+            return shown
+        if all(np.ptp(index[axis]) == 0 for axis in cuts):
+            return Plane(
+                tuple(int(index[axis][0]) if axis in cuts else None for axis in range(len(shape)))
+            )
+    extents = [int(np.ptp(positions)) for positions in index]
+    across = sorted(range(len(shape)), key=lambda axis: (extents[axis], axis))[-2:]
+    middle = len(voxels) // 2
+    return Plane(
+        tuple(
+            None if axis in across else int(np.partition(positions, middle)[middle])
+            for axis, positions in enumerate(index)
+        )
+    )
 
 
 def box_from_corners(

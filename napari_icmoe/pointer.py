@@ -25,16 +25,19 @@ DRAG_PIXELS = 5
 """A press that moves less than this on the screen is a click."""
 REACH_PIXELS = 12
 """A prompt is hit if it lies this close on the screen."""
+SMALL_BOX = "That box covers less than a pixel of the scan: drag a larger one, or zoom out first."
+OUTSIDE = "That click was outside the scan: click on the scan itself."
 
 
 def prompt_gesture(
     controller: AnnotateController, layer: Points, event: Any
 ) -> Generator[None, None, None]:
     """Follow one press of the left button until it is released, as napari's drag callbacks do."""
-    plane = controller.plane
+    view = controller.view
+    plane = view.plane
     if event.button != LEFT or layer.mouse_pan or plane is None:
         return
-    shape = controller.plane_shape(plane)
+    shape = view.plane_shape(plane)
     start_pixel = np.asarray(event.pos, dtype=float)
     start = plane.from_data(layer.world_to_data(event.position))
     modifiers = set(event.modifiers)
@@ -47,20 +50,24 @@ def prompt_gesture(
             box = Box(*box_from_corners(start, now, shape))
         if event.type != "mouse_move":  # released, and that is where the box ends
             break
-        controller.show_drag(box)
+        view.show_drag(box)
         yield
-    controller.show_drag(None)
-    if controller.plane != plane:  # the slice changed under the finger
+    if view.plane != plane:  # the slice changed under the finger
+        view.show_drag(None)
         return
     if box is not None:
         if box.row_max - box.row_min >= 1 and box.col_max - box.col_min >= 1:
-            controller.add_prompt(box)
+            controller.add_prompt(box)  # takes the place of the drawn one: nothing is redrawn
+        else:
+            view.show_drag(None)
+            controller.say("info", SMALL_BOX)
         return
     row, column = start
     if not (-0.5 <= row < shape[0] - 0.5 and -0.5 <= column < shape[1] - 0.5):
+        controller.say("info", OUTSIDE)
         return
     if "Control" in modifiers:
-        reach = REACH_PIXELS * controller.pixels_per_screen_pixel(plane)
+        reach = REACH_PIXELS * view.pixels_per_screen_pixel(plane)
         controller.remove_near(row, column, reach)
     else:
         controller.add_prompt(Click(row, column, controller.positive ^ ("Shift" in modifiers)))

@@ -161,11 +161,23 @@ class Session:
         if class_id != self.state.active_class and class_id in self.state.classes.ids:
             self._do("choose class", replace(self.state, active_class=class_id))
 
-    def change_classes(self, classes: ClassTable, name: str = "class table") -> None:
-        """Replace the class table; the first class becomes active if the active one is gone."""
+    def change_classes(
+        self, classes: ClassTable, name: str = "class table", active: int | None = None
+    ) -> None:
+        """Replace the class table, in one step.
+
+        Parameters
+        ----------
+        classes : ClassTable
+        name : str
+            What was done, as the undo button names it.
+        active : int, optional
+            The class to choose with it. By default the active one stays, or the first one takes
+            its place if it is gone.
+        """
         if classes == self.state.classes:
             return
-        active = self.state.active_class
+        active = self.state.active_class if active is None else active
         if active not in classes.ids:
             active = classes.ids[0]
         self._do(name, replace(self.state, classes=classes, active_class=active))

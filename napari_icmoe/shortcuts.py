@@ -86,11 +86,19 @@ _controllers: weakref.WeakValueDictionary[int, AnnotateController] = weakref.Wea
 _keys: dict[str, list[Any]] = {}
 
 
-def connect(viewer: ViewerModel, controller: AnnotateController) -> None:
-    """Let the keys pressed in `viewer` reach `controller`; the first call registers the actions."""
+def connect(viewer: ViewerModel, controller: AnnotateController) -> AnnotateController | None:
+    """Let the keys pressed in `viewer` reach `controller`; the first call registers the actions.
+
+    Returns
+    -------
+    AnnotateController or None
+        The one that they have reached so far.
+    """
+    former = _controllers.get(id(viewer))
     _controllers[id(viewer)] = controller
     if not _keys:
         _register()
+    return former
 
 
 def disconnect(viewer: ViewerModel, controller: AnnotateController) -> None:

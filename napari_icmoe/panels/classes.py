@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,9 +27,14 @@ from icmoe_core.io.class_files import load_classes, save_classes
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
 from napari_icmoe.panels.parts import make_button, make_combo
+from napari_icmoe.workers import Background
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("Key", "", "Id", "Name", "Lock")
 KEY, COLOR, ID, NAME, LOCK = range(5)
+LEAST_HEIGHT, MOST_HEIGHT = 118, 220
+"""Of the table, in pixels; one that is longer scrolls."""
 FILES = "Class tables (*.json *.txt *.label *.ctbl);;All files (*)"
 
 
@@ -51,7 +57,6 @@ class ClassPanel(QWidget):
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
-        self.table.setMinimumHeight(118)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemChanged.connect(self._on_edited)
         self.table.cellDoubleClicked.connect(self._on_double_click)
@@ -93,6 +98,8 @@ class ClassPanel(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.overlap)
         layout.addWidget(self.instances)
+        self._files = Background(self)
+        self._files.done.connect(self._on_file)
         controller.changed.connect(self.refresh)
         self.refresh()
 
@@ -105,9 +112,19 @@ class ClassPanel(QWidget):
                 self.table.setRowCount(len(state.classes))
                 for row, entry in enumerate(state.classes):
                     self._fill_row(row, entry)
+                self._fit_height()
             self.table.selectRow(state.classes.ids.index(state.active_class))
-        self.table.setEnabled(not self._controller.instances)
+        self.table.setEnabled(not self._controller.masks.instances)
         self.remove.setEnabled(len(state.classes) > 1)
+
+    def _fit_height(self) -> None:
+        rows = self.table.verticalHeader().length() + 2 * self.table.frameWidth()
+        self.table.setFixedHeight(
+            min(
+                max(LEAST_HEIGHT, self.table.horizontalHeader().sizeHint().height() + rows),
+                MOST_HEIGHT,
+            )
+        )
 
     def _fill_row(self, row: int, entry: LabelClass) -> None:
         fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
@@ -152,8 +169,12 @@ class ClassPanel(QWidget):
 
     def _add(self) -> None:
         classes = self._controller.session.state.classes
-        self._change(lambda: classes.add(f"Structure {classes.next_id()}"), "add class")
-        self._controller.choose_class(self._controller.session.state.classes.ids[-1])
+        try:
+            id = classes.next_id()
+        except IcmoeError as error:
+            self._controller.say("error", str(error))
+            return
+        self._controller.change_classes(classes.add(f"Structure {id}"), "add class", active=id)
 
     def _remove(self) -> None:
         state = self._controller.session.state
@@ -175,7 +196,7 @@ class ClassPanel(QWidget):
             self.load_file(Path(path))
 
     def load_file(self, path: Path) -> None:
-        """Replace the table by the one in `path`; what goes wrong is said."""
+        """Replace the table by the one in `path`, in the background; what goes wrong is said."""
 
         def read() -> ClassTable:
             classes = load_classes(path)
@@ -183,7 +204,7 @@ class ClassPanel(QWidget):
                 raise IcmoeError(f"{path.name} holds no class: choose a file with at least one.")
             return classes
 
-        self._change(read, "load classes")
+        self._files.run(read)
 
     def _save(self) -> None:
         path, _ = QFileDialog.getSaveFileName(self, "Save classes", "classes.json", FILES)
@@ -191,20 +212,35 @@ class ClassPanel(QWidget):
             self.save_file(Path(path))
 
     def save_file(self, path: Path) -> None:
-        """Write the table to `path`; what goes wrong is said."""
-        try:
-            save_classes(path, self._controller.session.state.classes)
-        except IcmoeError as error:
+        """Write the table to `path`, in the background; what goes wrong is said."""
+        classes = self._controller.session.state.classes
+
+        def write() -> Path:
+            save_classes(path, classes)
+            return path
+
+        self._files.run(write)
+
+    def _on_file(self, outcome: ClassTable | Path | None, error: Exception | None) -> None:
+        if isinstance(outcome, ClassTable):
+            self._controller.change_classes(outcome, "load classes")
+        elif outcome is not None:
+            self._controller.say("info", f"The classes were saved as {outcome}.")
+        elif isinstance(error, IcmoeError):
             self._controller.say("error", str(error))
         else:
-            self._controller.say("info", f"The classes were saved as {path}.")
+            logger.error("A file of classes failed", exc_info=error)
+            self._controller.say("error", f"The file could not be used ({error}): try another.")
 
     def _choose_overlap(self, row: int) -> None:
-        self._controller.overlap = self.overlap.itemData(row)
+        self._controller.accepting.overlap = self.overlap.itemData(row)
 
 
 def _swatch(color: tuple[int, int, int]) -> QIcon:
     # napari's style sheet paints over item backgrounds, so the colour is an icon
     pixmap = QPixmap(14, 14)
     pixmap.fill(QColor(*color))
-    return QIcon(pixmap)
+    icon = QIcon(pixmap)
+    for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):  # not tinted
+        icon.addPixmap(pixmap, mode)
+    return icon

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari.layers import Image
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from icmoe_core.windowing import WINDOW_NAMES, Window
@@ -19,7 +20,7 @@ class ModelPanel(QWidget):
         super().__init__(parent)
         self._controller = controller
         self.model = make_combo("Weights that are not on this computer are downloaded")
-        self.model.addItem(controller.model.name, controller.model.name)
+        self.model.addItem(controller.view.model.name, controller.view.model.name)
         self.device = make_combo("auto takes a GPU if there is one")
         self.device.addItems(DEVICES)
         self.windows = make_combo(
@@ -29,6 +30,7 @@ class ModelPanel(QWidget):
         self.windows.setEditable(True)
         self.windows.addItems(WINDOW_NAMES)
         self.seen = make_text()
+        self._seen_of: Image | None = None
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -46,7 +48,7 @@ class ModelPanel(QWidget):
 
     def show_models(self, entries: list[tuple[str, str]]) -> None:
         """Offer models, as pairs of a name and how it is called here."""
-        chosen = self._controller.model.name
+        chosen = self._controller.view.model.name
         self.model.clear()
         for name, text in entries:
             self.model.addItem(text, name)
@@ -54,9 +56,12 @@ class ModelPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the window that the last answer was made with."""
-        answer = self._controller.last_answer
-        self.seen.setText("" if answer is None else _in_words(answer.window))
-        self.seen.setVisible(answer is not None)
+        answer, image = self._controller.tool.shown, self._controller.image
+        if answer is not None:
+            self.seen.setText(_in_words(answer.window))
+        elif image is not self._seen_of:
+            self.seen.clear()
+        self._seen_of = image
 
     def _choose_model(self) -> None:
         self._controller.set_model(ModelChoice(self.model.currentData(), self.device.currentText()))

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
+    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
@@ -88,6 +89,8 @@ class PromptPanel(QWidget):
         layout.addWidget(self.sample)
         layout.addWidget(self.message)
         layout.addLayout(grid)
+        self.download = DownloadRow(controller)
+        layout.insertWidget(2, self.download)
         controller.changed.connect(self.refresh)
         controller.said.connect(self.show_message)
         self.refresh()
@@ -95,11 +98,11 @@ class PromptPanel(QWidget):
     def refresh(self) -> None:
         """Show the present state."""
         c = self._controller
-        self.tool.setChecked(c.tool_on)
+        self.tool.setChecked(c.tool.on)
         self.tool.setEnabled(c.image is not None)
         self.tool.setText(
             f"Prompting is on{_keys('toggle_tool')}"
-            if c.tool_on
+            if c.tool.on
             else f"Start prompting{_keys('toggle_tool')}"
         )
         self.positive.setChecked(c.positive)
@@ -111,6 +114,7 @@ class PromptPanel(QWidget):
             )
         _set_text(self.hint, self._hint())
         self.sample.setVisible(c.image is None)
+        self.download.refresh()
         history = c.session.history
         self.buttons["accept"].setEnabled(bool(c.prompts))
         self.buttons["cancel"].setEnabled(bool(c.prompts))
@@ -141,16 +145,23 @@ class PromptPanel(QWidget):
         c = self._controller
         if c.image is None:
             return "Open a scan (File → Open, or drop it on the window) to begin."
-        if c.plane is None:
+        if c.view.plane is None:
             return "Prompts need a slice: show the scan in 2D and move the slider onto it."
         if c.prompts:
-            if c.slow:  # words, since an animated bar redraws the canvas with every frame
+            if c.asker.downloading:
+                return "Your prompts are answered as soon as the model is here."
+            if c.asker.slow:  # words, since an animated bar redraws the canvas with every frame
                 return "Working …"
+            if c.answer is None and not c.busy:
+                return (
+                    "There is no preview. Change the prompts or the model, or try again"
+                    f"{_keys('accept')}."
+                )
             return (
                 "Wrong somewhere? Click what is missing, Shift-click what is too much. "
                 f"Right? Accept it{_keys('accept')}."
             )
-        if not c.tool_on:
+        if not c.tool.on:
             return "Start prompting, then click on a structure or drag a box around it."
         return (
             "Click on a structure, or drag a box around it. Hold Space to pan and zoom; "
@@ -171,6 +182,37 @@ class PromptPanel(QWidget):
 
     def _open_sample(self) -> None:
         self._controller.viewer.open_sample("napari-icmoe", "brain")
+
+
+class DownloadRow(QWidget):
+    """How far the download of a model has come, and a button that ends it."""
+
+    def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.text = make_text()
+        self.cancel = make_button("Cancel", "End the download; what came is kept")
+        self.cancel.clicked.connect(lambda: controller.asker.cancel_download())
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.text, 0, 0, 1, 2)
+        layout.addWidget(self.bar, 1, 0)
+        layout.addWidget(self.cancel, 1, 1)
+        self.hide()
+
+    def refresh(self) -> None:
+        """Show the present state; nothing where nothing is being downloaded."""
+        asker = self._controller.asker
+        if asker.downloading is None or asker.progress is None:
+            self.hide()
+            return
+        have, whole = (number / 1e6 for number in asker.progress)
+        self.bar.setMaximum(1000)
+        self.bar.setValue(round(1000 * have / max(whole, 1e-6)))
+        _set_text(self.text, f"Downloading {asker.downloading}: {have:.0f} of {whole:.0f} MB")
+        self.show()
 
 
 def _set_text(label: QLabel, text: str) -> None:

@@ -9,6 +9,7 @@ from qtpy.compat import isalive
 from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
+from napari_icmoe.events import Connections
 from napari_icmoe.panels.parts import make_button, make_combo
 from napari_icmoe.readers import GRID_KEY
 
@@ -43,15 +44,15 @@ class ScanPanel(QWidget):
         self.target.activated.connect(self._choose_target)
         controller.changed.connect(self.refresh)
         events = self._viewer.layers.events
-        for emitter in (events.inserted, events.removed, events.reordered):
-            emitter.connect(self.refresh)
+        self._connections = Connections()
+        self._connections.add(self.refresh, events.inserted, events.removed, events.reordered)
         self.refresh()
 
     def refresh(self, event: object = None) -> None:
         """Show the layers there are, and the present choices."""
         if not isalive(self):  # napari's events outlive a closed widget
             return
-        overlays = self._controller.overlays
+        overlays = self._controller.tool.overlays
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
         masks = [
             layer
@@ -65,9 +66,7 @@ class ScanPanel(QWidget):
 
     def close_panel(self) -> None:
         """Stop following the viewer."""
-        events = self._viewer.layers.events
-        for emitter in (events.inserted, events.removed, events.reordered):
-            emitter.disconnect(self.refresh)
+        self._connections.close()
 
     def _choose_image(self, row: int) -> None:
         self._controller.set_image(self.image.itemData(row))

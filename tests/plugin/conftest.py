@@ -12,6 +12,8 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+from icmoe_core.io import read_labels, read_volume, to_display
+from icmoe_core.samples import SAMPLES
 from napari_icmoe.annotate import AnnotateWidget
 
 ANSWER_MS = 60_000
@@ -60,6 +62,11 @@ class Hands:
             self._move(between, Qt.MouseButton.LeftButton)
         QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=last)
         self.qtbot.wait(20)
+
+    def box(self, box: tuple[int, int, int, int]) -> None:
+        """Drag around a half-open box of pixels."""
+        r0, c0, r1, c1 = box
+        self.drag((r0 - 0.5, c0 - 0.5), (r1 - 0.5, c1 - 0.5))
 
     def key(self, key: Any, *modifiers: Qt.KeyboardModifier) -> None:
         """Press and release a key."""
@@ -130,6 +137,29 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
         )
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
+    """The lesion of the brain sample as it is displayed, its best slice, and its box there."""
+    sample = SAMPLES["brain1"]
+    volume = read_volume(sample.image)
+    labels = read_labels(sample.labels, volume.grid) == sample.label
+    shown = to_display(labels, volume.grid.affine)
+    index = int(shown.sum(axis=(1, 2)).argmax())
+    rows, columns = np.nonzero(shown[index])
+    box = int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
+    return shown, index, box
+
+
+@pytest.fixture
+def brain(viewer: Any, annotate: Callable[[], AnnotateWidget], lesion: Any) -> AnnotateWidget:
+    """The brain sample at the lesion's slice, with the widget docked and the tool on."""
+    viewer.open_sample("napari-icmoe", "brain")
+    widget = annotate()
+    viewer.dims.set_current_step(0, lesion[1])
+    widget.controller.start_tool()
+    return widget
 
 
 @pytest.fixture

@@ -7,40 +7,13 @@ import SimpleITK as sitk
 from napari.layers import Labels
 from qtpy.QtCore import Qt
 
-from icmoe_core.io import read_labels, read_volume, to_display
+from icmoe_core.io import read_volume
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from napari_icmoe.session import Box, Click
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 CTRL = Qt.KeyboardModifier.ControlModifier
-
-
-@pytest.fixture(scope="module")
-def lesion():
-    """The lesion of the brain sample as it is displayed, its best slice, and its box there."""
-    sample = SAMPLES["brain1"]
-    volume = read_volume(sample.image)
-    labels = read_labels(sample.labels, volume.grid) == sample.label
-    shown = to_display(labels, volume.grid.affine)
-    index = int(shown.sum(axis=(1, 2)).argmax())
-    rows, columns = np.nonzero(shown[index])
-    return shown, index, (rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
-
-
-@pytest.fixture
-def brain(viewer, annotate, lesion):
-    """The brain sample at the lesion's slice, with the widget docked and the tool on."""
-    viewer.open_sample("napari-icmoe", "brain")
-    widget = annotate()
-    viewer.dims.set_current_step(0, lesion[1])
-    widget.controller.start_tool()
-    return widget
-
-
-def drag_lesion(hands, lesion):
-    r0, c0, r1, c1 = lesion[2]
-    hands.drag((r0 - 0.5, c0 - 0.5), (r1 - 0.5, c1 - 0.5))
 
 
 def centre(mask):
@@ -61,10 +34,10 @@ def test_from_opening_a_scan_to_a_saved_mask(
     widget = annotate()
     viewer.dims.set_current_step(0, index)
     hands.key("t")
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     assert isinstance(widget.controller.prompts[0], Box)
     answered(widget)
-    preview = widget.controller.overlays.preview
+    preview = widget.controller.tool.overlays.preview
     assert dice(preview.data[0].astype(bool), shown[index]) > 0.75
     assert np.allclose(preview.translate[0], viewer.layers[0].data_to_world((index, 0, 0))[0])
     viewer.window._qt_window.grab().save(str(artefacts / "annotate.png"))
@@ -74,7 +47,7 @@ def test_from_opening_a_scan_to_a_saved_mask(
     assert dice(written[index] == 1, shown[index]) > 0.75
     assert written[np.arange(len(written)) != index].max() == 0
     assert not preview.data.any()
-    assert widget.controller.tool_on, "the tool stays on for the next slice"
+    assert widget.controller.tool.on, "the tool stays on for the next slice"
 
     path = tmp_path / "lesion.nrrd"
     widget.save_mask(path)
@@ -92,22 +65,22 @@ def test_one_click_and_corrections(brain, hands, lesion, answered):
     shown, index, _ = lesion
     hands.click(*centre(shown[index]))
     answered(brain)
-    first = brain.controller.answer.prediction.mask
+    first = brain.controller.answer.mask
     assert dice(first, shown[index]) > 0.5
     wrong = np.argwhere(first & ~shown[index])
     row, column = wrong[len(wrong) // 2] if len(wrong) else (5, 5)
     hands.click(float(row), float(column), SHIFT)
     answered(brain)
     assert [click.positive for click in brain.controller.prompts] == [True, False]
-    second = brain.controller.answer.prediction.mask
+    second = brain.controller.answer.mask
     clicked = brain.controller.prompts[1]
     assert not second[round(clicked.row), round(clicked.column)]
-    assert brain.controller.overlays.preview.data[0].astype(bool).tolist() == second.tolist()
+    assert brain.controller.tool.overlays.preview.data[0].astype(bool).tolist() == second.tolist()
 
 
 def test_prompts_are_taken_only_while_the_tool_is_on(viewer, brain, hands):
     hands.key("t")
-    assert not brain.controller.tool_on
+    assert not brain.controller.tool.on
     hands.click(60, 60)
     assert brain.controller.prompts == ()
     hands.key("t")
@@ -179,7 +152,7 @@ def test_every_plane(viewer, brain, hands, lesion, answered, plane, transposed):
 
 def test_one_history_for_prompts_accepts_classes_and_strokes(brain, hands, lesion, answered):
     controller = brain.controller
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     accepted = mask_of(brain).copy()
@@ -211,7 +184,7 @@ def test_painted_voxels_and_locked_classes_survive_an_accept(brain, hands, lesio
     controller = brain.controller
     index, (r0, c0, r1, c1) = lesion[1], lesion[2]
     controller.change_classes(controller.session.state.classes.lock(3))
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     layer = controller.target.layer
@@ -229,7 +202,7 @@ def test_painted_voxels_and_locked_classes_survive_an_accept(brain, hands, lesio
     brain.classes.overlap.activated.emit(1)
     controller.choose_class(1)
     controller.start_tool()
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     assert (layer.data[stroke] == 2).all()
@@ -239,7 +212,7 @@ def test_painted_voxels_and_locked_classes_survive_an_accept(brain, hands, lesio
 def test_a_locked_class_is_not_written(brain, hands, lesion, answered):
     controller = brain.controller
     controller.change_classes(controller.session.state.classes.lock(1))
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     assert "locked" in brain.prompt.message.text()
@@ -259,7 +232,7 @@ def test_instances_get_new_ids(brain, hands, lesion, answered, qtbot):
 
 
 def test_accept_waits_for_the_answer(brain, hands, lesion, qtbot):
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     hands.key("a")
     qtbot.waitUntil(
         lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
@@ -269,20 +242,20 @@ def test_accept_waits_for_the_answer(brain, hands, lesion, qtbot):
 
 def test_the_newest_prompt_wins_and_slices_keep_theirs(viewer, brain, hands, lesion, answered):
     index = lesion[1]
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     viewer.dims.set_current_step(0, index + 1)  # while the answer is on its way
     assert brain.controller.prompts == ()
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     hands.click(*centre(lesion[0][index]))
     answered(brain)
     assert brain.controller.answer.question.prompts == brain.controller.prompts
-    assert brain.controller.overlays.preview.translate[0] == pytest.approx(
+    assert brain.controller.tool.overlays.preview.translate[0] == pytest.approx(
         viewer.layers[0].data_to_world((index + 1, 0, 0))[0]
     )
     viewer.dims.set_current_step(0, index)
     answered(brain)
     assert len(brain.controller.prompts) == 1
-    assert brain.controller.overlays.preview.data.any()
+    assert brain.controller.tool.overlays.preview.data.any()
 
 
 def test_an_existing_mask_is_added_to(viewer, brain, hands, lesion, answered):
@@ -297,7 +270,7 @@ def test_an_existing_mask_is_added_to(viewer, brain, hands, lesion, answered):
     viewer.add_layer(mask)
     brain.controller.set_target(mask)
     brain.controller.start_tool()
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     assert (mask.data[0, :10, :10] == 3).all()
@@ -326,7 +299,7 @@ def test_time_series_keep_prompts_and_masks_apart(
     hands.click(100, 100)
     viewer.dims.set_current_step(0, 0)
     assert widget.controller.prompts == ()
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(widget)
     hands.key("a")
     written = mask_of(widget)
@@ -376,30 +349,30 @@ def test_failures_become_sentences_and_the_widget_lives_on(
 def test_an_unknown_window_or_model_is_said(brain, hands, lesion, qtbot):
     brain.model.windows.setCurrentText("bright")
     brain.model._choose_window()
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     qtbot.waitUntil(lambda: "window" in brain.prompt.message.text(), timeout=60_000)
     brain.controller.set_window("auto")
 
 
 def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, answered):
     controller = brain.controller
-    drag_lesion(hands, lesion)
-    viewer.layers.remove(controller.overlays.preview)
-    viewer.layers.remove(controller.overlays.prompts)
-    assert not controller.tool_on
+    hands.box(lesion[2])
+    viewer.layers.remove(controller.tool.overlays.preview)
+    viewer.layers.remove(controller.tool.overlays.prompts)
+    assert not controller.tool.on
     controller.start_tool()
     answered(brain)
     hands.key("a")
     viewer.layers.remove(controller.target.layer)
     assert controller.target is None
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     viewer.layers.remove(viewer.layers["brain1"])
     assert controller.image is None
     assert "Open a scan" in brain.prompt.hint.text()
 
 
 def test_closing_the_window_while_the_model_works(viewer, brain, hands, lesion, qtbot):
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     assert brain.controller.busy
     viewer.close()
     qtbot.wait(1500)
@@ -424,7 +397,7 @@ def test_two_windows_do_not_mix(make_napari_viewer, qtbot, brain, hands):
 def test_rebinding_a_key_in_napari_works_here(brain, hands, lesion, answered):
     from napari.utils.action_manager import action_manager
 
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     action_manager.unbind_shortcut("napari-icmoe:accept")
     action_manager.bind_shortcut("napari-icmoe:accept", "G")
@@ -440,26 +413,29 @@ def test_rebinding_a_key_in_napari_works_here(brain, hands, lesion, answered):
             action_manager.bind_shortcut("napari-icmoe:accept", key)
 
 
-def test_classes_travel_through_files(brain, tmp_path):
+def test_classes_travel_through_files(brain, qtbot, tmp_path):
     classes = brain.classes
     classes._add()
     assert len(brain.controller.session.state.classes) == 4
     brain.controller.change_classes(brain.controller.session.state.classes.rename(4, "oedema"))
     table = brain.controller.session.state.classes
+    session = brain.controller.session
     for name in ("classes.json", "classes.txt", "classes.ctbl"):
         classes.save_file(tmp_path / name)
+        qtbot.waitUntil((tmp_path / name).exists, timeout=10_000)
         brain.controller.change_classes(table.remove(4))
         classes.load_file(tmp_path / name)
-        loaded = brain.controller.session.state.classes
+        qtbot.waitUntil(lambda: len(session.state.classes) == 4, timeout=10_000)
+        loaded = session.state.classes
         assert [(c.id, c.name, c.color) for c in loaded] == [(c.id, c.name, c.color) for c in table]
     (tmp_path / "broken.json").write_text("{")
     classes.load_file(tmp_path / "broken.json")
-    assert brain.controller.session.state.classes == loaded
-    assert "broken.json" in brain.prompt.message.text()
+    qtbot.waitUntil(lambda: "broken.json" in brain.prompt.message.text(), timeout=10_000)
+    assert session.state.classes == loaded
 
 
 def test_saving_into_a_missing_folder_is_said(brain, hands, lesion, answered, qtbot, tmp_path):
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     brain.save_mask(tmp_path / "nowhere" / "mask.nii.gz")
@@ -477,13 +453,13 @@ def test_the_empty_state_says_what_to_do(annotate, viewer):
 
 def test_undo_keeps_its_order_across_masks(viewer, brain, hands, lesion, answered):
     controller = brain.controller
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     first = controller.target.layer
     accepted = first.data.copy()
     controller.set_target(None)
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     answered(brain)
     hands.key("a")
     second = controller.target.layer
@@ -501,7 +477,7 @@ def test_undo_keeps_its_order_across_masks(viewer, brain, hands, lesion, answere
 
 
 def test_an_accept_in_waiting_is_written_on_its_own_slice(viewer, brain, hands, lesion, qtbot):
-    drag_lesion(hands, lesion)
+    hands.box(lesion[2])
     hands.key("a")
     viewer.dims.set_current_step(0, lesion[1] + 2)
     qtbot.waitUntil(

@@ -64,6 +64,17 @@ def test_removing_the_active_class_chooses_another():
     assert session.state.classes.ids == (1, 2, 3)
 
 
+def test_a_class_is_added_and_chosen_in_one_step():
+    session = Session(default_classes(3))
+    session.change_classes(session.state.classes.remove(1))
+    before = len(session.history)
+    session.change_classes(session.state.classes.add("new"), "add class", active=1)
+    assert session.state.active_class == 1
+    assert len(session.history) == before + 1
+    session.undo()
+    assert session.state.active_class == 2
+
+
 def test_what_changes_nothing_is_not_a_step():
     session = Session(default_classes(2))
     session.cancel(PLACES[0])

@@ -1,0 +1,199 @@
+"""Asking: questions to the engine on its thread, and the answers that came back."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from icmoe_core.errors import IcmoeError, ImageError, PromptError
+from napari_icmoe.answers import AnswerCache
+from napari_icmoe.downloads import WeightsDownload
+from napari_icmoe.engine import Answer, Engine, MissingWeightsError, ModelChoice, Question, Scan
+from napari_icmoe.workers import NewestWins
+
+logger = logging.getLogger(__name__)
+
+NOTICED_MS = 250
+"""Waiting is shown only if it lasts this long: each change of the panel redraws the canvas too."""
+OF_THE_SLICE = (ImageError, PromptError)
+"""Errors that another slice or prompt need not have; all others are the model's."""
+
+
+class Asker(QObject):
+    """Asks the newest question, and keeps the answers.
+
+    Slices are also encoded ahead of the first prompt. If that fails, it is said once, and not
+    tried again with that model until the user chooses it anew, or a prompt of theirs is answered.
+    """
+
+    answered = Signal(object, object)
+    """A question with prompts, and its answer."""
+    failed = Signal(object)
+    """A question that has no answer; the reason has been said."""
+    ready = Signal()
+    """A model's weights have come, so what was not answered can be asked again."""
+    changed = Signal()
+    """Waiting has begun to be noticed, or a download has moved on."""
+    said = Signal(str, str)
+    """A level and a sentence for the user."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.answers = AnswerCache()
+        self.progress: tuple[int, int] | None = None
+        self._engine = Engine()
+        self._asking = NewestWins(self)
+        self._asking.answered.connect(self._on_answer)
+        self._asking.failed.connect(self._on_failure)
+        self._asking.busy_changed.connect(self._on_busy)
+        self._waited = QTimer(self)
+        self._waited.setSingleShot(True)
+        self._waited.setInterval(NOTICED_MS)
+        self._waited.timeout.connect(self.changed)
+        self._download = WeightsDownload(self)
+        self._download.progressed.connect(self._on_progress)
+        self._download.ended.connect(self._on_downloaded)
+        self._wanted: ModelChoice | None = None  # the choice that is being downloaded
+        self._resting: set[ModelChoice] = set()
+        self._unanswered: set[Question] = set()  # which failed
+        self._told: set[tuple[ModelChoice, str]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is on its way."""
+        return self._asking.busy
+
+    @property
+    def slow(self) -> bool:
+        """Whether an answer has been on its way for so long that the user should be told."""
+        return self.busy and not self._waited.isActive()
+
+    @property
+    def downloading(self) -> str | None:
+        """Name of the model whose weights are being downloaded."""
+        return self._download.name
+
+    def ask(self, question: Question, scan: Scan) -> None:
+        """Have `question` answered, unless that is being done already, or has failed."""
+        if self._asking.newest == question or self.downloading == question.model.name:
+            return
+        if question in self._unanswered:  # it has been said why
+            return
+        prompts = question.prompts[:-1]
+        before = Question(
+            question.place, question.version, prompts, question.model, question.window
+        )
+        corrected = self.answers.get(before) if prompts else None
+        prior = None if corrected is None else corrected.logits
+        self._asking.submit(question, partial(self._engine.answer, question, scan, prior))
+
+    def encode_ahead(self, question: Question, scan: Scan) -> bool:
+        """Have the slice of a question without prompts encoded.
+
+        Returns
+        -------
+        bool
+            False if prompts are being answered: try again after that.
+        """
+        newest = self._asking.newest
+        if newest is not None and newest.prompts:
+            return False
+        if question.model not in self._resting:
+            self.ask(question, scan)
+        return True
+
+    def allow_retry(self, question: Question) -> None:
+        """Let `question` be asked again, although it has failed."""
+        self._unanswered.discard(question)
+
+    def give_chance(self, model: ModelChoice) -> None:
+        """Note that the user has chosen `model`: whatever failed with it may be tried again."""
+        self._resting.discard(model)
+        self._told = {told for told in self._told if told[0] != model}
+        self._unanswered = {one for one in self._unanswered if one.model != model}
+        if self.downloading not in (None, model.name):
+            self._stop_download()
+
+    def drop(self) -> None:
+        """Forget the questions that are not answered yet."""
+        self._asking.drop()
+
+    def cancel_download(self) -> None:
+        """End the download, at the user's wish."""
+        name, wanted = self.downloading, self._wanted
+        if name is None or wanted is None:
+            return
+        self._resting.add(wanted)
+        self._stop_download()
+        self.said.emit(
+            "info",
+            f"The download of {name} was cancelled; what came is kept. Choose another model, or "
+            "make a prompt to go on with it.",
+        )
+
+    def close(self) -> None:
+        """Emit nothing from now on; the running job ends by itself, unheard."""
+        self._waited.stop()
+        self._asking.close()
+        self._download.cancel()
+
+    def _stop_download(self) -> None:
+        self._download.cancel()
+        self.progress = None
+        self.changed.emit()
+
+    def _on_busy(self, busy: bool) -> None:
+        if not busy:
+            self._waited.stop()
+        elif not self._waited.isActive():
+            self._waited.start()
+
+    def _on_answer(self, question: Question, answer: Answer) -> None:
+        self._resting.discard(question.model)
+        if question.prompts:
+            self.answers.add(answer)
+            self.answered.emit(question, answer)
+
+    def _on_failure(self, question: Question, error: Exception) -> None:
+        if isinstance(error, MissingWeightsError):
+            self._wanted, self.progress = question.model, (0, error.info.size_bytes)
+            self._download.start(error.name, error.info)
+            self.changed.emit()
+            return
+        if not isinstance(error, IcmoeError):
+            logger.error("The model failed on %s", question, exc_info=error)
+        if question.prompts:
+            self._unanswered.add(question)
+        sentence = _sentence(error)
+        if not isinstance(error, OF_THE_SLICE):
+            self._resting.add(question.model)
+        told = (question.model, sentence)
+        if question.prompts or told not in self._told:
+            self._told.add(told)
+            self.said.emit("error", sentence)
+        self.failed.emit(question)
+
+    def _on_progress(self, have: int, whole: int) -> None:
+        self.progress = (have, whole)
+        self.changed.emit()
+
+    def _on_downloaded(self, error: Exception | None) -> None:
+        wanted, self.progress = self._wanted, None
+        if error is None:
+            self.ready.emit()
+            return
+        if wanted is not None:
+            self._resting.add(wanted)
+        self.said.emit("error", _sentence(error))
+        self.changed.emit()
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, IcmoeError):
+        return str(error)
+    return (
+        f"The model failed ({type(error).__name__}: {error}); nothing was changed, and the details "
+        "are in the log."
+    )

@@ -1,0 +1,103 @@
+"""Downloads: a model's weights, in the background of a window, with progress and a way out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from icmoe_core.backbones.checkpoints import WeightsInfo
+
+REPORT_S = 0.2
+"""Progress is told about this often: each report redraws the window."""
+
+# Two downloads of one file would write into the same partial file, whichever window they are of.
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class WeightsDownload(QObject):
+    """Downloads one weights file at a time.
+
+    Each download has a thread of its own that Python does not wait for at exit: a server that
+    does not answer must not keep napari from closing. What came is continued the next time.
+    """
+
+    progressed = Signal(object, object)
+    """Bytes that are here, and bytes of the whole file (which may not fit into C's int)."""
+    ended = Signal(object)
+    """None if the file is complete, else the exception."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.name: str | None = None
+        self._cancelled = threading.Event()
+        self._progress.connect(self._on_progress)
+        self._end.connect(self._on_end)
+
+    _progress = Signal(object, object, object)
+    _end = Signal(object, object)
+
+    @property
+    def running(self) -> bool:
+        """Whether a download is under way."""
+        return self.name is not None
+
+    def start(self, name: str, info: WeightsInfo) -> None:
+        """Download the weights of the model `name`; nothing happens if one is under way."""
+        if self.running:
+            return
+        self.name, self._cancelled = name, threading.Event()
+        threading.Thread(
+            target=self._fetch,
+            args=(info, self._cancelled),
+            name="napari-icmoe-download",
+            daemon=True,
+        ).start()
+
+    def cancel(self) -> None:
+        """End the download; what came is kept. Nothing more is told about it."""
+        self._cancelled.set()
+        self.name = None
+
+    def _fetch(self, info: WeightsInfo, cancelled: threading.Event) -> None:
+        from icmoe_core.backbones.downloads import DownloadCancelledError, fetch
+
+        told = 0.0
+
+        def report(have: int, whole: int) -> None:
+            nonlocal told
+            if cancelled.is_set():
+                raise DownloadCancelledError("The download was cancelled.")
+            if time.monotonic() - told >= REPORT_S or have == whole:
+                told = time.monotonic()
+                self._progress.emit(cancelled, have, whole)
+
+        error: Exception | None = None
+        name = info.filename or ""
+        try:
+            while not _locks[name].acquire(timeout=REPORT_S):  # a cancelled one ends a bit later
+                if cancelled.is_set():
+                    return
+            try:
+                if not cancelled.is_set():
+                    fetch(info.url or "", name, info.checksum, info.size_bytes, report)
+            finally:
+                _locks[name].release()
+        except Exception as raised:  # each failure becomes a message on the GUI thread
+            error = raised
+        with suppress(RuntimeError):  # Qt's word for an object that is gone
+            self._end.emit(cancelled, error)
+
+    def _on_progress(self, cancelled: threading.Event, have: int, whole: int) -> None:
+        if cancelled is self._cancelled and self.running:
+            self.progressed.emit(have, whole)
+
+    def _on_end(self, cancelled: threading.Event, error: Exception | None) -> None:
+        if cancelled is self._cancelled and self.running:
+            self.name = None
+            self.ended.emit(error)

@@ -1,0 +1,245 @@
+"""Masks: the Labels layers of one viewer, which of them is accepted into, and their colours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from numpy.typing import NDArray
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Signal
+
+from icmoe_core.classes import ClassTable
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_layers import (
+    FollowedMask,
+    color_classes,
+    color_objects,
+    ids_in,
+    mismatch,
+)
+from napari_icmoe.planes import Plane, plane_through
+from napari_icmoe.session import Session
+from napari_icmoe.shortcuts import LayerKeys
+from napari_icmoe.workers import Background
+
+
+class Masks(QObject):
+    """The Labels layers of one viewer.
+
+    All of them are followed, so that what is painted on one stays protected, even if it was
+    painted before the layer was chosen. Those that were chosen once are in the history too.
+
+    Parameters
+    ----------
+    session : Session
+        Knows the classes, and which is active.
+    bind : callable
+        Binds undo and redo on a layer.
+    shown_plane : callable
+        Returns the displayed plane of a layer.
+    """
+
+    painted = Signal(object)
+    """A :class:`LayerEdit` that a hand has made on a mask that is in the history."""
+    changed = Signal()
+
+    def __init__(
+        self,
+        session: Session,
+        bind: Callable[[Labels], LayerKeys],
+        shown_plane: Callable[[Labels], Plane | None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.target: FollowedMask | None = None
+        self.instances = False
+        self._session = session
+        self._bind = bind
+        self._shown_plane = shown_plane
+        self._followed: dict[str, FollowedMask] = {}
+        self._keys: dict[str, LayerKeys] = {}  # of the masks that were chosen once
+        self._choices: dict[str, Labels | None] = {}  # by the image's unique id
+        self._colored: dict[str, object] = {}
+        self._counting = Background(self)
+        self._counting.done.connect(self._on_counted)
+
+    def follow(self, layer: Labels) -> FollowedMask:
+        """Watch what is painted on `layer`."""
+        uid = str(layer.unique_id)
+        if uid not in self._followed:
+            self._followed[uid] = FollowedMask(layer, self._on_stroke)
+            layer.events.data.connect(self._on_replaced)
+        return self._followed[uid]
+
+    def forget(self, layer: Labels) -> None:
+        """Stop following `layer`, which has been removed."""
+        uid = str(layer.unique_id)
+        if uid not in self._followed:
+            return
+        self._followed.pop(uid).close()
+        layer.events.data.disconnect(self._on_replaced)
+        self._keys.pop(uid, None)
+        self._colored.pop(uid, None)
+        self._choices = {key: mask for key, mask in self._choices.items() if mask is not layer}
+        if self.target is not None and self.target.layer is layer:
+            self.target = None
+
+    def forget_image(self, image: Image) -> None:
+        """Forget which mask belongs to `image`, which has been removed."""
+        self._choices.pop(str(image.unique_id), None)
+
+    def choose(self, image: Image, layer: Labels | None, *, empty: bool = False) -> str | None:
+        """Accept masks of `image` into `layer`; None for one that is made when it is needed.
+
+        Parameters
+        ----------
+        image : Image
+        layer : Labels or None
+        empty : bool
+            Whether it is known that nothing is in the layer.
+
+        Returns
+        -------
+        str or None
+            Why that cannot be, in one sentence; nothing has changed then.
+        """
+        if layer is not None:
+            reason = mismatch(image, layer)
+            if reason is not None:
+                return reason
+            self.follow(layer).counted |= empty
+        self._choices[str(image.unique_id)] = layer
+        self._take(layer)
+        return None
+
+    def choose_for(self, image: Image) -> None:
+        """Go back to the mask that was chosen for `image`; else keep the present one if it fits."""
+        uid = str(image.unique_id)
+        present = None if self.target is None else self.target.layer
+        layer = self._choices.get(uid, present)
+        if layer is not None and mismatch(image, layer) is not None:
+            layer = None
+        self._take(layer)
+
+    def drop_misfit(self, image: Image) -> None:
+        """Let go of the target if it does not lie on `image` any more."""
+        if self.target is not None and mismatch(image, self.target.layer) is not None:
+            self._choices.pop(str(image.unique_id), None)
+            self.target = None
+
+    def _take(self, layer: Labels | None) -> None:
+        if layer is None:
+            self.target = None
+        elif self.target is None or self.target.layer is not layer:
+            self.target = self._adopt(layer)
+            self.show_colors()
+            self.set_brush()
+
+    def _adopt(self, layer: Labels) -> FollowedMask:
+        mask = self.follow(layer)
+        uid = str(layer.unique_id)
+        if uid not in self._keys:
+            self._keys[uid] = self._bind(layer)
+        if not mask.counted:
+            self._count(mask)
+        return mask
+
+    def rebind_keys(self) -> None:
+        """Bind undo and redo anew, after the user has chosen other keys."""
+        for keys in self._keys.values():
+            keys.rebind()
+
+    def show_colors(self) -> None:
+        """Give the target the colours of its classes, or one to each object."""
+        if self.target is not None:
+            self._color(self.target)
+
+    def set_brush(self) -> None:
+        """Let the target's brush paint the number that the next accept writes."""
+        label = self.next_label()
+        if self.target is not None and label is not None and self.target.holds(label):
+            self.target.layer.selected_label = label
+
+    def next_label(self) -> int | None:
+        """Return the number that the next accept writes; None while it is being looked for."""
+        if not self.instances:
+            return self._session.state.active_class
+        return 1 if self.target is None else self.target.next_id
+
+    def preview_color(self) -> tuple[float, float, float, float]:
+        """Return the colour that the next accept is going to have."""
+        label = self.next_label()
+        if self.instances and self.target is not None and label is not None:
+            red, green, blue = self.target.layer.colormap.map(np.array([label]))[0, :3]
+            return float(red), float(green), float(blue), 1.0
+        state = self._session.state
+        red, green, blue = (value / 255 for value in state.classes[state.active_class].color)
+        return red, green, blue, 1.0
+
+    def close(self) -> None:
+        """Let go of every layer."""
+        for mask in list(self._followed.values()):
+            self.forget(mask.layer)
+
+    def _color(self, mask: FollowedMask) -> None:
+        """Colour a mask, unless it has these colours already: each change redraws the canvas."""
+        uid = str(mask.layer.unique_id)
+        if not (self.instances or mask.counted):
+            return  # its own colours stay until it is known which ids need them
+        classes = self._session.state.classes
+        wanted: object = self.instances
+        if not self.instances:
+            wanted = _appearance(classes), frozenset(mask.ids - set(classes.ids))
+        if self._colored.get(uid) == wanted:
+            return
+        self._colored[uid] = wanted
+        if self.instances:
+            color_objects(mask.layer, mask.own_colormap)
+        else:
+            color_classes(mask.layer, classes, mask.ids, mask.own_colormap)
+
+    def _count(self, mask: FollowedMask) -> None:
+        labels = mask.layer.data
+        self._counting.run(lambda: (mask, labels, ids_in(labels)))
+
+    def _on_counted(self, counted: Any, error: Exception | None) -> None:
+        if counted is None:
+            return
+        mask, labels, ids = counted
+        if labels is mask.layer.data:
+            mask.ids |= ids
+            mask.counted = True
+            if mask is self.target:
+                self.show_colors()
+                if self.instances:
+                    self.set_brush()
+                self.changed.emit()
+
+    def _on_replaced(self, event: Any) -> None:
+        mask = self._followed.get(str(event.source.unique_id))
+        if not isalive(self) or mask is None:
+            return
+        mask.ids, mask.counted = set(), False
+        if mask is self.target:
+            self._count(mask)
+
+    def _on_stroke(
+        self, mask: FollowedMask, voxels: NDArray[np.int64], before: NDArray, after: NDArray
+    ) -> None:
+        if not isalive(self):
+            return
+        layer = mask.layer
+        plane = plane_through(voxels, layer.data.shape, self._shown_plane(layer))
+        edit = LayerEdit(layer, voxels, before, after, plane, mask.painted)
+        mask.ids.update(set(np.unique(after).tolist()) - {0})
+        if str(layer.unique_id) in self._keys:
+            self.painted.emit(edit)
+        if mask is self.target:
+            self._color(mask)
+
+
+def _appearance(classes: ClassTable) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    return tuple((entry.id, entry.color) for entry in classes)

@@ -1,0 +1,51 @@
+"""Places: showing the slice on which something happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_icmoe.history import Step
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.planes import Plane
+from napari_icmoe.session import Place, SessionState
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+
+def place_of(viewer: ViewerModel, step: Step[SessionState]) -> tuple[Layer, Plane] | None:
+    """Return the layer and the slice on which a step shows; None if it shows on no single one."""
+    place = changed_place(step)
+    if place is not None:
+        layers = [layer for layer in viewer.layers if str(layer.unique_id) == place.image]
+        return (layers[0], place.plane) if layers else None
+    edit = step.edit
+    if isinstance(edit, LayerEdit) and edit.plane is not None and edit.target in viewer.layers:
+        return edit.target, edit.plane
+    return None
+
+
+def changed_place(step: Step[SessionState]) -> Place | None:
+    """Return where a step changed the prompts, if it did so in one place."""
+    before, after = step.before.prompts, step.after.prompts
+    places = [place for place in {*before, *after} if before.get(place) != after.get(place)]
+    return places[0] if len(places) == 1 else None
+
+
+def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
+    """Show `plane` of `layer`: in 2D, cut along the right axis, at the right slice."""
+    if len(plane.fixed) != layer.ndim:
+        return
+    dims = viewer.dims
+    offset = dims.ndim - layer.ndim
+    if dims.ndisplay != 2:
+        dims.ndisplay = 2
+    shown = [axis + offset for axis in plane.axes]
+    if set(dims.displayed) != set(shown):
+        dims.order = (*(axis for axis in range(dims.ndim) if axis not in shown), *shown)
+        viewer.reset_view()
+    world = layer.data_to_world([index or 0 for index in plane.fixed])
+    cut = [axis for axis, index in enumerate(plane.fixed) if index is not None]
+    if cut:
+        dims.set_point([axis + offset for axis in cut], [float(world[axis]) for axis in cut])

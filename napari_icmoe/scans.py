@@ -1,0 +1,53 @@
+"""Scans: the pixels of image layers, with a number that changes when they are replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Signal
+
+from napari_icmoe.engine import Scan
+
+
+class Scans(QObject):
+    """The image layers that have been annotated in one viewer.
+
+    An answer is about certain pixels. The array's ``id`` cannot tell them apart, because a new
+    array may get the id of one that is gone; hence each layer's arrays are counted.
+    """
+
+    replaced = Signal(object)
+    """An image layer whose array is another one from now on."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._followed: dict[str, Image] = {}
+        self._versions: dict[str, int] = {}
+
+    def scan_of(self, image: Image) -> Scan:
+        """Return the present pixels of `image`, which is followed from now on."""
+        uid = str(image.unique_id)
+        if uid not in self._followed:
+            self._followed[uid] = image
+            self._versions.setdefault(uid, 0)
+            image.events.data.connect(self._on_data)
+        data = image.data[0] if image.multiscale else image.data
+        return Scan(uid, self._versions[uid], data, image.rgb)
+
+    def forget(self, image: Image) -> None:
+        """Stop following `image`, which has been removed; its numbers are not given again."""
+        if self._followed.pop(str(image.unique_id), None) is not None:
+            image.events.data.disconnect(self._on_data)
+            self._versions[str(image.unique_id)] += 1
+
+    def close(self) -> None:
+        """Stop following every image."""
+        for image in list(self._followed.values()):
+            self.forget(image)
+
+    def _on_data(self, event: Any) -> None:
+        if isalive(self):
+            self._versions[str(event.source.unique_id)] += 1
+            self.replaced.emit(event.source)

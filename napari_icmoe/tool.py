@@ -1,0 +1,139 @@
+"""The tool: the prompts layer that takes clicks while it is selected, and what is drawn for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer, Points
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_icmoe.engine import Answer
+from napari_icmoe.overlays import Overlays
+from napari_icmoe.planes import Plane
+from napari_icmoe.session import Box, Prompt
+from napari_icmoe.shortcuts import LayerKeys
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+Gesture = Callable[[Points, Any], Generator[None, None, None]]
+
+
+class PromptTool(QObject):
+    """Takes prompts on one image, and shows them with their preview.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the helper layers live.
+    gesture : callable
+        Follows a press of the mouse on the prompts layer.
+    bind : callable
+        Binds the keys of the widget on a layer.
+    """
+
+    lost = Signal(str)
+    """The user has deleted a helper layer of that name, and the tool is gone with it."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        gesture: Gesture,
+        bind: Callable[[Points], LayerKeys],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.overlays = Overlays(viewer)
+        self.shown: Answer | None = None
+        self._viewer = viewer
+        self._gesture = gesture
+        self._bind = bind
+        self._keys: LayerKeys | None = None
+
+    @property
+    def on(self) -> bool:
+        """Whether clicks on the canvas are taken as prompts."""
+        layer = self.overlays.prompts
+        return layer is not None and self._viewer.layers.selection.active is layer
+
+    def start(self, image: Image) -> None:
+        """Take clicks on `image` as prompts from now on."""
+        if not self.overlays.complete:
+            self._attach(image)
+        layer = self.overlays.prompts
+        if layer is not None:
+            layer.visible = True
+            self._viewer.layers.selection.active = layer
+            self.overlays.take_drags()
+
+    def move_to(self, image: Image | None) -> None:
+        """Lay the helper layers, if there are any, onto another image."""
+        self.shown = None
+        with self.keeping_active():
+            if image is None:
+                self.overlays.remove()
+            elif self.overlays.complete:
+                self._attach(image)
+
+    def _attach(self, image: Image) -> None:
+        layer = self.overlays.attach(image)
+        layer.mouse_drag_callbacks.append(self._gesture)
+        self._keys = self._bind(layer)
+
+    def rebind_keys(self) -> None:
+        """Bind the keys anew, after the user has chosen other ones."""
+        if self._keys is not None:
+            self._keys.rebind()
+
+    def show_prompts(
+        self, plane: Plane | None, prompts: Sequence[Prompt], drag: Box | None
+    ) -> None:
+        """Draw the prompts of the displayed plane, and the box that is being dragged."""
+        self.overlays.show_prompts(plane, prompts, drag)
+
+    def show_answer(self, answer: Answer | None, color: tuple[float, ...]) -> None:
+        """Show the mask of an answer, in the colour that it is going to have; None for nothing."""
+        self.shown = answer
+        plane = None if answer is None else answer.question.place.plane
+        self.overlays.show_preview(plane, None if answer is None else answer.mask, color)
+
+    def pixels_per_screen_pixel(self, image: Image, plane: Plane) -> float:
+        """Return how many pixels of the plane one pixel of the screen covers."""
+        scale = np.abs(np.asarray(image.scale)[list(plane.axes)]).mean()
+        return float(1 / (self._viewer.scene.camera.zoom * scale))
+
+    def add_below(self, layer: Labels) -> None:
+        """Add `layer` to the viewer, below the helper layers."""
+        layers = self._viewer.layers
+        with self.keeping_active():
+            self._viewer.add_layer(layer)
+            if self.overlays.preview in layers:
+                layers.move(layers.index(layer), layers.index(self.overlays.preview))
+
+    def on_removed(self, layer: Layer) -> None:
+        """Turn the tool off, cleanly, if `layer` was one of its helper layers."""
+        if layer in self.overlays and not self.overlays.removing:
+            # napari may be in the middle of deleting several layers
+            QTimer.singleShot(0, self, lambda: self._clear_away(layer.name))
+
+    def _clear_away(self, name: str) -> None:
+        if isalive(self) and not self.overlays.complete and self.overlays.present:
+            self.shown = None
+            self.overlays.remove()
+            self.lost.emit(name)
+
+    @contextmanager
+    def keeping_active(self) -> Iterator[None]:
+        """Adding a layer makes napari select it; keep what was selected, and so the tool."""
+        active = self._viewer.layers.selection.active
+        yield
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
+
+    def close(self) -> None:
+        """Take the helper layers away."""
+        self.overlays.remove()

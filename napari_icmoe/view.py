@@ -1,0 +1,189 @@
+"""The view: the displayed slice of the annotated image, its prompts, and the preview they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_icmoe.asking import Asker
+from napari_icmoe.engine import Answer, ModelChoice, Question
+from napari_icmoe.masks import Masks
+from napari_icmoe.planes import Plane, displayed_plane, spatial_shape
+from napari_icmoe.scans import Scans
+from napari_icmoe.session import Box, Click, Place, Prompt, Session
+from napari_icmoe.tool import PromptTool
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+SETTLE_MS = 150
+"""A slice is encoded ahead of the first click once the slider has rested this long."""
+DRAW_MS = 250
+"""While the model works, all drawing but that of a new click waits this long: most prompts are
+answered by then, and OpenGL without a graphics card takes its time from the model."""
+
+
+class SliceView(QObject):
+    """What is asked and shown about the slice that the viewer displays.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    session : Session
+        Knows the prompts.
+    tool : PromptTool
+        Draws the prompts and the preview.
+    asker : Asker
+        Knows the answers.
+    masks : Masks
+        Knows the colour of what is accepted next.
+
+    Attributes
+    ----------
+    image : Image or None
+        The image that is annotated.
+    model : ModelChoice
+    window : str
+        As :class:`~napari_icmoe.engine.Question` has it.
+    """
+
+    drawn = Signal()
+    """What is shown has changed."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        tool: PromptTool,
+        asker: Asker,
+        masks: Masks,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.image: Image | None = None
+        self.model = ModelChoice()
+        self.window = "auto"
+        self.scans = Scans(self)
+        self._viewer = viewer
+        self._session = session
+        self._tool = tool
+        self._asker = asker
+        self._masks = masks
+        self._drag: Box | None = None
+        self._drawing = _once(DRAW_MS, self)
+        self._drawing.timeout.connect(self.draw)
+        self._settled = _once(SETTLE_MS, self)
+        self._settled.timeout.connect(self._encode_ahead)
+
+    @property
+    def plane(self) -> Plane | None:
+        """The displayed plane of the image."""
+        return None if self.image is None else displayed_plane(self._viewer, self.image)
+
+    @property
+    def place(self) -> Place | None:
+        """The displayed plane, as the session knows it."""
+        plane = self.plane
+        if plane is None or self.image is None:
+            return None
+        return Place(str(self.image.unique_id), plane)
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts on the displayed plane."""
+        return self._session.prompts_at(self.place)
+
+    @property
+    def question(self) -> Question | None:
+        """What is asked about the displayed plane."""
+        place = self.place
+        if place is None or self.image is None:
+            return None
+        version = self.scans.scan_of(self.image).version
+        prompts = self._session.prompts_at(place)
+        return Question(place, version, prompts, self.model, self.window)
+
+    @property
+    def answer(self) -> Answer | None:
+        """The answer to exactly the prompts on the displayed plane, if it is there."""
+        question = self.question
+        return None if question is None else self._asker.answers.get(question)
+
+    def plane_shape(self, plane: Plane) -> tuple[int, int]:
+        """Return rows and columns of a plane of the image."""
+        if self.image is None:
+            return 0, 0
+        shape = spatial_shape(self.image)
+        rows, columns = plane.axes
+        return shape[rows], shape[columns]
+
+    def pixels_per_screen_pixel(self, plane: Plane) -> float:
+        """Return how many pixels of the plane one pixel of the screen covers."""
+        return 1.0 if self.image is None else self._tool.pixels_per_screen_pixel(self.image, plane)
+
+    def show_drag(self, box: Box | None) -> None:
+        """Draw the box that is being dragged; None when it ends without a prompt."""
+        self._drag = box
+        self._tool.show_prompts(self.plane, self.prompts, box)
+
+    def refresh(self) -> None:
+        """Ask for what is missing; show the displayed plane, at once or when the model is done."""
+        self._drag = None
+        question = self.question
+        if question is None or not question.prompts or self._asker.answers.get(question):
+            self.draw()
+            return
+        self.ask()
+        if isinstance(
+            question.prompts[-1], Click
+        ):  # a new box is on the screen since it was dragged
+            self._tool.show_prompts(self.plane, question.prompts, None)
+        if not self._drawing.isActive():
+            self._drawing.start()
+
+    def ask(self) -> None:
+        """Have the question about the displayed plane answered."""
+        question = self.question
+        if question is not None and self.image is not None:
+            self._asker.ask(question, self.scans.scan_of(self.image))
+
+    def draw(self) -> None:
+        """Show the prompts and the preview of the displayed plane."""
+        self._drawing.stop()
+        question, answer = self.question, self.answer
+        if answer is not None or not self._is_corrected(question):
+            self._tool.show_answer(answer, self._masks.preview_color())
+        self._tool.show_prompts(self.plane, self.prompts, self._drag)
+        if self._tool.on and answer is None:
+            self._settled.start()
+        self.drawn.emit()
+
+    def _is_corrected(self, question: Question | None) -> bool:
+        """While a correction is computed, the mask that it corrects stays on the screen."""
+        shown = self._tool.shown
+        if question is None or shown is None or not question.prompts:
+            return False
+        about = shown.question.place, shown.question.version
+        return about == (question.place, question.version)
+
+    def _encode_ahead(self) -> None:
+        question = self.question
+        if self.image is None or question is None or question.prompts or not self._tool.on:
+            return
+        if not self._asker.encode_ahead(question, self.scans.scan_of(self.image)):
+            self._settled.start()
+
+    def close(self) -> None:
+        """Let go of the images; nothing more is asked or drawn."""
+        self._drawing.stop()
+        self._settled.stop()
+        self.scans.close()
+
+
+def _once(milliseconds: int, parent: QObject) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    return timer

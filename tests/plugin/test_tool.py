@@ -1,0 +1,137 @@
+"""The prompt tool: its helper layers, how it is lost and found, and a second widget."""
+
+import numpy as np
+import pytest
+
+from napari_icmoe.annotate import AnnotateWidget
+
+OVERLAYS = ["Preview", "Prompt boxes", "Prompts"]
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+@pytest.mark.parametrize("lost", [[name] for name in OVERLAYS] + [OVERLAYS])
+def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot, lost):
+    hands.click(60, 60)
+    viewer.layers.selection = {viewer.layers[name] for name in lost}
+    viewer.layers.remove_selected()
+    qtbot.wait(50)
+    assert names(viewer) == ["brain1"]
+    assert not brain.controller.tool.on
+    assert "is off now" in brain.prompt.message.text()
+    assert len(brain.controller.prompts) == 1
+    brain.controller.toggle_tool()
+    assert names(viewer) == ["brain1", *OVERLAYS]
+    assert len(brain.controller.tool.overlays.prompts.data) == 1
+    hands.click(80, 80)
+    assert len(brain.controller.prompts) == 2
+
+
+def test_selecting_the_prompts_layer_by_hand_turns_the_tool_on(viewer, brain, hands):
+    image = viewer.layers["brain1"]
+    other = viewer.add_image(
+        image.data[::-1], scale=image.scale, translate=image.translate, name="other"
+    )
+    viewer.layers.selection.active = image
+    brain.controller.set_image(other)
+    assert not brain.controller.tool.on
+    viewer.layers.selection.active = viewer.layers["Prompts"]
+    assert brain.controller.tool.on
+    assert viewer.layers["Prompts"].cursor == "crosshair"
+    camera = viewer.scene.camera.center
+    hands.drag((60, 60), (90, 90))
+    assert viewer.scene.camera.center == camera
+    assert len(brain.controller.prompts) == 1
+
+
+def test_a_tiny_box_and_a_click_beside_the_scan_are_said(viewer, brain, hands):
+    viewer.scene.camera.zoom *= 20
+    hands.qtbot.wait(100)
+    world = viewer.scene.camera.center
+    row, column = viewer.layers["brain1"].world_to_data(world)[-2:]
+    hands.drag((row, column), (row + 0.4, column + 0.4))
+    assert "less than a pixel" in brain.prompt.message.text()
+    assert brain.controller.prompts == ()
+    assert not len(brain.controller.tool.overlays.boxes.data)
+    viewer.reset_view()
+    hands.qtbot.wait(100)
+    brain.prompt.clear_message()
+    hands.click(60, -4)
+    assert "outside the scan" in brain.prompt.message.text()
+    assert brain.controller.prompts == ()
+
+
+def test_a_second_widget_takes_over(viewer, brain, hands, qtbot):
+    hands.click(60, 60)
+    second = AnnotateWidget(viewer)
+    viewer.window.add_dock_widget(second, name="again")
+    qtbot.wait(50)
+    assert names(viewer) == ["brain1"]
+    assert not brain.isEnabled()
+    assert "opened again" in brain.prompt.message.text()
+    second.controller.start_tool()
+    hands.click(80, 80)
+    assert len(second.controller.prompts) == 1
+    assert len(brain.controller.prompts) == 1
+    assert names(viewer) == ["brain1", *OVERLAYS]
+    hands.key("2")
+    assert second.controller.session.state.active_class == 2
+    viewer.window.remove_dock_widget(brain)
+    hands.click(90, 90)
+    assert len(second.controller.prompts) == 2
+
+
+def test_a_dragged_box_stays_on_the_screen_while_the_model_works(brain, hands, lesion, answered):
+    boxes = brain.controller.tool.overlays.boxes
+    drawn = []
+    boxes.events.data.connect(lambda event: drawn.append(len(boxes.data)))
+    hands.box(lesion[2])
+    drawn_by_hand = len(drawn)
+    assert len(boxes.data) == 4
+    answered(brain)
+    assert len(drawn) == drawn_by_hand
+    assert len(boxes.data) == 4
+
+
+def test_a_box_is_drawn_as_thin_at_any_zoom(viewer, brain, hands, lesion):
+    hands.box(lesion[2])
+    boxes = brain.controller.tool.overlays.boxes
+    before = boxes.edge_width * viewer.scene.camera.zoom
+    viewer.scene.camera.zoom *= 6
+    assert boxes.edge_width * viewer.scene.camera.zoom == pytest.approx(before)
+    assert len(boxes.data) == 4
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1, 8])
+def test_a_click_shows_its_colour_at_any_zoom(viewer, brain, hands, zoom):
+    viewer.scene.camera.zoom *= zoom
+    hands.qtbot.wait(100)
+    row, column = viewer.layers["brain1"].world_to_data(viewer.scene.camera.center)[-2:]
+    hands.click(row, column)
+    viewer.scene.camera.zoom *= 1.5
+    hands.qtbot.wait(100)
+    picture = viewer.window._qt_window.grab().toImage()
+    spot = hands.canvas.mapTo(viewer.window._qt_window, hands.pixel(row, column))
+    color = picture.pixelColor(spot)
+    expected = np.array([0x2E, 0xE6, 0xA6])
+    assert np.abs(np.array([color.red(), color.green(), color.blue()]) - expected).max() < 30
+
+
+def test_a_class_is_added_in_one_step(brain):
+    controller = brain.controller
+    controller.change_classes(controller.session.state.classes.remove(1))
+    steps = len(controller.session.history)
+    brain.classes.add.click()
+    assert controller.session.state.active_class == 1
+    assert len(controller.session.history) == steps + 1
+
+
+def test_the_demo_shows_the_tumour(viewer, lesion):
+    from napari_icmoe.demo import prepare_demo
+
+    widget = prepare_demo(viewer)
+    assert viewer.dims.current_step[0] == lesion[1]
+    assert widget.controller.image is viewer.layers["brain1"]
+    assert np.ndim(viewer.layers["brain1"].data) == 3
