@@ -126,7 +126,7 @@ def load_experts(path: Path, backbone: Backbone) -> Generations:
         made.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise ModelError(_damaged(path)) from error
-    return made.to(backbone.device).eval().requires_grad_(False)
+    return made.to(backbone.device).ready()
 
 
 def _empty_generation(

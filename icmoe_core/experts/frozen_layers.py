@@ -3,19 +3,48 @@
 The low-rank update of a linear layer is LoRA (Hu et al. 2021, arXiv 2106.09685). An updated layer
 holds the frozen one in a tuple, so that torch does not count it as a part: an expert's weights are
 its updates alone, and the frozen weights exist once in memory.
+
+For answering, an update can be folded into a copy of the frozen weights: the layer then costs what
+the frozen one does.
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class UpdatedLinear(nn.Module):
+class Updated(nn.Module):
+    """A frozen layer with an update, which is folded into one weight until it is trained again."""
+
+    def __init__(self, frozen: nn.Module) -> None:
+        super().__init__()
+        self._frozen: tuple[Any] = (frozen,)
+        self._folded: tuple[Tensor, ...] = ()
+
+    def whole_weight(self) -> Tensor:
+        """Return the frozen weight and its update in one."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Keep the whole weight, for as long as the layer is not trained."""
+        self._folded = (self.whole_weight().detach().clone(),)
+
+    def train(self, mode: bool = True) -> Updated:
+        """Train, which unfolds the update, or no longer train."""
+        if mode:
+            self._folded = ()
+        super().train(mode)
+        return self
+
+
+class UpdatedLinear(Updated):
     """A linear layer with the low-rank update ``B A``.
 
     Parameters
@@ -26,28 +55,38 @@ class UpdatedLinear(nn.Module):
     """
 
     def __init__(self, frozen: nn.Linear, rank: int) -> None:
-        super().__init__()
-        self._frozen = (frozen,)
+        super().__init__(frozen)
         self.A = nn.Parameter(torch.empty(rank, frozen.in_features))
         self.B = nn.Parameter(torch.zeros(frozen.out_features, rank))
         nn.init.kaiming_uniform_(self.A, a=math.sqrt(5))
 
+    def whole_weight(self) -> Tensor:
+        """Return ``W + B A``, ``(outputs, inputs)``."""
+        return self._frozen[0].weight + self.B @ self.A
+
     def forward(self, x: Tensor) -> Tensor:
         """Apply both to `x` ``(…, inputs)``."""
+        if self._folded:
+            return F.linear(x, self._folded[0], self._frozen[0].bias)
         return self._frozen[0](x) + F.linear(F.linear(x, self.A), self.B)
 
 
-class UpdatedUpscaling(nn.Module):
+class UpdatedUpscaling(Updated):
     """A transposed convolution with an update of its whole kernel, which is small."""
 
     def __init__(self, frozen: nn.ConvTranspose2d) -> None:
-        super().__init__()
-        self._frozen = (frozen,)
+        super().__init__(frozen)
         self.kernel = nn.Parameter(torch.zeros_like(frozen.weight))
+
+    def whole_weight(self) -> Tensor:
+        """Return the sum of both kernels."""
+        return self._frozen[0].weight + self.kernel
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply both to `x` ``(B, C, h, w)``."""
         frozen = self._frozen[0]
+        if self._folded:
+            return F.conv_transpose2d(x, self._folded[0], frozen.bias, stride=frozen.stride)
         return frozen(x) + F.conv_transpose2d(x, self.kernel, stride=frozen.stride)
 
 
@@ -105,3 +144,10 @@ def _update_of(name: str, layer: nn.Module, rank: int) -> nn.Module | None:
     if isinstance(layer, nn.ConvTranspose2d):
         return UpdatedUpscaling(layer)
     return UpdatedTokens(layer) if isinstance(layer, nn.Embedding) else None
+
+
+def fold_updates(module: nn.Module) -> None:
+    """Fold all updates in `module`, which is going to answer and not to be trained."""
+    for layer in module.modules():
+        if isinstance(layer, Updated):
+            layer.fold()

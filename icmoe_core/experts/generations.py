@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from icmoe_core.experts.familiarity import Familiarity, describe
+from icmoe_core.experts.frozen_layers import fold_updates
 from icmoe_core.experts.mixture import BASIC, Experts, Vote
 
 NEGLIGIBLE = 0.02
@@ -79,6 +80,12 @@ class Generations(nn.ModuleList):
     def members(self) -> list[Generation]:
         """The generations, the oldest first."""
         return cast(list[Generation], list(self))
+
+    def ready(self) -> Generations:
+        """Return them, no longer to be trained, and as fast as they can be."""
+        self.eval().requires_grad_(False)
+        fold_updates(self)
+        return self
 
     @property
     def answers_points(self) -> bool:

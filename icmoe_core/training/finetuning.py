@@ -227,10 +227,9 @@ def _grown(model: PromptableModel, experts: Experts, data: EncodedData) -> Gener
     """Return the earlier generations and the new one after them."""
     kinds = torch.stack([describe_picture(e) for e in data.replay] or [data.descriptions[0]])
     familiarity = make_familiarity(data.descriptions, kinds)
-    experts = experts.eval().requires_grad_(False)
     generation = Generation(experts, familiarity.to(model.device), answers_points=True)
     earlier = [] if model.experts is None else model.experts.members
-    return Generations([*earlier, generation])
+    return Generations([*earlier, generation]).ready()
 
 
 def _compare(
