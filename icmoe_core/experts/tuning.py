@@ -78,7 +78,7 @@ class TunedPath(nn.Module):
         sparse, dense = embed_prompts(
             backbone, boxes=boxes, points=points, point_labels=point_labels
         )
-        sparse = sparse + self.token_shift[_token_kinds(sparse, points, point_labels, boxes)]
+        sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
         if earlier is not None:
             seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
             dense = dense + self.earlier(seen)
@@ -92,7 +92,7 @@ class TunedPath(nn.Module):
         )
 
 
-def _token_kinds(
+def token_kinds(
     sparse: Tensor, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
 ) -> Tensor:
     """Return which shift each prompt token gets, ``(B, tokens)``, in the prompt encoder's order."""
