@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
     "Record",
     "Summary",
     "check_kinds",
+    "choose_objects",
     "evaluate",
     "summarise",
 ]
@@ -84,6 +86,13 @@ def evaluate(
         No kind, or an unknown one; at the call and not later.
     """
     return _evaluate(predictor, slices, check_kinds(kinds), seed)
+
+
+def choose_objects(slices: Sequence[LabelledSlice], limit: int) -> list[LabelledSlice]:
+    """Choose at most `limit` objects, evenly spread; each with the slice that it lies on."""
+    objects = [replace(part, classes=(label,)) for part in slices for label in part.classes]
+    places = np.linspace(0, len(objects) - 1, min(limit, len(objects))).round().astype(int)
+    return [objects[i] for i in places]
 
 
 def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:

@@ -65,10 +65,7 @@ class Predictor:
     def _encode(
         self, pixels: NDArray, window: Window, key: str, notices: tuple[str, ...]
     ) -> Embedding:
-        seen = np.nan_to_num(window.apply(pixels))
-        colour = seen if seen.ndim == 3 else np.repeat(seen[..., None], 3, axis=2)
-        picture = np.ascontiguousarray(seen if seen.ndim == 2 else seen @ _LUMINANCE)
-        tensor = torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None]
+        tensor, picture = as_colour(pixels, window)
         features, input_hw = self.model.encode(tensor)
         backbone = self.model.backbone
         logits_size = backbone.prompt_encoder.mask_input_size[0]
@@ -114,6 +111,27 @@ class Predictor:
             notice = "There are only background clicks: add a click or a box on the object."
             return empty_prediction(embedding, (*embedding.notices, notice))
         return finish(embedding, start, pixels, labels)
+
+
+def as_colour(pixels: NDArray, window: Window) -> tuple[torch.Tensor, NDArray[np.float32]]:
+    """Return what the backbone sees of a slice.
+
+    Parameters
+    ----------
+    pixels : ndarray, (H, W) or (H, W, 3)
+        Finite.
+    window : Window
+
+    Returns
+    -------
+    colour : Tensor, (1, 3, H, W), float32, 0 … 1
+    picture : ndarray, (H, W), float32, 0 … 1
+        The same in grey.
+    """
+    seen = np.nan_to_num(window.apply(pixels))
+    colour = seen if seen.ndim == 3 else np.repeat(seen[..., None], 3, axis=2)
+    picture = np.ascontiguousarray(seen if seen.ndim == 2 else seen @ _LUMINANCE)
+    return torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None], picture
 
 
 def _readable(image: NDArray) -> tuple[NDArray, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from icmoe_core import __version__
 from icmoe_core.cli.errors import speaking_plainly
 
 COMMANDS: dict[str, str] = {
+    "benchmark": "Compare ways to fine-tune, side by side.",
     "demo": "Outline a tumour on the sample scan.",
     "evaluate": "Measure how well prompts on labelled images are answered.",
     "finetune": "Teach the model structures from labelled images.",

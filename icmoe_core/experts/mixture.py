@@ -109,6 +109,9 @@ class Experts(nn.Module):
     config : ExpertConfig, optional
     """
 
+    asks_frozen = True
+    """Whether the frozen path has a vote."""
+
     def __init__(self, backbone: Backbone, config: ExpertConfig | None = None) -> None:
         super().__init__()
         self.config = config = ExpertConfig() if config is None else config

@@ -64,6 +64,9 @@ class Peer(nn.Module):
         ``(B, 3, S, S)``, as the backbone's own encoder takes them.
     """
 
+    asks_frozen = False
+    """Whether the frozen path has a vote."""
+
     def __init__(
         self,
         backbone: Backbone,
@@ -84,6 +87,18 @@ class Peer(nn.Module):
     def sees_pictures(self) -> bool:
         """Whether it encodes the pictures itself."""
         return self._used[2] is not None
+
+    @property
+    def encoder(self) -> nn.Module | None:
+        """The image encoder that it trains; None if it trains none."""
+        return self._used[2]
+
+    def on_features(self) -> Peer:
+        """Return the same peer for features that its encoder has made already."""
+        backbone, decoder, _ = self._used
+        peer = Peer(backbone, self.config, decoder, self.trained)
+        peer.token_shift = self.token_shift
+        return peer
 
     def forward(
         self,

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.errors import DatasetError, OutputFileError
-from icmoe_core.evaluation import BOX, CLICK, evaluate, summarise
+from icmoe_core.evaluation import BOX, CLICK, choose_objects, evaluate, summarise
 from icmoe_core.experts.familiarity import make_familiarity
 from icmoe_core.experts.files import save_experts
 from icmoe_core.experts.generations import Generation, Generations
@@ -240,11 +239,7 @@ def _compare(
     seed: int,
 ) -> dict[str, dict[str, float]]:
     """Measure both models on the same prompts on held-out slices."""
-    objects = [
-        replace(part, classes=(label,)) for part in split.validation for label in part.classes
-    ]
-    places = np.linspace(0, len(objects) - 1, min(MEASURED, len(objects))).round().astype(int)
-    chosen = [objects[i] for i in places]
+    chosen = choose_objects(split.validation, MEASURED)
     grown = Predictor(model.with_experts(result), cache_size=1)
     grown.cache = predictor.cache  # an embedding does not depend on the experts
     scores = {}

@@ -231,7 +231,9 @@ def _learn(
             with torch.no_grad():
                 answered = experts(features, **prompts.arguments()).logits
             prompts = add_corrections(batch, prompts, answered, rngs)
-    frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
+    frozen = None
+    if prompts.boxes is not None and experts.asks_frozen:
+        frozen = frozen_logits(model, features, prompts)
     vote = experts(features, **prompts.arguments(), frozen=frozen)
     classes = [example.label for example in batch]
     terms = learning_terms(
