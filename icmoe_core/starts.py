@@ -90,7 +90,10 @@ class Answering:
 
     def _from_clicks(self, prior: Tensor | None) -> Start:
         joint = None
-        if (self.labels == 1).any():
+        # Corrections of a base that knows no points stay local: measured beside the experts'
+        # own, they took as few clicks and never threw away what was right already.
+        local = prior is not None and not self.model.backbone.answers_points
+        if (self.labels == 1).any() and not local:
             earlier = None if prior is None else prior[None, None].to(self.model.device)
             prompts = {**self._clicks(), "earlier": earlier}
             joint = self._ask(prompts, lambda: self._without_experts(prior))

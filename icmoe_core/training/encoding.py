@@ -18,6 +18,8 @@ from icmoe_core.training.progress import Progress
 from icmoe_core.training.replay import replay_objects
 from icmoe_core.training.splits import Split
 
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -83,7 +85,10 @@ def encode_slices(
 
 
 def encode_split(
-    predictor: Predictor, split: Split, classes: frozenset[int] | None
+    predictor: Predictor,
+    split: Split,
+    classes: frozenset[int] | None,
+    kept: Sequence[LabelledSlice] = (),
 ) -> Generator[Progress, None, EncodedData]:
     """Encode all slices of a split, and find the objects that are replayed.
 
@@ -93,6 +98,8 @@ def encode_split(
     split : Split
     classes : frozenset of int or None
         Those to learn; None for all.
+    kept : sequence of LabelledSlice
+        Held-out slices whose embeddings the predictor should still know afterwards.
 
     Yields
     ------
@@ -108,10 +115,15 @@ def encode_split(
     DatasetError
         If no object is large enough.
     """
-    message = " ".join((split.rule, *split.notices))
-    parts = (*split.train, *split.validation)
+    message = " ".join((split.rule, *_names_held_out(split), *split.notices))
+    wanted = {id(part.image) for part in kept}
+    # What was encoded last is what a predictor still knows.
+    later = sorted(
+        range(len(split.validation)), key=lambda i: id(split.validation[i].image) in wanted
+    )
+    parts = (*split.train, *(split.validation[i] for i in later))
     train: list[Example] = []
-    held_out: list[Example] = []
+    held_out: dict[int, list[Example]] = {}
     descriptions = []
     began = time.perf_counter()
     for number, encoded in enumerate(encode_slices(predictor, parts, classes), start=1):
@@ -119,7 +131,7 @@ def encode_split(
             train += encoded.examples
             descriptions.append(encoded.description)
         else:
-            held_out += encoded.examples
+            held_out[later[number - len(split.train) - 1]] = encoded.examples
         spent = time.perf_counter() - began
         left = spent / number * (len(parts) - number)
         yield Progress("encoding", number, len(parts), seconds_left=left, message=message)
@@ -132,4 +144,14 @@ def encode_split(
     for objects in replay_objects(predictor.model):
         replay += objects[:1]
         yield Progress("encoding", len(parts), len(parts), message=message)
-    return EncodedData(train, held_out, torch.stack(descriptions), replay)
+    measured = [example for i in sorted(held_out) for example in held_out[i]]
+    return EncodedData(train, measured, torch.stack(descriptions), replay)
+
+
+def _names_held_out(split: Split) -> tuple[str, ...]:
+    """Name what is held out, if the split's rule does not."""
+    names = split.held_out
+    if not names or names[0] in split.rule:
+        return ()
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (f"Held out: {'; '.join(names[:_NAMED])}{more}.",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,21 @@ from typing import Any
 import torch
 
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.errors import DatasetError, OutputFileError
-from icmoe_core.evaluation import BOX, CLICK, choose_objects, evaluate, summarise
+from icmoe_core.errors import OutputFileError
 from icmoe_core.experts.familiarity import make_familiarity
 from icmoe_core.experts.files import save_experts
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
-from icmoe_core.io.atomic import check_writable
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.checkpoints import resume_training, save_training
-from icmoe_core.training.datasets import LabelledSlice
+from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
-from icmoe_core.training.loop import Training, train
+from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
+from icmoe_core.training.learners import ICMOE, find_learner
+from icmoe_core.training.loop import Training, is_over, train
+from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
 from icmoe_core.training.progress import Progress
 from icmoe_core.training.records import describe_run, fingerprint
 from icmoe_core.training.replay import describe_picture
@@ -35,10 +37,6 @@ from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
 
 SAVE_EVERY = 10.0
 """Seconds from one checkpoint to the next."""
-MEASURED = 20
-"""Held-out objects that are measured before and after, at most, evenly spread."""
-WORSE_BY = 0.005
-"""Loss of mean Dice on the held-out slices from which a result is called worse."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class _Plan:
 
     split: Split
     classes: frozenset[int] | None
+    method: str
     settings: Settings
     config: ExpertConfig
     output: Path | None
@@ -61,8 +60,9 @@ class _Plan:
 
 def finetune(
     model: PromptableModel,
-    slices: Sequence[LabelledSlice],
+    slices: Sequence[LabelledSlice | Case],
     *,
+    method: str = ICMOE,
     output: Path | None = None,
     settings: Settings | None = None,
     config: ExpertConfig | None = None,
@@ -83,8 +83,11 @@ def finetune(
     ----------
     model : PromptableModel
         With the experts to start from, if any.
-    slices : sequence of LabelledSlice
-        Of one patient or of many; they are split by patient.
+    slices : sequence of LabelledSlice or Case
+        Of one patient or of many; they are split by patient. Cases, from
+        :func:`~icmoe_core.training.cases.match_files`, are read and cut as they say themselves.
+    method : str
+        One of :data:`~icmoe_core.training.learners.LEARNERS`.
     output : Path, optional
         Expert file to write in the end.
     settings : Settings, optional
@@ -97,7 +100,7 @@ def finetune(
     checkpoint : Path, optional
         Written every 10 seconds and when it is stopped, and removed in the end.
     overwrite : bool
-        Whether `output` may replace an expert file.
+        Whether `output` may replace an expert file; other files are never replaced.
     fabric : lightning_fabric.Fabric, optional
         Of several processes, each of which calls this with the same arguments.
 
@@ -113,29 +116,32 @@ def finetune(
     OutputFileError
         An output that cannot, or must not, be written; before anything else is done.
     TrainingError
-        A checkpoint of another training, or a loss that is no number.
+        An unknown method, a checkpoint of another training, or a loss that is no number.
     DeviceMemoryError
         If the device has too little memory.
     """
     settings = Settings() if settings is None else settings
     config = ExpertConfig() if config is None else config
     chosen = None if classes is None else frozenset(classes)
-    for path in (output, checkpoint):
-        if path is not None:
-            _check_file(path, overwrite or path == checkpoint)
-    split = split_by_patient(_of_classes(slices, chosen), validation, settings.seed)
-    return _run(model, _Plan(split, chosen, settings, config, output, checkpoint, fabric))
+    find_learner(method)
+    if output is not None:
+        check_output(output, overwrite)
+    if checkpoint is not None:
+        check_place(checkpoint)
+    split = split_by_patient(of_classes(read_all(slices), chosen), validation, settings.seed)
+    plan = _Plan(split, chosen, method, settings, config, output, checkpoint, fabric)
+    return _run(model, plan)
 
 
 def _run(model: PromptableModel, plan: _Plan) -> Iterator[Progress]:
     split, settings = plan.split, plan.settings
     predictor = Predictor(model, cache_size=MEASURED)
-    data = yield from encode_split(predictor, split, plan.classes)
+    data = yield from encode_split(predictor, split, plan.classes, measured_slices(split))
     before = newest_experts(model, plan.config)
     memories = _memories(model, before, data.replay, settings)
     with torch.random.fork_rng(devices=[]):  # the seed decides where it starts, too
         torch.manual_seed(settings.seed)
-        experts = Experts(model.backbone, plan.config)
+        experts = find_learner(plan.method)(model.backbone, plan.config)
     if before is not None:
         experts.load_state_dict(before.state_dict())
     training = Training.begin(experts, settings)
@@ -143,6 +149,8 @@ def _run(model: PromptableModel, plan: _Plan) -> Iterator[Progress]:
     purpose = {
         "base": model.backbone.weights_sha256,
         "data": data_hash,
+        "classes": None if plan.classes is None else sorted(plan.classes),
+        "method": plan.method,
         "start": _hash_of(before),
         "settings": {**settings.to_dict(), "max_seconds": None, "max_steps": None},
         "config": plan.config.to_dict(),
@@ -150,13 +158,13 @@ def _run(model: PromptableModel, plan: _Plan) -> Iterator[Progress]:
     if plan.checkpoint is not None and plan.checkpoint.is_file():
         resume_training(plan.checkpoint, training, purpose)
     yield from _train(training, model, data, memories, plan, purpose)
-    yield Progress("evaluating", training.step, seconds=training.seconds)
     result = _grown(model, training.experts, data)
-    record = describe_run(split, data.train, settings, training, data_hash, plan.classes)
-    if plan.first and split.validation:
-        record["scores"] = _compare(predictor, model, result, split, settings.seed)
-        change = record["scores"]["after"]["mean"] - record["scores"]["before"]["mean"]
-        record["worse"] = bool(change < -WORSE_BY)
+    record = describe_run(
+        split, data.train, settings, training, data_hash, plan.classes, plan.method
+    )
+    if plan.first:
+        grown = model.with_experts(result)
+        record |= yield from measure(predictor, grown, split, data.replay, settings.seed)
     result.members[-1].record.update(record)
     if plan.first and plan.output is not None:
         save_experts(plan.output, result, model.backbone)
@@ -167,7 +175,7 @@ def _run(model: PromptableModel, plan: _Plan) -> Iterator[Progress]:
         training.step,
         scores=training.best,
         seconds=training.seconds,
-        message=_conclusion(record, plan.output),
+        message=conclude(record, plan.output),
         result=result,
         record=record,
     )
@@ -191,27 +199,45 @@ def _train(
     purpose: dict[str, Any],
 ) -> Iterator[Progress]:
     written = plan.checkpoint if plan.first else None
-    saved = time.monotonic()
-    finished = False
+    saved: float | None = None
     try:
-        with device_memory_errors(model.device):
-            for progress in train(
-                training,
-                model,
-                data.train,
-                data.held_out,
-                plan.settings,
-                memories=memories,
-                fabric=plan.fabric,
-            ):
-                if written is not None and time.monotonic() - saved > SAVE_EVERY:
-                    save_training(written, training, purpose)
-                    saved = time.monotonic()
+        steps = train(
+            training,
+            model,
+            data.train,
+            data.held_out,
+            plan.settings,
+            memories=memories,
+            fabric=plan.fabric,
+        )
+        with device_memory_errors(model.device), closing(steps):
+            for progress in steps:
+                now = time.monotonic()
+                if written is not None and (
+                    saved is None or now - saved > SAVE_EVERY or is_over(training, plan.settings)
+                ):
+                    saved = now
+                    progress = _saved(written, training, purpose, progress)
                 yield progress
-        finished = True
-    finally:
-        if written is not None and not finished and training.step:
+    except GeneratorExit:  # what stopped it should hear if it cannot go on from here
+        if written is not None and training.step and training.is_whole:
             save_training(written, training, purpose)
+        raise
+    except BaseException:
+        if written is not None and training.step and training.is_whole:
+            with suppress(OutputFileError):  # the first error is the one to tell
+                save_training(written, training, purpose)
+        raise
+
+
+def _saved(path: Path, training: Training, purpose: dict[str, Any], progress: Progress) -> Progress:
+    """Write a checkpoint; a full disk is no reason to stop, but one to say so."""
+    try:
+        save_training(path, training, purpose)
+    except OutputFileError as error:
+        message = f"There is no checkpoint of this step, and the training goes on. {error}"
+        return replace(progress, message=message)
+    return progress
 
 
 def newest_experts(model: PromptableModel, config: ExpertConfig) -> Experts | None:
@@ -231,41 +257,6 @@ def _grown(model: PromptableModel, experts: Experts, data: EncodedData) -> Gener
     return Generations([*earlier, generation]).ready()
 
 
-def _compare(
-    predictor: Predictor,
-    model: PromptableModel,
-    result: Generations,
-    split: Split,
-    seed: int,
-) -> dict[str, dict[str, float]]:
-    """Measure both models on the same prompts on held-out slices."""
-    chosen = choose_objects(split.validation, MEASURED)
-    grown = Predictor(model.with_experts(result), cache_size=1)
-    grown.cache = predictor.cache  # an embedding does not depend on the experts
-    scores = {}
-    for name, one in (("before", predictor), ("after", grown)):
-        records = evaluate(one, chosen, (BOX, CLICK), seed)
-        overall = summarise(list(records)).overall
-        dice = {kind: means.dice for kind, means in overall.items()}
-        scores[name] = {**dice, "mean": sum(dice.values()) / len(dice)}
-    return scores
-
-
-def _conclusion(record: dict[str, Any], output: Path | None) -> str:
-    where = f" They are in {output}." if output is not None else ""
-    scores = record.get("scores")
-    if scores is None:
-        return f"Nothing was held out, so it is not known how well these experts answer.{where}"
-    before, after = (scores[name]["mean"] for name in ("before", "after"))
-    change = f"mean Dice of box and click was {before:.3f} before and is {after:.3f} now"
-    if record["worse"]:
-        return (
-            f"These experts are worse than what was there: on the held-out slices the {change}. "
-            f"Label more slices, or train longer.{where}"
-        )
-    return f"On the held-out slices the {change}.{where}"
-
-
 def _hash_of(experts: Experts | None) -> str | None:
     if experts is None:
         return None
@@ -274,35 +265,3 @@ def _hash_of(experts: Experts | None) -> str | None:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _of_classes(
-    slices: Sequence[LabelledSlice], classes: frozenset[int] | None
-) -> list[LabelledSlice]:
-    if classes is None:
-        return list(slices)
-    found = [
-        replace(part, classes=tuple(label for label in part.classes if label in classes))
-        for part in slices
-    ]
-    missing = classes - {label for part in found for label in part.classes}
-    if missing:
-        names = ", ".join(str(label) for label in sorted(missing))
-        raise DatasetError(
-            f"No slice shows enough of label {names}: choose among the labels that are there."
-        )
-    return [part for part in found if part.classes]
-
-
-def _check_file(path: Path, may_replace: bool) -> None:
-    if path.is_dir():
-        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
-    if not path.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {path.parent} does not exist: make it first, or choose another one."
-        )
-    if path.exists() and not may_replace:
-        raise OutputFileError(
-            f"{path} exists already: give another name, or allow it to be replaced."
-        )
-    check_writable(path)

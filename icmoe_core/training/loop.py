@@ -1,7 +1,6 @@
 """The training loop: steps on examples, until the budget is used up.
 
-It runs on one process or on several through Lightning Fabric. Each process takes its part of every
-batch, and gradients are averaged; the experts are so small that this costs next to nothing.
+It runs in one process or in several (:mod:`icmoe_core.training.processes`).
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from icmoe_core.model import PromptableModel
 from icmoe_core.training.contrast import MemoryBank
 from icmoe_core.training.examples import Example, stack_features, stack_truth
 from icmoe_core.training.objective import Terms, learning_terms, remember, retention_terms
+from icmoe_core.training.processes import agree, average_gradients, gathered, release
 from icmoe_core.training.progress import Progress, Scores
 from icmoe_core.training.prompting import (
     PromptBatch,
@@ -61,6 +61,9 @@ class Training:
         Of the experts, when they scored best.
     stale : int
         Validations since then.
+    is_whole : bool
+        Whether it stands between two steps. If not, it was broken off within one, and going on
+        would not give what an unbroken training gives.
     """
 
     experts: Experts
@@ -71,6 +74,7 @@ class Training:
     best: Scores | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     stale: int = 0
+    is_whole: bool = True
 
     @classmethod
     def begin(cls, experts: Experts, settings: Settings) -> Training:
@@ -127,11 +131,11 @@ def train(
     Raises
     ------
     TrainingError
-        If a loss is no longer a number.
+        If a loss, or its gradient, is no longer a number; nothing has been changed by it then.
     """
     pool = Pool(examples)
     with torch.inference_mode(False), torch.enable_grad():
-        while not _over(training, settings, fabric):
+        while not agree(is_over(training, settings), fabric):
             began = time.perf_counter()
             _set_rate(training, settings)
             terms = _step(training, model, pool, memories, settings, fabric)
@@ -140,20 +144,22 @@ def train(
             if held_out and training.step % settings.validate_every == 0:
                 scores = _validate(training, model, held_out)
             training.seconds += time.perf_counter() - began
-            yield _progress(training, settings, terms, scores)
+            training.is_whole = True
+            try:
+                yield _progress(training, settings, terms, scores)
+            except GeneratorExit:
+                release(fabric)
+                raise
         if held_out and training.step % settings.validate_every:
             _validate(training, model, held_out)
         if training.best_weights:
             training.experts.load_state_dict(training.best_weights)
 
 
-def _over(training: Training, settings: Settings, fabric: Any) -> bool:
-    over = (
-        settings.share(training.step, training.seconds) >= 1 or training.stale >= settings.patience
-    )
-    if fabric is not None and fabric.world_size > 1:  # clocks differ: the first one's counts
-        return bool(fabric.broadcast(over))
-    return over
+def is_over(training: Training, settings: Settings) -> bool:
+    """Whether the budget is used up, or nothing has got better for long."""
+    share = settings.share(training.step, training.seconds)
+    return share >= 1 or training.stale >= settings.patience
 
 
 def _set_rate(training: Training, settings: Settings) -> None:
@@ -195,16 +201,18 @@ def _step(
         terms.total.backward()
         everything.append(terms)
         seen.append(memory)
-    if not all(torch.isfinite(terms.total) for terms in everything):
+    finite = all(bool(torch.isfinite(terms.total)) for terms in everything)
+    average_gradients(training.experts, fabric, finite)
+    length = torch.nn.utils.clip_grad_norm_(training.experts.parameters(), _LONGEST_GRADIENT)
+    if not (finite and torch.isfinite(length)):
         raise TrainingError(
-            f"The training came to nothing in step {training.step}, as its loss is no longer a "
-            "number: use a smaller learning rate, or look for broken images among the data."
+            f"The training came to nothing in step {training.step + 1}, as its loss is no longer "
+            "a number: use a smaller learning rate, or look for broken images among the data."
         )
+    training.is_whole = False
     for memory in seen:
-        for tensors in _gathered(memory, fabric):
+        for tensors in gathered(memory, fabric):
             training.bank.add(*tensors)
-    _average_gradients(training.experts, fabric)
-    torch.nn.utils.clip_grad_norm_(training.experts.parameters(), _LONGEST_GRADIENT)
     training.optimizer.step()
     return everything
 
@@ -281,35 +289,6 @@ def _validate(training: Training, model: PromptableModel, held_out: Sequence[Exa
     else:
         training.stale += 1
     return scores
-
-
-def _gathered(
-    memory: tuple[Tensor, Tensor, Tensor], fabric: Any
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield what all processes saw, entry by entry and in the same order in each of them."""
-    parts = [memory]
-    if fabric is not None and fabric.world_size > 1:
-        gathered: list[Any] = [None] * fabric.world_size
-        torch.distributed.all_gather_object(gathered, tuple(t.cpu() for t in memory))
-        parts = [tuple(t.to(memory[0].device) for t in part) for part in gathered]
-    for features, meanings, labels in parts:
-        for i, label in enumerate(labels.tolist()):
-            yield label, features[i : i + 1], meanings[i : i + 1]
-
-
-def _average_gradients(experts: Experts, fabric: Any) -> None:
-    if fabric is None or fabric.world_size == 1:
-        return
-    parameters = [p for p in experts.parameters() if p.requires_grad]
-    for parameter in parameters:  # a task without corrections leaves some out
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-    flat = fabric.all_reduce(flat, reduce_op="mean")
-    start = 0
-    for parameter in parameters:
-        parameter.grad = flat[start : start + parameter.numel()].view_as(parameter).clone()
-        start += parameter.numel()
 
 
 def _progress(

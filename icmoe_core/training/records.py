@@ -24,6 +24,7 @@ def describe_run(
     training: Training,
     fingerprint: str,
     classes: frozenset[int] | None,
+    method: str = "icmoe",
 ) -> dict[str, Any]:
     """Say where experts come from, as JSON can hold it; no file and no patient is named.
 
@@ -39,18 +40,21 @@ def describe_run(
         Hash of the data.
     classes : frozenset of int or None
         Those that were asked for.
+    method : str
     """
     counts = Counter(example.label for example in examples)
     return {
-        "method": "icmoe",
+        "method": method,
         "classes": {str(label): counts[label] for label in sorted(counts)},
         "classes_asked_for": None if classes is None else sorted(classes),
         "data": fingerprint,
         "train_slices": len(split.train),
         "held_out_slices": len(split.validation),
+        "held_out_names": len(split.held_out),
         "patients": len({part.patient for part in (*split.train, *split.validation)}),
         "steps": training.step,
         "seconds": round(training.seconds, 1),
+        "seed": settings.seed,
         "settings": settings.to_dict(),
         "versions": {"icmoe": icmoe_core.__version__, "torch": torch.__version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -53,10 +53,14 @@ def replay_objects(model: PromptableModel) -> Iterator[list[Example]]:
 
 def describe_picture(example: Example) -> Tensor:
     """Describe the picture that an object lies on, ``(2 C,)``, as familiarity sees it."""
-    side = example.features.shape[1]
-    share = side / example.truth.shape[0]
+    return describe(example.features, cells_of(example))
+
+
+def cells_of(example: Example) -> tuple[int, int]:
+    """Return the rows and columns of the features that show the picture, at least 1 each."""
+    share = example.features.shape[1] / example.truth.shape[0]
     rows, columns = (max(1, round(n * share)) for n in example.area)
-    return describe(example.features, (rows, columns))
+    return rows, columns
 
 
 def _tensors(found: list[list[Example]]) -> dict[str, Tensor]:

@@ -11,9 +11,10 @@ import torch
 import icmoe_core
 from icmoe_core.errors import CheckpointError, DeviceMemoryError, ModelError
 from icmoe_core.experts.familiarity import Familiarity
-from icmoe_core.experts.files import load_experts, save_experts
+from icmoe_core.experts.files import load_experts, read_header, save_experts
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
+from icmoe_core.experts.shipped import shipped_experts
 from icmoe_core.model import PromptableModel, load_model, weights_hash
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
@@ -153,3 +154,13 @@ def test_mistakes_are_told_before_weights_are_sought(tmp_path):
 def test_the_weights_can_be_proven_unchanged(tiny_model):
     tiny_model.encode(torch.rand(1, 3, 64, 64))
     assert weights_hash(tiny_model.backbone) == tiny_model.backbone.weights_sha256
+
+
+def test_experts_come_with_lite_medsam_and_with_its_own_weights_only(tiny_backbone):
+    model = load_model("lite-medsam", device="cpu")
+    assert len(model.experts) == 1
+    assert model.experts.answers_points
+    file = shipped_experts(model.backbone)
+    assert file.stat().st_size < 8e6
+    assert read_header(file).base == "lite-medsam"
+    assert shipped_experts(tiny_backbone) is None

@@ -1,0 +1,82 @@
+"""Inputs: what a fine-tune is given, and whether it will do; checked before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from icmoe_core.errors import DatasetError, ModelError, OutputFileError
+from icmoe_core.experts.files import read_header
+from icmoe_core.io.atomic import check_writable
+from icmoe_core.training.datasets import Case, LabelledSlice, read_slices
+
+
+def read_all(slices: Sequence[LabelledSlice | Case]) -> list[LabelledSlice]:
+    """Return slices as they are, and those of cases, which are read and cut."""
+    found: list[LabelledSlice] = []
+    for one in slices:
+        found += read_slices(one) if isinstance(one, Case) else [one]
+    return found
+
+
+def of_classes(
+    slices: Sequence[LabelledSlice], classes: frozenset[int] | None
+) -> list[LabelledSlice]:
+    """Leave only these classes in the slices, and no slice that shows none of them.
+
+    Raises
+    ------
+    DatasetError
+        A class that no slice shows.
+    """
+    if classes is None:
+        return list(slices)
+    found = [
+        replace(part, classes=tuple(label for label in part.classes if label in classes))
+        for part in slices
+    ]
+    missing = classes - {label for part in found for label in part.classes}
+    if missing:
+        names = ", ".join(str(label) for label in sorted(missing))
+        raise DatasetError(
+            f"No slice shows enough of label {names}: choose among the labels that are there."
+        )
+    return [part for part in found if part.classes]
+
+
+def check_output(path: Path, overwrite: bool) -> None:
+    """Check that an expert file can be written, and replaces nothing that it must not.
+
+    Raises
+    ------
+    OutputFileError
+    """
+    if path.exists() and not path.is_dir():
+        if not overwrite:
+            raise OutputFileError(
+                f"{path} exists already: give another name, or allow it to be replaced."
+            )
+        try:
+            read_header(path)
+        except ModelError as error:
+            raise OutputFileError(
+                f"{path} is no expert file, and only such are replaced: give another name."
+            ) from error
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Check that a file can be written in this place.
+
+    Raises
+    ------
+    OutputFileError
+    """
+    if path.is_dir():
+        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
+    if not path.parent.is_dir():
+        raise OutputFileError(
+            f"The folder {path.parent} does not exist: make it first, or choose another one."
+        )
+    check_writable(path)

@@ -1,0 +1,137 @@
+"""The outcome of a fine-tune: what it won on held-out slices, and what it kept elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from icmoe_core.decoder import decode
+from icmoe_core.devices import device_memory_errors
+from icmoe_core.evaluation import BOX, CLICK, choose_objects, evaluate, summarise
+from icmoe_core.experts.generations import Generations
+from icmoe_core.model import PromptableModel
+from icmoe_core.predictor import Predictor
+from icmoe_core.training.datasets import LabelledSlice
+from icmoe_core.training.examples import Example, stack_truth
+from icmoe_core.training.losses import hard_dice
+from icmoe_core.training.progress import Progress
+from icmoe_core.training.prompting import PromptBatch, draw_boxes
+from icmoe_core.training.replay import cells_of
+from icmoe_core.training.splits import Split
+
+MEASURED = 20
+"""Held-out objects that are measured before and after, at most, evenly spread."""
+WORSE_BY = 0.005
+"""Loss of mean Dice on the held-out slices from which a result is called worse."""
+
+
+def measured_slices(split: Split) -> list[LabelledSlice]:
+    """Choose the held-out objects to measure, each with the slice that it lies on."""
+    return choose_objects(split.validation, MEASURED) if split.validation else []
+
+
+def measure(
+    predictor: Predictor,
+    grown: PromptableModel,
+    split: Split,
+    replay: Sequence[Example],
+    seed: int,
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Measure the model before and after, on the same prompts.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of the model before; its embeddings are used for both.
+    grown : PromptableModel
+        The model after.
+    split : Split
+    replay : sequence of Example
+        On pictures that have nothing to do with what was learnt.
+    seed : int
+        Of the boxes.
+
+    Yields
+    ------
+    Progress
+        One an answer on a held-out object.
+
+    Returns
+    -------
+    dict
+        ``scores``, mean Dice on held-out objects ``before`` and ``after`` by kind of prompt;
+        ``worse``, whether their mean fell; and ``retention``, mean Dice with a box on the
+        replayed pictures, before and after. Each only if there is something to measure it on.
+    """
+    found: dict[str, Any] = {}
+    after = Predictor(grown, cache_size=1)
+    after.cache = predictor.cache  # an embedding does not depend on the experts
+    chosen = measured_slices(split)
+    if chosen:
+        scores: dict[str, dict[str, float]] = {}
+        total = 4 * len(chosen)
+        for name, one in (("before", predictor), ("after", after)):
+            records = []
+            for record in evaluate(one, chosen, (BOX, CLICK), seed):
+                records.append(record)
+                done = len(records) + (total // 2 if scores else 0)
+                yield Progress("evaluating", done, total)
+            overall = summarise(records).overall
+            dice = {kind: means.dice for kind, means in overall.items()}
+            scores[name] = {**dice, "mean": sum(dice.values()) / len(dice)}
+        change = scores["after"]["mean"] - scores["before"]["mean"]
+        found |= {"scores": scores, "worse": bool(change < -WORSE_BY)}
+    if replay:
+        found["retention"] = {
+            "before": kept_elsewhere(predictor.model, replay, seed),
+            "after": kept_elsewhere(grown, replay, seed),
+        }
+    return found
+
+
+@torch.inference_mode()
+def kept_elsewhere(model: PromptableModel, objects: Sequence[Example], seed: int) -> float:
+    """Mean Dice of the model's answers to boxes with what the base found on replayed pictures."""
+    dice = []
+    with device_memory_errors(model.device):
+        for number, example in enumerate(objects):
+            prompts = draw_boxes([example], [np.random.default_rng([seed, number])])
+            truth, valid = stack_truth([example], model.device)
+            dice += hard_dice(_answer(model, example, prompts), truth, valid).tolist()
+    return float(np.mean(dice))
+
+
+def _answer(model: PromptableModel, example: Example, prompts: PromptBatch) -> Tensor:
+    """Answer a box as :class:`Predictor` does, on the decoder's grid; ``(1, S, S)``."""
+    features = example.features[None].to(model.device, torch.float32)
+
+    def base() -> tuple[Tensor, Tensor]:
+        output = decode(model.backbone, features, boxes=prompts.boxes)
+        return output.logits, output.iou
+
+    experts: Generations | None = model.active_experts
+    shares = [] if experts is None else experts.shares(features[0], cells_of(example), False)
+    if experts is None or not any(shares):
+        return base()[0]
+    return experts.answer(features, shares, prompts.arguments(), base).logits
+
+
+def conclude(record: dict[str, Any], output: Path | None) -> str:
+    """Say in a sentence or two how it went, and where the result is."""
+    where = f" They are in {output}." if output is not None else ""
+    scores = record.get("scores")
+    if scores is None:
+        return f"Nothing was held out, so it is not known how well these experts answer.{where}"
+    before, after = (scores[name]["mean"] for name in ("before", "after"))
+    change = f"mean Dice of box and click was {before:.3f} before and is {after:.3f} now"
+    if record["worse"]:
+        return (
+            f"These experts are worse than what was there: on the held-out slices the {change}. "
+            f"Label more slices, or train longer.{where}"
+        )
+    return f"On the held-out slices the {change}.{where}"
