@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import cast
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
 
 import torch
+from safetensors.torch import save
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.benchmark.targets import Target
-from icmoe_core.evaluation import BOX, CLICK, evaluate, summarise
+from icmoe_core.benchmark.memory import forget_peak, peak_mb
+from icmoe_core.benchmark.names import ABLATIONS, BASE, is_ours
+from icmoe_core.benchmark.scoring import score
+from icmoe_core.benchmark.targets import Target, as_pictures
+from icmoe_core.devices import device_memory_errors
+from icmoe_core.evaluation import BOX, CLICK
 from icmoe_core.experts.familiarity import Familiarity, make_familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
@@ -26,23 +29,8 @@ from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import LossWeights, Settings
 
-BASE = "zero-shot"
-OURS = "icmoe"
-
-ABLATIONS: dict[str, tuple[dict, dict]] = {
-    "no semantic expert": ({"groups": 0}, {}),
-    "no adaptive experts": ({"dilations": ()}, {}),
-    "no communication": ({"communication": False}, {}),
-    "no voting": ({"voting": False}, {}),
-    "no label consistency": ({}, {"consistency": 0.0}),
-    "no load balancing": ({}, {"balance": 0.0}),
-    "no contrast": ({}, {"contrast": 0.0}),
-    "no retention": ({}, {"retention": 0.0}),
-}
-"""IC-MoE without one of its parts: changes of its configuration, and of its losses."""
-
-ALL = (BASE, *METHODS, OURS, *ABLATIONS)
-"""Names of all that can be compared."""
+_NEVER = 10**9  # steps; no method may choose its weights by what is held out
+_EVERYTHING = 1e6  # a distance beyond all pictures
 
 
 @dataclass(frozen=True)
@@ -61,8 +49,13 @@ class Cell:
         Of the training.
     parameters : int
         That were trained.
+    file_mb : float
+        Size of what was learnt.
     memory_mb : float
-        Most that this process has used so far.
+        Most that training held, the rest of the process included.
+    doubts : dict of str to dict
+        For IC-MoE: how well the votes' entropy, and the softmax entropy beside it, predict errors;
+        the entries of :class:`~icmoe_core.benchmark.uncertainty.Doubt`.
     """
 
     method: str
@@ -74,9 +67,11 @@ class Cell:
     steps: int = 0
     seconds: float = 0.0
     parameters: int = 0
+    file_mb: float = 0.0
     memory_mb: float = 0.0
+    doubts: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
         return asdict(self)
 
@@ -95,7 +90,7 @@ def run_cell(
     Parameters
     ----------
     method : str
-        One of :data:`ALL`.
+        One of :data:`icmoe_core.benchmark.names.ALL`.
     target : Target
     others : sequence of Target
         That must not be forgotten.
@@ -106,58 +101,70 @@ def run_cell(
         For IC-MoE's retention.
     settings : Settings
         The budget.
+
+    Raises
+    ------
+    DeviceMemoryError
+        If the device has too little memory.
+    TrainingError
+        If the loss is no longer a number.
     """
     base = predictor.model
-    settings = replace(settings, seed=seed, validate_every=10**9)
-    torch.manual_seed(seed)
-    learner: Experts | Peer | None = None
-    if method in METHODS:
-        learner = METHODS[method](base.backbone)
-        settings = replace(settings, weights=LOSSES)
-    elif method != BASE:
-        parts, losses = ABLATIONS.get(method, ({}, {}))
-        learner = Experts(base.backbone, ExpertConfig(**parts))
-        settings = replace(settings, weights=LossWeights(**losses))
-    spent, steps = 0.0, 0
-    model = base
-    if learner is not None:
-        training = _trained(learner, base, target, replay, settings)
-        spent, steps = training.seconds, training.step
-        model = _model_with(learner, base, target, replay)
+    model, learnt = base, Cell(method, target.name, seed, 0.0, 0.0, {})
+    if method != BASE:
+        settings = replace(settings, seed=seed, validate_every=_NEVER)
+        forget_peak(base.device)
+        with device_memory_errors(base.device):
+            learner, settings = _make(method, base.backbone, settings)
+            count = sum(parameter.numel() for parameter in learner.parameters())
+            training = _trained(learner, predictor, target, replay, settings)
+        memory = peak_mb(base.device)
+        model, generation = _model_with(learner, base, target, replay)
+        learnt = replace(
+            learnt,
+            steps=training.step,
+            seconds=round(training.seconds, 1),
+            parameters=count,
+            file_mb=round(_size_mb(generation), 2),
+            memory_mb=round(memory, 1),
+        )
     asked = Predictor(model, cache_size=predictor.cache.capacity)
     if model.backbone is base.backbone:
         asked.cache = predictor.cache
-    found = summarise(list(evaluate(asked, target.held_out, (BOX, CLICK), seed))).overall
-    kept = {
-        other.name: summarise(list(evaluate(asked, other.held_out, (BOX,), seed))).overall[BOX].dice
-        for other in others
-    }
-    return Cell(
-        method,
-        target.name,
-        seed,
-        found[BOX].dice,
-        found[CLICK].dice,
-        kept,
-        steps,
-        round(spent, 1),
-        0 if learner is None else sum(p.numel() for p in learner.parameters()),
-        _memory_mb(),
+    found = score(asked, target.held_out, (BOX, CLICK), seed, doubts=is_ours(method))
+    return replace(
+        learnt,
+        box=found.dice[BOX],
+        click=found.dice[CLICK],
+        others={o.name: score(asked, o.held_out, (BOX,), seed).dice[BOX] for o in others},
+        doubts={name: asdict(doubt) for name, doubt in found.doubts.items()},
     )
+
+
+def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts | Peer, Settings]:
+    """Make what is trained, the same for the same seed, and say with which losses."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        if method in METHODS:
+            return METHODS[method](backbone), replace(settings, weights=LOSSES)
+        parts, losses = ABLATIONS.get(method, ({}, {}))
+        experts = Experts(backbone, ExpertConfig(**parts))
+        return experts, replace(settings, weights=LossWeights(**losses))
 
 
 def _trained(
     learner: Experts | Peer,
-    base: PromptableModel,
+    predictor: Predictor,
     target: Target,
     replay: list[Example],
     settings: Settings,
 ) -> Training:
-    # a peer offers what the loop needs of experts
+    # A peer offers what the loop needs of experts.
     training = Training.begin(cast(Experts, learner), settings)
-    pictures = isinstance(learner, Peer) and learner.sees_pictures
-    examples = target.pictures if pictures else target.train
-    memories = []
+    examples = target.examples
+    if isinstance(learner, Peer) and learner.sees_pictures:
+        examples = as_pictures(target, predictor)
+    base, memories = predictor.model, []
     if settings.weights.retention and replay:
         memories = recall(base, None, replay, settings.seed)
     for _ in train(training, base, examples, [], settings, memories=memories):
@@ -167,31 +174,38 @@ def _trained(
 
 def _model_with(
     learner: Experts | Peer, base: PromptableModel, target: Target, replay: list[Example]
-) -> PromptableModel:
+) -> tuple[PromptableModel, Generation]:
+    """Return a model that answers as the learner does, and what is new in it."""
     if isinstance(learner, Experts):
         kinds = torch.stack([describe_picture(e) for e in replay] or [target.descriptions[0]])
         known = make_familiarity(target.descriptions, kinds)
-        return base.with_experts(Generations([Generation(learner, known, True)]).to(base.device))
+        generation = Generation(learner, known.to(base.device), answers_points=True)
+        return base.with_experts(Generations([generation]).ready()), generation
     # Peers know no limits: what they learnt answers everything.
     width = target.descriptions.shape[1]
-    everywhere = Familiarity(torch.zeros(1, width), torch.ones(width), limit=1e6)
-    model = base
-    if learner.encoder is not None:
-        backbone = Backbone(
-            base.backbone.name,
-            image_encoder=learner.encoder,
-            prompt_encoder=base.backbone.prompt_encoder,
-            mask_decoder=base.backbone.mask_decoder,
-            pixel_mean=base.backbone.pixel_mean.flatten().tolist(),
-            pixel_std=base.backbone.pixel_std.flatten().tolist(),
-            answers_points=base.backbone.answers_points,
-        )
-        model = PromptableModel(backbone, base.device, base.precision)
-    answering = Generation(cast(Experts, learner.on_features()), everywhere, True)
-    return model.with_experts(Generations([answering]).eval())
+    everywhere = Familiarity(torch.zeros(1, width), torch.ones(width), limit=_EVERYTHING)
+    answering = cast(Experts, learner.on_features())
+    generation = Generation(answering, everywhere.to(base.device), answers_points=True)
+    model = base if learner.encoder is None else _with_encoder(base, learner.encoder)
+    return model.with_experts(Generations([generation]).ready()), generation
 
 
-def _memory_mb() -> float:
-    """Most memory that the process has held, in MB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+def _with_encoder(base: PromptableModel, encoder: torch.nn.Module) -> PromptableModel:
+    frozen = base.backbone
+    backbone = Backbone(
+        frozen.name,
+        image_encoder=encoder,
+        prompt_encoder=frozen.prompt_encoder,
+        mask_decoder=frozen.mask_decoder,
+        pixel_mean=frozen.pixel_mean.flatten().tolist(),
+        pixel_std=frozen.pixel_std.flatten().tolist(),
+        answers_points=frozen.answers_points,
+    )
+    return PromptableModel(backbone.to(base.device), base.device, base.precision)
+
+
+def _size_mb(generation: Generation) -> float:
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in generation.state_dict().items()
+    }
+    return len(save(tensors)) / 1e6

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from icmoe_core.errors import DatasetError
 from icmoe_core.evaluation import choose_objects
-from icmoe_core.experts.familiarity import describe
 from icmoe_core.predictor import Predictor, as_colour
 from icmoe_core.training.datasets import LabelledSlice
-from icmoe_core.training.examples import Example, examples_of
+from icmoe_core.training.encoding import encode_slices
+from icmoe_core.training.examples import Example
+from icmoe_core.training.records import fingerprint
 from icmoe_core.training.splits import split_by_patient
 
 TRAINED = 20
@@ -30,21 +32,32 @@ class Target:
     Attributes
     ----------
     name : str
-    train : list of Example
-        Features and objects to learn from.
-    pictures : list of Example
-        The same with the pictures in place of the features, for what trains the encoder.
+    slices : list of LabelledSlice
+        To learn from.
+    train : list of list of Example
+        Their features and objects, by slice.
     descriptions : Tensor, (n, 2 C)
-        Of the training slices.
+        Of these slices.
     held_out : list of LabelledSlice
         One object each.
+    rule : str
+        How it was divided, one sentence.
+    fingerprint : str
+        Of all pixels and labels; it tells whether two targets are the same.
     """
 
     name: str
-    train: list[Example]
-    pictures: list[Example]
-    descriptions: Tensor
-    held_out: list[LabelledSlice]
+    slices: list[LabelledSlice] = field(repr=False)
+    train: list[list[Example]] = field(repr=False)
+    descriptions: Tensor = field(repr=False)
+    held_out: list[LabelledSlice] = field(repr=False)
+    rule: str
+    fingerprint: str
+
+    @property
+    def examples(self) -> list[Example]:
+        """All objects to learn."""
+        return [example for examples in self.train for example in examples]
 
 
 def make_target(name: str, slices: list[LabelledSlice], predictor: Predictor) -> Target:
@@ -59,28 +72,57 @@ def make_target(name: str, slices: list[LabelledSlice], predictor: Predictor) ->
     Raises
     ------
     DatasetError
-        As :func:`~icmoe_core.training.splits.split_by_patient`.
+        Nothing to learn from, or nothing to measure on; otherwise as
+        :func:`~icmoe_core.training.splits.split_by_patient`.
     """
     split = split_by_patient(slices, VALIDATION)
+    if not split.validation:
+        raise DatasetError(
+            f"The target {name} has nothing to measure on: label more slices of each structure."
+        )
     places = np.linspace(0, len(split.train) - 1, min(TRAINED, len(split.train)))
-    train: list[Example] = []
-    pictures: list[Example] = []
-    descriptions = []
-    for place in places.round().astype(int):
-        part = split.train[place]
-        with torch.inference_mode():
-            embedding = predictor.encode(part.image, part.window)
-        features, frame = embedding.features[0], embedding.frame
-        made = examples_of(features, frame, part.labels, list(part.classes), name)
-        train += made
-        pictures += [dataclasses.replace(e, features=_picture(part, predictor)) for e in made]
-        descriptions.append(describe(features, frame.cells_hw(features.shape[1])).cpu())
-    held_out = choose_objects(split.validation, MEASURED)
-    return Target(name, train, pictures, torch.stack(descriptions), held_out)
+    chosen = [split.train[place] for place in places.round().astype(int)]
+    encoded = list(encode_slices(predictor, chosen))
+    if not any(one.examples for one in encoded):
+        raise DatasetError(
+            f"No object of the target {name} is large enough to be learnt once a slice is scaled "
+            "to the model's size: label larger objects."
+        )
+    return Target(
+        name,
+        chosen,
+        [one.examples for one in encoded],
+        torch.stack([one.description for one in encoded]),
+        choose_objects(split.validation, MEASURED),
+        split.rule,
+        fingerprint(split),
+    )
+
+
+def as_pictures(target: Target, predictor: Predictor) -> list[Example]:
+    """Return what there is to learn, for methods that train the encoder.
+
+    Parameters
+    ----------
+    target : Target
+    predictor : Predictor
+        Of the model whose encoder is trained.
+
+    Returns
+    -------
+    list of Example
+        With pictures ``(3, S, S)``, float16, in the place of features; those of one slice share it.
+    """
+    found = []
+    for part, examples in zip(target.slices, target.train, strict=True):
+        if examples:
+            seen = _picture(part, predictor)
+            found += [dataclasses.replace(example, features=seen) for example in examples]
+    return found
 
 
 def _picture(part: LabelledSlice, predictor: Predictor) -> Tensor:
-    """Return what the backbone's encoder takes, ``(3, S, S)``, float16."""
-    colour, _ = as_colour(part.image, part.window)
-    seen, _ = predictor.model.backbone.preprocess(colour.to(predictor.model.device))
+    colour, _ = as_colour(np.nan_to_num(part.image), part.window)
+    backbone = predictor.model.backbone
+    seen, _ = backbone.preprocess(colour)
     return seen[0].cpu().half()

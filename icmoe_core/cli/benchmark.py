@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from icmoe_core.benchmark.names import ABLATIONS, ALL, with_base
 from icmoe_core.cli import scores
 from icmoe_core.errors import DatasetError, OutputFileError
 from icmoe_core.io.atomic import check_writable
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
+
+Places = dict[str, list[tuple[Path, Path]]]
+
+_PLAIN_WIDTH = 110  # of a file or a pipe
+# A colon after a single letter belongs to a drive of Windows.
+_TARGET = re.compile(r"([\w-]+)=((?:[A-Za-z]:(?=[\\/]))?[^:]+):((?:[A-Za-z]:(?=[\\/]))?[^:]+)")
 
 
 @click.command(short_help="Compare ways to fine-tune, side by side.")
@@ -21,17 +29,34 @@ from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
     multiple=True,
     required=True,
     metavar="NAME=IMAGES:LABELS",
-    help="A set to learn, and not to forget; twice or more, with different names.",
+    help="A set to learn, and not to forget; folders or files. The same name again adds to it.",
+)
+@click.option(
+    "--train-on",
+    metavar="NAMES",
+    help="Learn these targets only, with commas between them; the others must not be forgotten.",
 )
 @click.option(
     "--methods",
     default="zero-shot,decoder,lora,adapter,icmoe",
     show_default=True,
     metavar="NAMES",
-    help="With commas between them; also samed, full, and parts left out ('no voting' …).",
+    help=f"With commas between them, of {', '.join(ALL)}.",
+)
+@click.option(
+    "--ablation",
+    metavar="PARTS",
+    help="Also icmoe without each of these, with commas between them, or 'all': "
+    f"{', '.join(name.removeprefix('no ') for name in ABLATIONS)}.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0)
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Of each training.",
+)
 @click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Instead of seconds.")
 @click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -45,7 +70,9 @@ from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def benchmark(
     targets: tuple[str, ...],
+    train_on: str | None,
     methods: str,
+    ablation: str | None,
     seeds: int,
     max_seconds: float,
     max_steps: int | None,
@@ -59,68 +86,86 @@ def benchmark(
     Every method sees the same slices, prompts and budget. Dice with a box and with one click is
     measured on slices of the target that were held out; Dice with a box also on all other targets.
     """
-    places = dict(_target(text) for text in targets)
-    if len(places) < len(targets):
-        raise click.BadParameter("two targets have the same name.", param_hint="--target")
-    slices = {name: _read(name, *files) for name, files in places.items()}
+    chosen = with_base(_known(methods, ALL, "--methods", "method") + _ablations(ablation))
+    places = _places(targets)
+    learnt = list(places)
+    if train_on is not None:
+        learnt = _known(train_on, tuple(places), "--train-on", "target")
+    slices = {
+        name: _read(name, files)
+        for name, files in scores.progress(list(places.items()), "Reading", len(places))
+    }
     _prepare(output)
 
-    from icmoe_core.benchmark import cells, results
+    from icmoe_core.benchmark.runs import Plan, predictor_for, report, run
+    from icmoe_core.benchmark.tables import make_tables
     from icmoe_core.benchmark.targets import make_target
-    from icmoe_core.model import load_model
-    from icmoe_core.predictor import Predictor
-    from icmoe_core.training.replay import replay_objects
+    from icmoe_core.model import load_model  # torch takes seconds, errors above should not
     from icmoe_core.training.settings import Settings
 
-    chosen = [name.strip() for name in methods.split(",") if name.strip()]
-    unknown = [name for name in chosen if name not in cells.ALL]
-    if unknown or not chosen:
-        raise click.BadParameter(
-            f"there is no method {unknown[0] if unknown else ''!r}: choose among "
-            f"{', '.join(cells.ALL)}.",
-            param_hint="--methods",
-        )
-    predictor = Predictor(load_model(model_name, experts=None, device=device), cache_size=256)
+    predictor = predictor_for(load_model(model_name, experts=None, device=device), output)
     made = [
         make_target(name, parts, predictor)
         for name, parts in scores.progress(list(slices.items()), "Encoding", len(slices))
     ]
-    replay = [objects[0] for objects in replay_objects(predictor.model) if objects]
     settings = Settings(max_seconds=None if max_steps else max_seconds, max_steps=max_steps)
-    wanted = [(m, t, seed) for seed in range(seeds) for t in made for m in chosen]
-    found = []
-    for method, target, seed in scores.progress(wanted, "Comparing", len(wanted)):
-        path = results.cell_file(output, method, target.name, seed)
-        cell = results.read_cell(path)
-        if cell is None:
-            others = [other for other in made if other is not target]
-            cell = cells.run_cell(method, target, others, seed, predictor, replay, settings)
-            results.write_cell(path, cell)
-        found.append(cell)
-    results.write_csv(output / "cells.csv", found)
-    (output / "gain-and-loss.svg").write_text(results.draw_svg(found), encoding="utf-8")
+    plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, output)
+    count = len(plan.cells(made))
+    cells = list(scores.progress(run(predictor, made, plan), "Comparing", count))
+    found = report(predictor, made, plan, cells)
     if as_json:
-        click.echo(json.dumps({"cells": [cell.to_dict() for cell in found]}))
+        click.echo(json.dumps(found))
         return
-    Console(width=None if Console().is_terminal else 200).print(results.make_table(found))
-    click.echo(f"Every cell is in {output}, with a table (cells.csv) and a figure.")
+    console = Console()
+    console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+    for table in make_tables(cells, plan.learnt):
+        console.print(table)
+    click.echo(f"All results are in {output}: results.json, cells.csv and gain-and-loss.svg.")
 
 
-def _target(text: str) -> tuple[str, tuple[Path, Path]]:
-    name, _, files = text.partition("=")
-    images, _, labels = files.partition(":")
-    if not (name and images and labels) or not name.replace("-", "").replace("_", "").isalnum():
+def _known(text: str, known: tuple[str, ...], option: str, word: str) -> list[str]:
+    """Return the names in a list with commas, all of which must be known."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
         raise click.BadParameter(
-            f"{text!r} must be NAME=IMAGES:LABELS, the name of letters, digits, - and _.",
-            param_hint="--target",
+            f"there is no {word} {unknown[0] if unknown else ''!r}: choose among "
+            f"{', '.join(known)}.",
+            param_hint=option,
         )
-    return name, (Path(images), Path(labels))
+    return list(dict.fromkeys(names))
 
 
-def _read(name: str, images: Path, labels: Path) -> list[LabelledSlice]:
-    slices = [part for case in match_files(images, labels) for part in read_slices(case)]
+def _ablations(text: str | None) -> list[str]:
+    if text is None:
+        return []
+    parts = tuple(name.removeprefix("no ") for name in ABLATIONS)
+    named = _known(text, ("all", *parts), "--ablation", "part")
+    return [f"no {part}" for part in (parts if "all" in named else named)]
+
+
+def _places(texts: tuple[str, ...]) -> Places:
+    """Return the images and labels of each target."""
+    found: Places = {}
+    for text in texts:
+        match = _TARGET.fullmatch(text)
+        if match is None:
+            raise click.BadParameter(
+                f"{text!r} must be NAME=IMAGES:LABELS, the name of letters, digits, - and _.",
+                param_hint="--target",
+            )
+        name, images, labels = match.groups()
+        found.setdefault(name, []).append((Path(images), Path(labels)))
+    return found
+
+
+def _read(name: str, places: list[tuple[Path, Path]]) -> list[LabelledSlice]:
+    cases = [case for images, labels in places for case in match_files(images, labels)]
+    slices = [part for case in cases for part in read_slices(case)]
     if len(slices) < 2:
-        raise DatasetError(f"The target {name} has {len(slices)} labelled slices: it needs two.")
+        raise DatasetError(
+            f"The target {name} has {len(slices)} labelled slices, but needs two: label more."
+        )
     return slices
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from icmoe_core.cli import scores
+from icmoe_core.cli.following import follow
 from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
+from icmoe_core.training.settings import ICMOE, METHODS, Settings
 from icmoe_core.windowing import WINDOW_NAMES
 
 if TYPE_CHECKING:
@@ -54,6 +53,13 @@ SUFFIX = ".safetensors"
     "--max-steps", type=click.IntRange(min=1), metavar="N", help="Train for N steps instead."
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default=ICMOE,
+    show_default=True,
+    help="How to learn.",
+)
 @click.option(
     "--classes",
     metavar="IDS",
@@ -107,6 +113,7 @@ def finetune(
     max_seconds: float,
     max_steps: int | None,
     seed: int,
+    method: str,
     classes: str | None,
     validation: float,
     model_name: str,
@@ -126,6 +133,10 @@ def finetune(
     """
     checkpoint = _check_names(output, resume=resume)
     chosen = _class_ids(classes)
+    if method != ICMOE:
+        from icmoe_core.training.learners import find_learner
+
+        find_learner(method)
     cases = match_files(images, labels)
     cut: int | str = "auto" if axis is None else axis
     slices: list[LabelledSlice] = []
@@ -134,7 +145,6 @@ def finetune(
 
     from icmoe_core.model import load_model  # torch takes seconds, errors above should not
     from icmoe_core.training.finetuning import finetune as run
-    from icmoe_core.training.settings import Settings
 
     fabric = _launch(devices, device)
     model = load_model(
@@ -149,6 +159,7 @@ def finetune(
         model,
         slices,
         output=output,
+        method=method,
         settings=settings,
         classes=chosen,
         validation=validation,
@@ -158,7 +169,7 @@ def finetune(
     )
     first = fabric is None or fabric.global_rank == 0
     try:
-        last = _follow(steps, quiet=not first, silent=as_json)
+        last = follow(steps, quiet=not first, silent=as_json)
     except KeyboardInterrupt:
         if first and checkpoint.is_file():
             click.echo(f"Stopped; {checkpoint} goes on from here with --resume.", err=True)
@@ -206,49 +217,6 @@ def _launch(devices: int, device: str) -> Any:
     fabric = Fabric(accelerator=kind if kind != "mps" else "auto", devices=devices, strategy="ddp")
     fabric.launch()
     return fabric
-
-
-def _follow(steps: Iterator[Step], *, quiet: bool, silent: bool) -> Step:
-    """Show a bar, and the sentences that come with it, on standard error; return the last step."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
-    )
-    said = ""
-    with Progress(
-        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None, text="")
-        for step in steps:
-            if step.message and step.message != said and step.stage != "done" and not quiet:
-                said = step.message
-                if not silent:
-                    console.print(said, highlight=False)
-            left = step.seconds_left
-            total = None if left is None else step.seconds + left
-            done = step.seconds
-            if step.stage == "encoding":
-                total, done = step.total, step.step
-            bar.update(
-                task,
-                description=step.stage.capitalize(),
-                total=total,
-                completed=done,
-                text=_text(step),
-            )
-    return step
-
-
-def _text(step: Step) -> str:
-    parts = [f"step {step.step}"] if step.stage == "training" else []
-    if "mask" in step.losses:
-        parts.append(f"loss {step.losses['mask']:.3f}")
-    if step.scores is not None:
-        parts.append(f"Dice: box {step.scores.box:.3f}, click {step.scores.click:.3f}")
-    return ", ".join(parts)
 
 
 def _report(last: Step, output: Path, as_json: bool) -> None:

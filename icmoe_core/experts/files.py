@@ -124,7 +124,7 @@ def load_experts(path: Path, backbone: Backbone) -> Generations:
             for number, entry in enumerate(header.generations)
         )
         made.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(_damaged(path)) from error
     return made.to(backbone.device).ready()
 

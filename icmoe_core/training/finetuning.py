@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,14 +25,14 @@ from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
 from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
-from icmoe_core.training.learners import ICMOE, find_learner
+from icmoe_core.training.learners import find_learner
 from icmoe_core.training.loop import Training, is_over, train
 from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
 from icmoe_core.training.progress import Progress
 from icmoe_core.training.records import describe_run, fingerprint
 from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.retention import Memory, recall
-from icmoe_core.training.settings import Settings
+from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
 
 SAVE_EVERY = 10.0
@@ -71,7 +71,7 @@ def finetune(
     checkpoint: Path | None = None,
     overwrite: bool = False,
     fabric: Any = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Teach the model structures, from labelled slices; what it knew stays as it is.
 
     The slices are encoded once. A new generation of experts, which starts as a copy of the
@@ -133,7 +133,7 @@ def finetune(
     return _run(model, plan)
 
 
-def _run(model: PromptableModel, plan: _Plan) -> Iterator[Progress]:
+def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]:
     split, settings = plan.split, plan.settings
     predictor = Predictor(model, cache_size=MEASURED)
     data = yield from encode_split(predictor, split, plan.classes, measured_slices(split))

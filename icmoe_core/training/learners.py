@@ -7,16 +7,12 @@ from collections.abc import Callable
 from icmoe_core.backbones import Backbone
 from icmoe_core.errors import TrainingError
 from icmoe_core.experts.mixture import ExpertConfig, Experts
+from icmoe_core.training.settings import ICMOE, METHODS
 
 Maker = Callable[[Backbone, ExpertConfig], Experts]
 
-ICMOE = "icmoe"
-
 LEARNERS: dict[str, Maker] = {ICMOE: Experts}
 """How to make what each method trains; what is made can be written to an expert file."""
-
-METHODS = (ICMOE, "decoder", "lora", "adapter", "full")
-"""All methods there are names for; those without a learner are only there to compare with."""
 
 
 def find_learner(method: str) -> Maker:

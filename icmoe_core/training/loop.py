@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,7 +104,7 @@ def train(
     *,
     memories: Sequence[Memory] = (),
     fabric: Any = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train until the budget is used up, or nothing gets better any more.
 
     Closing the generator stops it between two steps; `training` is then ready to go on. At its

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+ICMOE = "icmoe"
+METHODS = (ICMOE, "decoder", "lora", "adapter", "full")
+"""Methods of fine-tuning by name; :mod:`icmoe_core.training.learners` has what they train."""
+
 
 @dataclass(frozen=True)
 class LossWeights:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 
 from icmoe_core.training.examples import Example
 
@@ -62,20 +64,14 @@ def test_experts_are_written_and_used(tiny, icmoe, tiny_name, pictures, tmp_path
     assert report["patients"] == 4
     assert set(report["classes"]) == {"1", "4"}
     assert set(report["scores"]["after"]) == {"box", "click", "mean"}
+    assert set(report["retention"]) == {"before", "after"}
+    assert report["method"] == "icmoe"
+    assert report["worse"] in (True, False)
     assert len(report["data"]) == 64
     output = tmp_path / "out.safetensors"
     assert report["output"] == str(output)
     assert output.stat().st_size < 8e6
-    assert (
-        sorted(p.name for p in tmp_path.iterdir())
-        == [
-            "cache",
-            "images",
-            "labels",
-            "out.safetensors",
-        ]
-        or not (tmp_path / "out.checkpoint").exists()
-    )
+    assert not (tmp_path / "out.checkpoint").exists()
     images, _ = pictures
     answered = icmoe(
         "segment",
@@ -109,6 +105,8 @@ def test_classes_and_shares(tiny):
         (("--window", "nonsense"), "nonsense"),
         (("--experts", "nowhere.safetensors"), "nowhere.safetensors"),
         (("--resume",), "There is no checkpoint"),
+        (("--method", "lora"), "lora is there to compare with"),
+        (("--method", "magic"), "--method"),
         (("--validation", 1.5), "--validation"),
     ],
 )
@@ -124,7 +122,10 @@ def test_wrong_outputs_get_a_sentence_before_anything_is_trained(tiny, tmp_path)
     assert "does not exist" in tiny(output="no/out.safetensors").stderr
     (tmp_path / "out.safetensors").write_bytes(b"precious")
     assert "exists already" in tiny().stderr
+    assert "is no expert file" in tiny("--overwrite").stderr
     assert (tmp_path / "out.safetensors").read_bytes() == b"precious"
+    (tmp_path / "out.safetensors").unlink()
+    assert tiny().exit_code == 0
     assert tiny("--overwrite").exit_code == 0
 
 
@@ -163,3 +164,26 @@ def test_ctrl_c_keeps_a_checkpoint_from_which_it_goes_on(tiny, tmp_path, monkeyp
     report = json.loads(tiny("--resume", "--json").stdout)
     assert report["steps"] == 3
     assert not checkpoint.exists()
+
+
+def test_ctrl_c_waits_for_the_end_of_the_step(tiny, tmp_path, monkeypatch):
+    from icmoe_core.training import loop
+
+    whole, calls = loop.learning_terms, []
+
+    def pressed(*arguments, **options):
+        calls.append(0)
+        if len(calls) == 3:  # of four in two steps
+            signal.raise_signal(signal.SIGINT)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(loop, "learning_terms", pressed)
+    before = signal.getsignal(signal.SIGINT)
+    result = tiny()
+    assert result.exit_code == 130
+    assert "Stopping after this step" in result.stderr
+    assert "goes on from here with --resume" in result.stderr
+    assert "Traceback" not in result.output
+    assert signal.getsignal(signal.SIGINT) is before
+    with safe_open(tmp_path / "out.checkpoint", "pt") as file:
+        assert json.loads(file.metadata()["header"])["step"] == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -12,8 +14,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from icmoe_core import load_model
-from icmoe_core.errors import DatasetError, ModelError, OutputFileError, TrainingError
+from icmoe_core.errors import (
+    DatasetError,
+    DeviceMemoryError,
+    ModelError,
+    OutputFileError,
+    TrainingError,
+)
 from icmoe_core.experts.files import load_experts, read_header
+from icmoe_core.experts.mixture import Experts
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 from icmoe_core.training import finetuning, replay
@@ -83,7 +92,11 @@ def test_it_teaches_and_says_what_it_did(tiny_model, slices, tmp_path):
     assert steps[-1].stage == "done"
     record = steps[-1].record
     assert record["classes"] == {"1": 4} or record["classes"] == {"1": 2}
-    assert set(record["scores"]) == {"before", "after"}
+    assert set(record["scores"]) == set(record["retention"]) == {"before", "after"}
+    assert record["held_out_names"] == 1
+    assert record["seed"] == 0
+    measured = [s for s in steps if s.stage == "evaluating"]
+    assert measured[-1].step == measured[-1].total == len(measured)
     assert "scan" not in json.dumps(record)
     assert read_header(output).generations[0]["record"] == record
     loaded = load_experts(output, tiny_model.backbone)
@@ -109,10 +122,12 @@ def test_what_was_there_stays_and_is_started_from(tiny_model, slices):
             torch.testing.assert_close(tensor, kept["0" + name[1:]], atol=1e-6, rtol=1e-4)
 
 
-def test_it_goes_on_exactly_from_where_it_was_stopped(tiny_model, slices, tmp_path):
-    unbroken = last_of(finetune(tiny_model, slices, settings=SHORT)).result.state_dict()
+@pytest.mark.parametrize("share", [0.2, 0.0], ids=["the best weights", "the last weights"])
+def test_it_goes_on_exactly_from_where_it_was_stopped(tiny_model, slices, tmp_path, share):
     checkpoint = tmp_path / "disc.checkpoint"
-    arguments = {"settings": SHORT, "checkpoint": checkpoint}
+    arguments = {"settings": SHORT, "validation": share}
+    unbroken = last_of(finetune(tiny_model, slices, **arguments)).result.state_dict()
+    arguments["checkpoint"] = checkpoint
     steps = finetune(tiny_model, slices, **arguments)
     for progress in steps:
         if progress.stage == "training" and progress.step == 3:
@@ -141,6 +156,18 @@ def test_a_checkpoint_of_other_data_is_refused(tiny_model, slices, checkpoint):
     with pytest.raises(TrainingError, match="belongs to a training on other data"):
         list(finetune(tiny_model, slices[:-1], settings=SHORT, checkpoint=checkpoint))
     assert checkpoint.is_file()
+
+
+def test_a_checkpoint_for_other_classes_is_refused(tiny_model, slices, checkpoint):
+    with pytest.raises(TrainingError, match="belongs to a training on other data"):
+        list(finetune(tiny_model, slices, classes=[1], settings=SHORT, checkpoint=checkpoint))
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tiny_model, slices, tmp_path):
+    path = tmp_path / "other.checkpoint"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(TrainingError, match="is no checkpoint"):
+        list(finetune(tiny_model, slices, settings=SHORT, checkpoint=path))
 
 
 def test_a_damaged_checkpoint_is_refused(tiny_model, slices, checkpoint):
@@ -175,7 +202,27 @@ def test_a_broken_loss_ends_it_and_keeps_what_was_learnt(tiny_model, slices, tmp
     monkeypatch.setattr(loop, "learning_terms", broken)
     with pytest.raises(TrainingError, match="no longer a number"):
         list(steps)
-    assert path.is_file()
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()["header"])["step"] == 2
+        assert all(file.get_tensor(name).isfinite().all() for name in file.keys())  # noqa: SIM118
+
+
+def test_a_broken_gradient_leaves_the_weights_alone(tiny_model, slices, monkeypatch):
+    from icmoe_core.training import loop
+
+    def one_broken(parameters, longest):
+        return torch.tensor(float("nan"))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", one_broken)
+    experts = Experts(tiny_model.backbone)
+    before = {name: tensor.clone() for name, tensor in experts.state_dict().items()}
+    example = Example(torch.randn(32, 4, 4).half(), disc((8, 8), 4, 16), (16, 16), 4.0, 1, "scan")
+    training = loop.Training.begin(experts, SHORT)
+    with pytest.raises(TrainingError, match="no longer a number"):
+        list(loop.train(training, tiny_model, [example], [], SHORT))
+    assert all(torch.equal(before[name], t) for name, t in experts.state_dict().items())
+    assert training.is_whole
+    assert not len(training.bank)
 
 
 def test_an_existing_file_is_not_replaced(tiny_model, slices, tmp_path):
@@ -187,7 +234,154 @@ def test_an_existing_file_is_not_replaced(tiny_model, slices, tmp_path):
         finetune(tiny_model, slices, output=tmp_path / "no" / "x.safetensors", settings=SHORT)
     with pytest.raises(OutputFileError, match="is a folder"):
         finetune(tiny_model, slices, output=tmp_path, settings=SHORT)
+    with pytest.raises(OutputFileError, match="is no expert file"):
+        finetune(tiny_model, slices, output=output, settings=SHORT, overwrite=True)
     assert output.read_bytes() == b"precious"
+
+
+def test_an_expert_file_is_replaced_where_that_is_allowed(tiny_model, slices, tmp_path):
+    output = tmp_path / "disc.safetensors"
+    last_of(finetune(tiny_model, slices, output=output, settings=SHORT))
+    first = output.read_bytes()
+    other = replace(SHORT, seed=1)
+    with pytest.raises(OutputFileError, match="exists already"):
+        finetune(tiny_model, slices, output=output, settings=other)
+    last_of(finetune(tiny_model, slices, output=output, settings=other, overwrite=True))
+    assert output.read_bytes() != first
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_done(
+    tiny_model, slices, tmp_path, monkeypatch
+):
+    def read_only(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("icmoe_core.io.atomic._create", read_only)
+    with pytest.raises(OutputFileError, match="disc"):
+        finetune(tiny_model, slices, output=tmp_path / "disc.safetensors", settings=SHORT)
+
+
+def test_a_full_disk_is_said_and_does_not_stop_it(tiny_model, slices, tmp_path, monkeypatch):
+    checkpoint = tmp_path / "disc.checkpoint"
+
+    def full(*_):
+        raise OutputFileError("The disk is full.")
+
+    monkeypatch.setattr(finetuning, "save_training", full)
+    steps = list(finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint))
+    assert steps[-1].stage == "done"
+    assert any("The disk is full." in step.message for step in steps if step.stage == "training")
+
+
+def test_a_result_that_cannot_be_written_is_not_lost(tiny_model, slices, tmp_path, monkeypatch):
+    places = {"output": tmp_path / "a.safetensors", "checkpoint": tmp_path / "a.checkpoint"}
+
+    def full(*_):
+        raise OutputFileError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "save_experts", full)
+        with pytest.raises(OutputFileError, match="disk is full"):
+            list(finetune(tiny_model, slices, settings=SHORT, **places))
+    steps = list(finetune(tiny_model, slices, settings=SHORT, **places))
+    assert not any(step.stage == "training" for step in steps)
+    unbroken = last_of(finetune(tiny_model, slices, settings=SHORT)).result.state_dict()
+    written = load_experts(places["output"], tiny_model.backbone).state_dict()
+    assert all(torch.equal(unbroken[name], tensor) for name, tensor in written.items())
+    assert not places["checkpoint"].exists()
+
+
+def test_closed_while_it_is_measured_nothing_is_lost(tiny_model, slices, tmp_path):
+    checkpoint = tmp_path / "disc.checkpoint"
+    steps = finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint)
+    for progress in steps:
+        if progress.stage == "evaluating":
+            break
+    steps.close()
+    rest = list(finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint))
+    assert not any(step.stage == "training" for step in rest)
+    assert rest[-1].record["steps"] == 6
+
+
+def test_no_checkpoint_is_written_in_the_middle_of_a_step(
+    tiny_model, slices, tmp_path, monkeypatch
+):
+    unbroken = last_of(
+        finetune(tiny_model, slices, validation=0, settings=SHORT)
+    ).result.state_dict()
+    arguments = {"settings": SHORT, "validation": 0, "checkpoint": tmp_path / "disc.checkpoint"}
+    whole, calls = torch.optim.AdamW.step, []
+
+    def interrupted(self, *arguments, **options):
+        calls.append(0)
+        if len(calls) == 3:
+            whole(self)
+            raise KeyboardInterrupt
+        return whole(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.AdamW, "step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(finetune(tiny_model, slices, **arguments))
+    rest = list(finetune(tiny_model, slices, **arguments))
+    resumed = rest[-1].result.state_dict()
+    assert all(torch.equal(unbroken[name], tensor) for name, tensor in resumed.items())
+
+
+def test_a_full_memory_is_said_and_what_was_learnt_is_kept(
+    tiny_model, slices, tmp_path, monkeypatch
+):
+    from icmoe_core.training import loop
+
+    path = tmp_path / "disc.checkpoint"
+    whole, calls = loop.learning_terms, []
+
+    def hungry(*arguments, **options):
+        calls.append(0)
+        if len(calls) == 6:
+            raise RuntimeError("CUDA out of memory")
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(loop, "learning_terms", hungry)
+    with pytest.raises(DeviceMemoryError, match="too little free memory"):
+        list(finetune(tiny_model, slices, settings=SHORT, checkpoint=path))
+    with safe_open(path, "pt") as file:
+        assert json.loads(file.metadata()["header"])["step"] == 2
+
+
+def test_cases_are_read_and_cut(tiny_model, tmp_path):
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        part = a_slice(number)
+        np.save(tmp_path / "images" / f"p{number}.npy", part.image)
+        np.save(tmp_path / "labels" / f"p{number}.npy", part.labels.astype(np.uint8))
+    cases = match_files(tmp_path / "images", tmp_path / "labels")
+    last = last_of(finetune(tiny_model, cases, settings=SHORT))
+    assert last.record["patients"] == 3
+
+
+def test_methods_that_no_file_can_hold_are_refused(tiny_model, slices):
+    with pytest.raises(TrainingError, match="decoder is there to compare with"):
+        finetune(tiny_model, slices, method="decoder", settings=SHORT)
+    with pytest.raises(TrainingError, match="no method 'magic'"):
+        finetune(tiny_model, slices, method="magic", settings=SHORT)
+
+
+def test_a_held_out_slice_is_encoded_once_however_many_there_are(tiny_model, slices, monkeypatch):
+    monkeypatch.setattr("icmoe_core.training.outcome.MEASURED", 2)
+    monkeypatch.setattr(finetuning, "MEASURED", 2)
+    whole, seen = tiny_model.encode, []
+
+    def encode(image):
+        seen.append(image)
+        return whole(image)
+
+    monkeypatch.setattr(tiny_model, "encode", encode)
+    many = [a_slice(i, f"p{i}", centre=(24 + i, 34 - i)) for i in range(10)]
+    last = last_of(finetune(tiny_model, many, validation=0.5, settings=SHORT))
+    assert last.record["held_out_slices"] == 5
+    assert len(seen) == 10
 
 
 def test_classes_can_be_chosen(tiny_model):
@@ -222,10 +416,21 @@ def test_without_a_held_out_part_it_says_that_nothing_is_known(tiny_model):
 
 
 def test_worse_experts_are_called_worse(tiny_model, slices, monkeypatch):
-    scores = {"before": {"mean": 0.9}, "after": {"mean": 0.5}}
-    monkeypatch.setattr(finetuning, "_compare", lambda *_: scores)
+    from icmoe_core.training import outcome
+
+    whole = outcome.summarise
+    dice = iter((0.9, 0.5))
+
+    def falling(records):
+        summary = whole(records)
+        value = next(dice)
+        overall = {kind: replace(m, dice=value) for kind, m in summary.overall.items()}
+        return replace(summary, overall=overall)
+
+    monkeypatch.setattr(outcome, "summarise", falling)
     last = last_of(finetune(tiny_model, slices, settings=SHORT))
     assert last.record["worse"]
+    assert last.record["scores"]["after"]["mean"] == 0.5
     assert last.message.startswith("These experts are worse")
 
 

@@ -1,0 +1,136 @@
+"""Runs: all cells of a comparison, each kept as soon as it is measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from icmoe_core.benchmark.cells import Cell, run_cell
+from icmoe_core.benchmark.comparison import compare, mean_doubts
+from icmoe_core.benchmark.figure import draw_svg
+from icmoe_core.benchmark.names import BASE
+from icmoe_core.benchmark.results import (
+    cell_file,
+    claim_folder,
+    read_cell,
+    write_cell,
+    write_csv,
+    write_text,
+)
+from icmoe_core.benchmark.store import EmbeddingFolder
+from icmoe_core.benchmark.targets import Target
+from icmoe_core.model import PromptableModel
+from icmoe_core.predictor import Predictor
+from icmoe_core.training.replay import replay_objects
+from icmoe_core.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared.
+
+    Attributes
+    ----------
+    methods : tuple of str
+        Names in :data:`icmoe_core.benchmark.names.ALL`, the bare model among them.
+    learnt : tuple of str
+        Names of the targets that are learnt; the others must only not be forgotten.
+    seeds : int
+        How many, from 0.
+    settings : Settings
+        The budget; each cell has its own seed.
+    output : Path
+        Folder for the results.
+    """
+
+    methods: tuple[str, ...]
+    learnt: tuple[str, ...]
+    seeds: int
+    settings: Settings
+    output: Path
+
+    def cells(self, targets: Sequence[Target]) -> list[tuple[str, Target, int]]:
+        """Return method, target and seed of all cells.
+
+        The bare model is measured on all targets, which tells what is forgotten on them.
+        """
+        return [
+            (method, target, seed)
+            for seed in range(self.seeds)
+            for target in targets
+            for method in self.methods
+            if method == BASE or target.name in self.learnt
+        ]
+
+
+def predictor_for(model: PromptableModel, output: Path) -> Predictor:
+    """Return a predictor that keeps what it encodes among the results."""
+    predictor = Predictor(model)
+    predictor.cache = EmbeddingFolder(output / "embeddings", model.device)
+    return predictor
+
+
+def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator[Cell]:
+    """Measure what has not been measured yet, and go through all of it.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Of the bare model.
+    targets : sequence of Target
+    plan : Plan
+
+    Yields
+    ------
+    Cell
+        In the order of :meth:`Plan.cells`.
+
+    Raises
+    ------
+    OutputFileError
+        If the folder holds results of another comparison, or cannot be written to.
+    """
+    claim_folder(plan.output, _purpose(predictor, targets, plan))
+    replay = [objects[0] for objects in replay_objects(predictor.model) if objects]
+    for method, target, seed in plan.cells(targets):
+        path = cell_file(plan.output, method, target.name, seed)
+        cell = read_cell(path)
+        if cell is None:
+            others = [other for other in targets if other is not target]
+            cell = run_cell(method, target, others, seed, predictor, replay, plan.settings)
+            write_cell(path, cell)
+        yield cell
+
+
+def report(
+    predictor: Predictor, targets: Sequence[Target], plan: Plan, cells: Sequence[Cell]
+) -> dict[str, Any]:
+    """Write the results as JSON, CSV and a figure; return them as JSON can hold them."""
+    outcomes = compare(cells, plan.learnt)
+    found: dict[str, Any] = {
+        **_purpose(predictor, targets, plan),
+        "learnt": list(plan.learnt),
+        "splits": {target.name: target.rule for target in targets},
+        "overall": [outcome.to_dict() for outcome in outcomes],
+        "uncertainty": mean_doubts(cells),
+        "cells": [cell.to_dict() for cell in cells],
+    }
+    write_csv(plan.output / "cells.csv", cells)
+    write_text(plan.output / "results.json", json.dumps(found, indent=1))
+    write_text(plan.output / "gain-and-loss.svg", draw_svg(outcomes))
+    return found
+
+
+def _purpose(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> dict[str, Any]:
+    """Return what has to be the same for results to be comparable; methods and seeds need not."""
+    backbone = predictor.model.backbone
+    return {
+        "model": backbone.name,
+        "weights_sha256": backbone.weights_sha256,
+        "targets": {target.name: target.fingerprint for target in targets},
+        "max_seconds": plan.settings.max_seconds,
+        "max_steps": plan.settings.max_steps,
+    }
