@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Communication(nn.Module):
@@ -36,8 +37,18 @@ class Communication(nn.Module):
         -------
         Tensor, (B, experts, width, h, w)
         """
-        x = found.permute(0, 3, 4, 1, 2)  # (B, h, w, experts, width)
-        named = x + self.names
-        query, key = self.query(named), self.key(named)
-        heard = torch.softmax(query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5, dim=-1)
-        return (x + heard @ self.value(x)).permute(0, 3, 4, 1, 2)
+        # Elementwise over whole maps: thousands of products of tiny matrices are far slower.
+        bias = self.names[:, :, None, None]
+        query, key = _at_each_pixel(self.query, found + bias), _at_each_pixel(self.key, found + bias)
+        value = _at_each_pixel(self.value, found)
+        told = []
+        for asking in query.unbind(1):
+            match = (asking[:, None] * key).sum(2) / key.shape[2] ** 0.5  # (B, experts, h, w)
+            told.append((torch.softmax(match, dim=1)[:, :, None] * value).sum(1))
+        return found + torch.stack(told, dim=1)
+
+
+def _at_each_pixel(layer: nn.Linear, maps: Tensor) -> Tensor:
+    """Apply `layer` to the channels of `maps` ``(B, experts, C, h, w)``."""
+    weight = layer.weight[:, :, None, None]
+    return F.conv2d(maps.flatten(0, 1), weight, layer.bias).unflatten(0, maps.shape[:2])
