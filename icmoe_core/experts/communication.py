@@ -39,7 +39,8 @@ class Communication(nn.Module):
         """
         # Elementwise over whole maps: thousands of products of tiny matrices are far slower.
         bias = self.names[:, :, None, None]
-        query, key = _at_each_pixel(self.query, found + bias), _at_each_pixel(self.key, found + bias)
+        query = _at_each_pixel(self.query, found + bias)
+        key = _at_each_pixel(self.key, found + bias)
         value = _at_each_pixel(self.value, found)
         told = []
         for asking in query.unbind(1):
