@@ -19,6 +19,8 @@ from torch import Tensor
 
 from icmoe_core.backbones.backbone import Backbone
 from icmoe_core.devices import full_precision
+from icmoe_core.two_way import two_way
+from icmoe_core.upscaling import read_out, upscale
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class DecoderOutput:
         Predicted IoU of the mask with the truth, about 0 … 1.
     Z : Tensor, (B, 256, 64, 64)
         Image tokens that have seen the prompt.
-    U : Tensor, (B, 32, 256, 256)
-        `Z`, upscaled.
+    U : Tensor, (B, 4096, 2, 2, 2, 2, 32)
+        `Z`, upscaled, in the blocks of :mod:`icmoe_core.upscaling`.
     h : Tensor, (B, 32)
         The mask's direction: ``logits = h · U``.
     """
@@ -155,8 +157,8 @@ def decode_tokens(
     Notes
     -----
     The arithmetic is that of SAM's ``MaskDecoder`` (Kirillov et al. 2023, arXiv 2304.02643,
-    appendix A), through its own layers, to the same bits; but `B` may be that of the features,
-    and what lies between is given back.
+    appendix A), through its own layers, to rounding; but `B` may be that of the features, and
+    what lies between is given back.
     """
     decoder = backbone.mask_decoder if decoder is None else decoder
     batch, count = len(sparse), decoder.num_mask_tokens
@@ -167,23 +169,25 @@ def decode_tokens(
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
         # One picture's features meet all prompts here, and are not repeated before.
         source = _to_backbone(backbone, features) + dense  # (B, C, h, w)
-        places = backbone.dense_pe().expand(batch, -1, -1, -1)
-        attended, flat = decoder.transformer(source, places, tokens)  # (B, …, C), (B, h w, C)
-        Z = flat.transpose(1, 2).reshape(source.shape)
-        U = decoder.output_upscaling(Z)
+        grid = source.shape[2], source.shape[3]
+        attended, image = two_way(
+            decoder.transformer, _rows(source), _rows(backbone.dense_pe())[0], tokens
+        )
+        U = upscale(decoder.output_upscaling, image)
         h = torch.stack(
             [mlp(attended[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
             dim=1,
         )  # (B, count, C / 8)
         # All masks, also where one is asked for: the products' bits depend on their number.
-        logits, iou = read_out(h, U), decoder.iou_prediction_head(attended[:, 0])
+        logits, iou = read_out(h, U, grid), decoder.iou_prediction_head(attended[:, 0])
     chosen = slice(1, count) if multimask else 0
+    Z = image.transpose(1, 2).unflatten(2, grid)
     return DecoderOutput(logits[:, chosen], iou[:, chosen], Z, U, h[:, chosen])
 
 
-def read_out(h: Tensor, U: Tensor) -> Tensor:
-    """Logits ``(B, m, H, W)`` of `m` masks: the product of `h` ``(B, m, c)`` and `U`."""
-    return (h @ U.flatten(2)).unflatten(2, U.shape[2:])
+def _rows(maps: Tensor) -> Tensor:
+    """``(B, C, h, w)`` as ``(B, h w, C)``, a place a row."""
+    return maps.flatten(2).transpose(1, 2).contiguous()
 
 
 def _sam_boxes(backbone: Backbone, boxes: Tensor) -> Tensor:

@@ -31,6 +31,16 @@ class Updated(nn.Module):
         """Return the frozen weight and its update in one."""
         raise NotImplementedError
 
+    @property
+    def weight(self) -> Tensor:
+        """The frozen weight and its update in one, made anew while the update is trained."""
+        return self._folded[0] if self._folded else self.whole_weight()
+
+    @property
+    def bias(self) -> Tensor:
+        """The frozen layer's."""
+        return self._frozen[0].bias
+
     @torch.no_grad()
     def fold(self) -> None:
         """Keep the whole weight, for as long as the layer is not trained."""
@@ -66,9 +76,7 @@ class UpdatedLinear(Updated):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply both to `x` ``(…, inputs)``."""
-        if self._folded:
-            return F.linear(x, self._folded[0], self._frozen[0].bias)
-        return self._frozen[0](x) + F.linear(F.linear(x, self.A), self.B)
+        return F.linear(x, self.weight, self.bias)
 
 
 class UpdatedUpscaling(Updated):
@@ -84,10 +92,7 @@ class UpdatedUpscaling(Updated):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply both to `x` ``(B, C, h, w)``."""
-        frozen = self._frozen[0]
-        if self._folded:
-            return F.conv_transpose2d(x, self._folded[0], frozen.bias, stride=frozen.stride)
-        return frozen(x) + F.conv_transpose2d(x, self.kernel, stride=frozen.stride)
+        return F.conv_transpose2d(x, self.weight, self.bias, stride=self._frozen[0].stride)
 
 
 class UpdatedTokens(nn.Module):

@@ -15,6 +15,7 @@ from icmoe_core.experts.communication import Communication
 from icmoe_core.experts.semantic import SemanticExpert
 from icmoe_core.experts.tuning import TunedPath
 from icmoe_core.experts.voting import Gate, fuse, weigh
+from icmoe_core.upscaling import laid_out
 
 BASIC = ("frozen", "tuned")
 
@@ -170,10 +171,10 @@ class Experts(nn.Module):
         findings = self._findings(shared)
         own = tuned.logits.float()
         first = own if frozen is None else frozen
-        opinions = torch.stack(
-            [first, own, *(own + self._turned(i, x, tuned.U) for i, x in enumerate(findings))],
-            dim=1,
-        )
+        opinions = torch.stack([first, own], dim=1)
+        if findings:
+            turned = own[:, None] + self._turned(findings, tuned.U)
+            opinions = torch.cat([opinions, turned], dim=1)
         scores = self._scores(shared, opinions)
         if frozen is None:
             abstains = torch.zeros_like(scores)
@@ -196,11 +197,16 @@ class Experts(nn.Module):
             found = list(self.communication(torch.stack(found, dim=1)).unbind(1))
         return found[1:]
 
-    def _turned(self, index: int, found: Tensor, U: Tensor) -> Tensor:
-        """Logits that an expert adds, by turning the mask's direction at each pixel."""
-        direction = self.directions[index](found)  # (B, c, h, w)
-        fine = F.interpolate(direction, U.shape[2:], mode="bilinear", align_corners=False)
-        return (fine * U).sum(1).float()
+    def _turned(self, findings: list[Tensor], U: Tensor) -> Tensor:
+        """Logits ``(B, n, S, S)`` of `n` experts, who turn the mask's direction at each pixel."""
+        rows, columns = findings[0].shape[2:]
+        fine = laid_out(U, (rows, columns))  # (B, c, S, S)
+        turned = []
+        for look, found in zip(self.directions, findings, strict=True):
+            direction = look(found).to(memory_format=torch.channels_last)
+            direction = F.interpolate(direction, fine.shape[2:], mode="bilinear")
+            turned.append((direction * fine).sum(1).float())
+        return torch.stack(turned, dim=1)
 
     def _scores(self, shared: Tensor, opinions: Tensor) -> Tensor:
         batch, count = opinions.shape[:2]

@@ -329,7 +329,8 @@ def test_a_full_memory_is_an_error_with_a_way_out(predictor, monkeypatch):
     def full(*args, **kwargs):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(predictor.model.backbone.mask_decoder.transformer, "forward", full)
+    transformer = predictor.model.backbone.mask_decoder.transformer
+    monkeypatch.setattr(transformer.norm_final_attn, "forward", full)
     with pytest.raises(DeviceMemoryError, match="too little free memory"):
         predictor.predict(embedding, Prompts([(9, 9)]))
 

@@ -8,12 +8,16 @@ from napari_icmoe.native import prepare_for_torch
 
 
 def test_waiting_threads_let_others_work_unless_the_user_says_otherwise(monkeypatch):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    prepare_for_torch()
-    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    prepare_for_torch()
-    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    for name, ours, theirs in (
+        ("OMP_WAIT_POLICY", "PASSIVE", "ACTIVE"),
+        ("GOMP_SPINCOUNT", "10000", "5"),
+    ):
+        monkeypatch.delenv(name, raising=False)
+        prepare_for_torch()
+        assert os.environ[name] == ours
+        monkeypatch.setenv(name, theirs)
+        prepare_for_torch()
+        assert os.environ[name] == theirs
 
 
 def test_the_widget_leaves_torch_to_its_engine():
