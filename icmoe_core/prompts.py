@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import PromptError
 
+SMALLEST_SIDE = 0.5
+"""Pixels; a smaller side of a box is a slip of the hand."""
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -119,9 +122,10 @@ def _clip_boxes(boxes: NDArray, shape: tuple[int, int]) -> NDArray:
     for box in boxes:
         r0, c0, r1, c1 = box
         text = f"({r0:g}, {c0:g}, {r1:g}, {c1:g})"
-        if r1 <= r0 or c1 <= c0:
+        if r1 - r0 < SMALLEST_SIDE or c1 - c0 < SMALLEST_SIDE:
             raise PromptError(
-                f"The box {text} covers no pixel: give row_min < row_max and col_min < col_max."
+                f"The box {text} covers no pixel: row_max and col_max are one past the last row "
+                "and column."
             )
         if r1 <= 0 or c1 <= 0 or r0 >= height or c0 >= width:
             raise PromptError(

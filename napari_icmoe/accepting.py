@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -18,6 +19,26 @@ Refusal = tuple[str, str]
 """A level and a sentence for the user."""
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What was chosen when the user accepted; the answer may come later.
+
+    Attributes
+    ----------
+    image : Image
+    target : FollowedMask or None
+        None if the mask is still to be made.
+    label : int or None
+        Id of the class; None for the next free id of an object.
+    overlap : Overlap
+    """
+
+    image: Image
+    target: FollowedMask | None
+    label: int | None
+    overlap: Overlap
+
+
 class Accepting(QObject):
     """Writes answers into the target mask, which is made when it is needed.
 
@@ -28,6 +49,8 @@ class Accepting(QObject):
     masks : Masks
     add_layer : callable
         Puts a new mask into the viewer.
+    hold : callable
+        Told which question must be answered before any other; None if that is over.
 
     Attributes
     ----------
@@ -43,6 +66,7 @@ class Accepting(QObject):
         session: Session,
         masks: Masks,
         add_layer: Callable[[Labels], None],
+        hold: Callable[[Question | None], None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -50,35 +74,55 @@ class Accepting(QObject):
         self._session = session
         self._masks = masks
         self._add_layer = add_layer
-        self._awaited: Question | None = None
+        self._hold = hold
+        self._awaited: tuple[Question, _Order] | None = None
 
     def accept(self, question: Question, answer: Answer | None, image: Image) -> None:
-        """Write the answer to `question`; if it is None, wait for it."""
-        self._awaited = question if answer is None else None
-        if answer is not None:
-            self._write(answer, image)
+        """Write the answer to `question`; if it is None, wait for it.
 
-    def on_answer(self, question: Question, answer: Answer, image: Image | None) -> bool:
+        It is written as everything is chosen now: class, mask and overlap rule.
+        """
+        self.cancel()
+        label = None if self._masks.instances else self._session.state.active_class
+        order = _Order(image, self._masks.target, label, self.overlap)
+        if answer is None:
+            self._awaited = question, order
+            self._hold(question)
+        else:
+            self._write(answer, order)
+
+    def on_answer(self, question: Question, answer: Answer) -> bool:
         """Write `answer` if it has been waited for; returns whether it has.
 
         It goes where it belongs, whatever slice is shown by now.
         """
-        if question != self._awaited or image is None:
+        if self._awaited is None or question != self._awaited[0]:
             return False
-        self._awaited = None
-        self._write(answer, image)
+        order = self._awaited[1]
+        self.cancel()
+        self._write(answer, order)
         return True
 
     def cancel(self) -> None:
         """Wait for no answer any more."""
-        self._awaited = None
+        if self._awaited is not None:
+            self._awaited = None
+            self._hold(None)
 
-    def _write(self, answer: Answer, image: Image) -> None:
-        refusal = self._refusal(answer)
+    def _write(self, answer: Answer, order: _Order) -> None:
+        refusal = self._refusal(answer, order.label)
         if refusal is None:
-            mask = self._target(image)
-            label = self._masks.next_label()
-            refusal = _misfit(image, mask, label)
+            try:
+                mask = self._target(order)
+            except MemoryError:
+                refusal = (
+                    "error",
+                    "There is not enough memory for a mask of this scan: close other layers, or "
+                    "open a part of the scan.",
+                )
+            else:
+                label = mask.next_id if order.label is None else order.label
+                refusal = _misfit(order.image, mask, label)
         if refusal is not None or label is None or answer.mask is None:
             self.said.emit(*(refusal or ("info", "Nothing was written.")))
             return
@@ -87,8 +131,9 @@ class Accepting(QObject):
             np.asarray(labels[place.plane.index]),
             answer.mask,
             label,
-            overlap=self.overlap,
-            locked=self._session.state.classes.locked_ids,
+            overlap=order.overlap,
+            # Objects' ids are not those of classes, and no lock of a class is meant for them.
+            locked=() if order.label is None else self._session.state.classes.locked_ids,
             painted=mask.painted.within(labels, place.plane),
         )
         self._session.accept(place, mask.write(place.plane, merged.write, label))
@@ -97,20 +142,26 @@ class Accepting(QObject):
         if merged.kept:
             self.said.emit("info", f"{merged.kept} pixels of other classes were kept.")
 
-    def _refusal(self, answer: Answer) -> Refusal | None:
+    def _refusal(self, answer: Answer, label: int | None) -> Refusal | None:
         if answer.mask is None or not answer.mask.any():
             return "info", "The preview is empty, so nothing was written: add a click or a box."
-        state = self._session.state
-        entry = state.classes[state.active_class]
-        if entry.locked and not self._masks.instances:
+        if label is None:
+            return None
+        classes = self._session.state.classes
+        if label not in classes.ids:
+            return "warning", f"Class {label} is gone, so nothing was written: accept again."
+        entry = classes[label]
+        if entry.locked:
             return "warning", f"{entry.name!r} is locked: unlock it or choose another."
         return None
 
-    def _target(self, image: Image) -> FollowedMask:
+    def _target(self, order: _Order) -> FollowedMask:
+        if order.target is not None and self._masks.follows(order.target):
+            return order.target
         if self._masks.target is None:
-            layer = make_target(image, instances=self._masks.instances)
+            layer = make_target(order.image, instances=self._masks.instances)
             self._add_layer(layer)
-            self._masks.choose(image, layer, empty=True)
+            self._masks.choose(order.image, layer, empty=True)
         target = self._masks.target
         if target is None:
             raise RuntimeError("a mask that was made for an image does not fit it")

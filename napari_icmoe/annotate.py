@@ -17,13 +17,14 @@ from superqt import QCollapsible
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io import WRITABLE
+from icmoe_core.samples import SAMPLES
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
 from napari_icmoe.events import Connections
 from napari_icmoe.panels import ClassPanel, KeysPanel, ModelPanel, PromptPanel, ScanPanel
 from napari_icmoe.panels.parts import make_button
-from napari_icmoe.readers import GRID_KEY, PATH_KEY
+from napari_icmoe.readers import GRID_KEY, PATH_KEY, scan_path
 from napari_icmoe.workers import Background
 from napari_icmoe.writers import save_labels
 
@@ -141,9 +142,8 @@ class AnnotateWidget(QWidget):
         layer, image = target.layer, self.controller.image
         metadata = dict(layer.metadata)
         if image is not None:  # a mask from elsewhere is saved on the grid of this scan
-            metadata |= {
-                key: image.metadata[key] for key in (GRID_KEY, PATH_KEY) if key in image.metadata
-            }
+            metadata |= {key: image.metadata[key] for key in (GRID_KEY,) if key in image.metadata}
+            metadata[PATH_KEY] = scan_path(image)
         labels, attributes, _ = layer.as_layer_data_tuple()
         attributes |= {"metadata": metadata}
 
@@ -169,8 +169,7 @@ class AnnotateWidget(QWidget):
         if target is None:
             return
         image = self.controller.image
-        source = None if image is None else image.metadata.get(PATH_KEY)
-        folder = Path.home() if source is None or not source.parent.is_dir() else source.parent
+        folder = _folder_for(None if image is None else scan_path(image))
         name = f"{image.name if image is not None else target.layer.name}_mask"
         filters = ";;".join(f"*{suffix}" for suffix in WRITABLE)
         suffix = ".png" if target.layer.ndim == 2 else ".nii.gz"
@@ -200,14 +199,18 @@ class AnnotateWidget(QWidget):
             self.controller.say("error", f"The models could not be listed: {error}.")
 
     def _adopt_image(self) -> None:
-        """Annotate the selected image, or else the topmost one."""
-        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
-        active = self.viewer.layers.selection.active
-        if active in images:
-            self.controller.set_image(active)
-        elif images:
-            self.controller.set_image(images[-1])
+        image = self.controller.nearest_image()
+        if image is not None:
+            self.controller.set_image(image)
 
     def _on_inserted(self, event: Any) -> None:
         if isalive(self) and self.controller.image is None and isinstance(event.value, Image):
             self.controller.set_image(event.value)
+
+
+def _folder_for(scan: Path | None) -> Path:
+    """Return where to propose saving: beside the scan, but not among the samples."""
+    samples = {sample.image.parent for sample in SAMPLES.values()}
+    if scan is None or not scan.parent.is_dir() or scan.parent in samples:
+        return Path.home()
+    return scan.parent

@@ -55,6 +55,8 @@ class Asker(QObject):
         self._download = WeightsDownload(self)
         self._download.progressed.connect(self._on_progress)
         self._download.ended.connect(self._on_downloaded)
+        self._held: Question | None = None
+        self._last: tuple[Question, Scan] | None = None
         self._wanted: ModelChoice | None = None  # the choice that is being downloaded
         self._resting: set[ModelChoice] = set()
         self._unanswered: set[Question] = set()  # which failed
@@ -77,7 +79,10 @@ class Asker(QObject):
 
     def ask(self, question: Question, scan: Scan) -> None:
         """Have `question` answered, unless that is being done already, or has failed."""
-        if self._asking.newest == question or self.downloading == question.model.name:
+        newest = self._asking.newest
+        if newest == question or self.downloading == question.model.name:
+            return
+        if newest is not None and newest == self._held:  # its answer must not be overtaken
             return
         if question in self._unanswered:  # it has been said why
             return
@@ -87,6 +92,7 @@ class Asker(QObject):
         )
         corrected = self.answers.get(before) if prompts else None
         prior = None if corrected is None else corrected.logits
+        self._last = question, scan
         self._asking.submit(question, partial(self._engine.answer, question, scan, prior))
 
     def encode_ahead(self, question: Question, scan: Scan) -> bool:
@@ -104,6 +110,13 @@ class Asker(QObject):
             self.ask(question, scan)
         return True
 
+    def hold(self, question: Question | None) -> None:
+        """Let nothing overtake `question`, since its answer is waited for; None ends that.
+
+        What is asked meanwhile is not kept: ask it again when this one is answered or has failed.
+        """
+        self._held = question
+
     def allow_retry(self, question: Question) -> None:
         """Let `question` be asked again, although it has failed."""
         self._unanswered.discard(question)
@@ -119,6 +132,7 @@ class Asker(QObject):
     def drop(self) -> None:
         """Forget the questions that are not answered yet."""
         self._asking.drop()
+        self._last = None
 
     def cancel_download(self) -> None:
         """End the download, at the user's wish."""
@@ -142,6 +156,7 @@ class Asker(QObject):
     def _stop_download(self) -> None:
         self._download.cancel()
         self.progress = None
+        self._give_up()
         self.changed.emit()
 
     def _on_busy(self, busy: bool) -> None:
@@ -182,12 +197,20 @@ class Asker(QObject):
     def _on_downloaded(self, error: Exception | None) -> None:
         wanted, self.progress = self._wanted, None
         if error is None:
+            if self._last is not None and self._last[0] == self._held:  # it comes first
+                self.ask(*self._last)
             self.ready.emit()
             return
         if wanted is not None:
             self._resting.add(wanted)
         self.said.emit("error", _sentence(error))
+        self._give_up()
         self.changed.emit()
+
+    def _give_up(self) -> None:
+        """Tell that what is waited for has no answer, now that its model does not come."""
+        if self._held is not None:
+            self.failed.emit(self._held)
 
 
 def _sentence(error: Exception) -> str:

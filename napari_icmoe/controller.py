@@ -11,7 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
-from qtpy.QtCore import QObject, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.classes import ClassTable, default_classes
 from napari_icmoe import shortcuts
@@ -47,6 +48,8 @@ class AnnotateController(QObject):
 
     changed = Signal()
     """Something that a widget shows has changed."""
+    began = Signal()
+    """The user has done something; what was said before it is over."""
     said = Signal(str, str)
     """A level (``"info"``, ``"warning"`` or ``"error"``) and a sentence for the user."""
     replaced = Signal()
@@ -80,7 +83,9 @@ class AnnotateController(QObject):
         )
         self.asker = Asker(self)
         self.view = SliceView(viewer, self.session, self.tool, self.asker, self.masks, self)
-        self.accepting = Accepting(self.session, self.masks, self.tool.add_below, self)
+        self.accepting = Accepting(
+            self.session, self.masks, self.tool.add_below, self.asker.hold, self
+        )
         self._follower = Follower(viewer, self.tool, self.masks, self)
         for speaker in (self.asker, self.accepting):
             speaker.said.connect(self.said)
@@ -124,8 +129,17 @@ class AnnotateController(QObject):
         """Whether an answer is on its way."""
         return self.asker.busy
 
+    def nearest_image(self) -> Image | None:
+        """Return the selected image, or else the topmost one; None if there is none."""
+        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        active = self.viewer.layers.selection.active
+        if isinstance(active, Image) and active in images:
+            return active
+        return images[-1] if images else None
+
     def set_image(self, image: Image | None) -> None:
         """Annotate `image`; its prompts and its mask, if there were any, are still there."""
+        self.began.emit()
         if image is self.image:
             return
         was_on = self.tool.on
@@ -143,6 +157,7 @@ class AnnotateController(QObject):
 
     def set_target(self, layer: Labels | None) -> None:
         """Accept masks into `layer`, or into a new layer made at the next accept."""
+        self.began.emit()
         if self.image is not None:
             reason = self.masks.choose(self.image, layer)
             if reason is not None:
@@ -151,18 +166,21 @@ class AnnotateController(QObject):
 
     def set_model(self, choice: ModelChoice) -> None:
         """Answer with another model, or on another device; the same one again is a new try."""
+        self.began.emit()
         self.view.model = choice
         self.asker.give_chance(choice)
         self.view.refresh()
 
     def set_window(self, name: str) -> None:
         """Show the model the image through another window."""
+        self.began.emit()
         if name != self.view.window:
             self.view.window = name
             self.view.refresh()
 
     def set_instances(self, on: bool) -> None:
         """Give each accepted object an id of its own, instead of its class's."""
+        self.began.emit()
         self.masks.instances = on
         self.masks.show_colors()
         self.masks.set_brush()
@@ -172,6 +190,7 @@ class AnnotateController(QObject):
 
     def toggle_tool(self) -> None:
         """Take prompts, or stop taking them."""
+        self.began.emit()
         if self.tool.on:
             self.viewer.layers.selection.active = self.image
         else:
@@ -189,6 +208,7 @@ class AnnotateController(QObject):
 
     def toggle_sign(self) -> None:
         """Let the next plain click be on the background, or on the object again."""
+        self.began.emit()
         self.positive = not self.positive
         self.changed.emit()
 
@@ -196,6 +216,7 @@ class AnnotateController(QObject):
 
     def add_prompt(self, prompt: Prompt) -> None:
         """Add a click or a box on the displayed plane."""
+        self.began.emit()
         place = self.view.place
         if place is not None:
             self.session.add_prompt(place, prompt)
@@ -203,6 +224,7 @@ class AnnotateController(QObject):
 
     def remove_near(self, row: float, column: float, reach: float) -> None:
         """Remove the prompt closest to a pixel of the plane, within `reach` pixels."""
+        self.began.emit()
         place = self.view.place
         position = nearest_prompt(self.view.prompts, row, column, reach)
         if place is not None and position is not None:
@@ -211,6 +233,7 @@ class AnnotateController(QObject):
 
     def remove_last(self) -> None:
         """Remove the last prompt on the displayed plane."""
+        self.began.emit()
         place = self.view.place
         if place is not None:
             self.session.remove_prompt(place)
@@ -218,6 +241,7 @@ class AnnotateController(QObject):
 
     def cancel(self) -> None:
         """Drop the prompts and the preview of the displayed plane."""
+        self.began.emit()
         self.accepting.cancel()
         place = self.view.place
         if place is not None:
@@ -226,12 +250,14 @@ class AnnotateController(QObject):
 
     def clear(self) -> None:
         """Drop the prompts and previews of every plane."""
+        self.began.emit()
         self.accepting.cancel()
         self.session.clear()
         self.view.refresh()
 
     def accept(self) -> None:
         """Write the preview into the mask; waits for the answer if it is on its way."""
+        self.began.emit()
         question, image = self.view.question, self.image
         if question is None or image is None or not question.prompts:
             self.say("info", "There is no preview to accept: click on a structure first.")
@@ -244,6 +270,7 @@ class AnnotateController(QObject):
 
     def choose_class(self, class_id: int) -> None:
         """Make a class the one that the next accept and the brush write."""
+        self.began.emit()
         self.session.choose_class(class_id)
         self._after_class_change()
 
@@ -257,6 +284,7 @@ class AnnotateController(QObject):
         self, classes: ClassTable, name: str = "class table", active: int | None = None
     ) -> None:
         """Replace the class table, and choose the class `active` with it if that is given."""
+        self.began.emit()
         self.session.change_classes(classes, name, active)
         self._after_class_change()
 
@@ -267,10 +295,12 @@ class AnnotateController(QObject):
 
     def undo(self) -> None:
         """Take back the last thing the user did, whatever it was, and show where."""
+        self.began.emit()
         self._travel(self.session.undo(), "undo")
 
     def redo(self) -> None:
         """Do again what was undone last, and show where."""
+        self.began.emit()
         self._travel(self.session.redo(), "redo")
 
     def _travel(self, step: Step[SessionState] | None, verb: str) -> None:
@@ -299,14 +329,17 @@ class AnnotateController(QObject):
     def _on_answer(self, question: Question, answer: Answer) -> None:
         for notice in answer.notices:
             self.say("info", notice)
-        if self.accepting.on_answer(question, answer, self.image):
+        if self.accepting.on_answer(question, answer):
             self.view.refresh()
         else:
             self.view.draw()
 
     def _on_failed(self, question: Question) -> None:
         self.accepting.cancel()
-        self.view.draw()
+        if question == self.view.question:
+            self.view.draw()
+        else:  # another one may have had to wait
+            self.view.refresh()
 
     def _on_painted(self, edit: LayerEdit) -> None:
         self.session.record_stroke(edit)
@@ -338,7 +371,14 @@ class AnnotateController(QObject):
         self.asker.answers.forget_image(str(image.unique_id))
         self.masks.forget_image(image)
         if image is self.image:
-            self.set_image(None)
+            self.asker.drop()
+            self.accepting.cancel()
+            # napari may be in the middle of deleting several layers, ours among them
+            QTimer.singleShot(0, self, self._leave_removed)
+
+    def _leave_removed(self) -> None:
+        if isalive(self) and self.image is not None and self.image not in self.viewer.layers:
+            self.set_image(self.nearest_image())
 
     def give_way(self) -> None:
         """Let go of the viewer, because another controller takes it over."""

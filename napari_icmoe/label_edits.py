@@ -9,6 +9,7 @@ items, which are either ``(indices, old, new)`` or carry ``slice_key``, ``mask``
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -90,6 +91,7 @@ class LayerEdit:
     ) -> None:
         self.target, self.plane, self.after = target, plane, after
         self._voxels, self._before = voxels, before
+        self._array = weakref.ref(target.data)
         self._painted = painted
         self._noted = None if painted is None else painted.record(target.data, voxels, after)
 
@@ -104,9 +106,9 @@ class LayerEdit:
             self._painted.record(self.target.data, self._voxels, self.after)
 
     def _write(self, values: NDArray) -> bool:
-        data = self.target.data
-        if not self._voxels.size or self._voxels[-1] >= data.size:  # its array was replaced
-            return False
+        data = self._array()
+        if data is None or data is not self.target.data or not self._voxels.size:
+            return False  # its array was replaced
         data[np.unravel_index(self._voxels, data.shape)] = values
         self.target.refresh()
         return True

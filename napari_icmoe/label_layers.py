@@ -16,6 +16,7 @@ from icmoe_core.classes import ClassTable
 from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, stroke_voxels
 from napari_icmoe.overlays import transform_of
 from napari_icmoe.planes import Plane, spatial_shape
+from napari_icmoe.readers import PATH_KEY, scan_path
 
 NEW_ID = (0.6, 0.6, 0.6, 1.0)
 """Colour of an id that is neither in the class table nor known to be in the mask."""
@@ -37,7 +38,7 @@ def make_target(image: Image, *, instances: bool) -> Labels:
     return Labels(
         data,
         name=f"{image.name} mask",
-        metadata=dict(image.metadata),
+        metadata={**image.metadata, PATH_KEY: scan_path(image)},
         **transform_of(image),
     )
 

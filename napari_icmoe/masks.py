@@ -74,6 +74,10 @@ class Masks(QObject):
             layer.events.data.connect(self._on_replaced)
         return self._followed[uid]
 
+    def follows(self, mask: FollowedMask) -> bool:
+        """Whether `mask` is still in the viewer."""
+        return self._followed.get(str(mask.layer.unique_id)) is mask
+
     def forget(self, layer: Labels) -> None:
         """Stop following `layer`, which has been removed."""
         uid = str(layer.unique_id)
@@ -81,7 +85,9 @@ class Masks(QObject):
             return
         self._followed.pop(uid).close()
         layer.events.data.disconnect(self._on_replaced)
-        self._keys.pop(uid, None)
+        keys = self._keys.pop(uid, None)
+        if keys is not None:
+            keys.unbind()
         self._colored.pop(uid, None)
         self._choices = {key: mask for key, mask in self._choices.items() if mask is not layer}
         if self.target is not None and self.target.layer is layer:

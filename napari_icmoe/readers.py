@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from napari.layers import Image
 from napari.utils.notifications import show_info
+from numpy.typing import NDArray
 
 from icmoe_core.io import Volume, display_orientation, read_volume, to_display
+from icmoe_core.io.dicom import may_hold_dicom
 from icmoe_core.windowing import choose_window
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -22,7 +26,7 @@ PATH_KEY = "icmoe_path"
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
     """Return a reader for `path`; for a folder, only if it looks like a DICOM series."""
     first = Path(path[0] if isinstance(path, list) else path)
-    if first.is_dir() and not any(_maybe_dicom(file) for file in first.iterdir()):
+    if first.is_dir() and not may_hold_dicom(first):
         return None
     return read_layers
 
@@ -62,8 +66,9 @@ def volume_as_layer(volume: Volume, name: str | None = None) -> LayerData:
     }
     if not picture:
         arguments["units"] = ("pixel",) * extra + ("mm",) * spatial
-    if volume.is_labels:
-        return data.astype("uint8") if data.dtype == bool else data, arguments, "labels"
+    labels = _as_integers(data) if volume.is_labels else None
+    if labels is not None:
+        return labels, arguments, "labels"
     arguments["metadata"][PATH_KEY] = volume.path
     arguments["rgb"] = volume.rgb
     if not volume.rgb:
@@ -72,14 +77,25 @@ def volume_as_layer(volume: Volume, name: str | None = None) -> LayerData:
     return data, arguments, "image"
 
 
+def _as_integers(labels: NDArray) -> NDArray | None:
+    """Return labels as napari takes them; None if they are no whole numbers."""
+    if labels.dtype == bool:
+        return labels.astype(np.uint8)
+    if np.issubdtype(labels.dtype, np.integer):
+        return labels
+    whole = np.rint(labels)
+    if not (np.isfinite(labels).all() and np.array_equal(whole, labels)):
+        return None
+    return whole.astype(np.int32)
+
+
+def scan_path(image: Image) -> Path | None:
+    """Return the file that an image was opened from, by whatever reader; None if it is unknown."""
+    known = image.metadata.get(PATH_KEY) or image.source.path
+    return None if known is None else Path(known)
+
+
 def _name_of(path: Path | None) -> str:
     if path is None:
         return "scan"
     return path.name.split(".")[0] if path.is_file() else path.name
-
-
-def _maybe_dicom(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"

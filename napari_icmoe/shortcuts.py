@@ -112,6 +112,11 @@ def keys_of(action: Action) -> list[str]:
     return [str(Shortcut(key)) for key in _keys.get(action.full_name, action.keys)]
 
 
+def pan_keys() -> list[str]:
+    """Return the present keys that pan while they are held, as they read on this system."""
+    return [str(Shortcut(key)) for key in _keys.get(HOLD_TO_PAN, ("Space",))]
+
+
 class LayerKeys:
     """The present keys of some actions, bound on one layer before the keys of its class.
 
@@ -141,11 +146,16 @@ class LayerKeys:
         self._bound: set[Any] = set()
         self.rebind()
 
+    def unbind(self) -> None:
+        """Give the layer its own keys back."""
+        for key in self._bound:
+            self._layer.keymap.pop(key, None)
+        self._bound = set()
+
     def rebind(self) -> None:
         """Bind the present keys in place of those bound before."""
+        self.unbind()
         keymap = self._layer.keymap
-        for key in self._bound:
-            keymap.pop(key, None)
         before = set(keymap)
         for action in self._actions:
             for key in _keys.get(action.full_name, ()):

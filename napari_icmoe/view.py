@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -163,10 +164,9 @@ class SliceView(QObject):
     def _is_corrected(self, question: Question | None) -> bool:
         """While a correction is computed, the mask that it corrects stays on the screen."""
         shown = self._tool.shown
-        if question is None or shown is None or not question.prompts:
+        if question is None or shown is None or not question.prompts or not self._asker.busy:
             return False
-        about = shown.question.place, shown.question.version
-        return about == (question.place, question.version)
+        return replace(shown.question, prompts=question.prompts) == question
 
     def _encode_ahead(self) -> None:
         question = self.question

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import OutputFileError
 from icmoe_core.io import Volume, read_labels, read_volume, to_display, write_labels
+from icmoe_core.io.atomic import atomic_path
 from icmoe_core.prompts import Prompts
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point, mask_box
@@ -185,7 +186,8 @@ def _outline(area: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _save(path: Path, picture: NDArray[np.uint8]) -> Path:
     from skimage.io import imsave
 
-    imsave(path, picture, check_contrast=False)
+    with atomic_path(path) as temporary:
+        imsave(temporary, picture, check_contrast=False)
     return path
 
 

@@ -11,12 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.classes import LARGEST_ID
 from icmoe_core.cli.plane import take_plane
 from icmoe_core.io import add_to_labels, check_output, read_labels, read_volume
 from icmoe_core.prompts import Prompts, check_prompts
 from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
-
-LARGEST_LABEL = 65535
 
 
 @click.command(short_help="Outline one object on one slice and save the mask.")
@@ -52,7 +51,7 @@ LARGEST_LABEL = 65535
 )
 @click.option(
     "--label",
-    type=click.IntRange(1, LARGEST_LABEL),
+    type=click.IntRange(1, LARGEST_ID),
     default=1,
     show_default=True,
     help="Value that the object gets in the mask file.",

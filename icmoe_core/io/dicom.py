@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from icmoe_core.io.volume import Volume
 SAME_PLACE_MM = 1e-3
 UNEVEN_SHARE = 0.05
 TILT_DEGREES = 0.1
+_SEARCHED = 1000  # files of a folder, at most, until it is clear that it holds no DICOM
 
 _POSITION, _ORIENTATION = "0020|0032", "0020|0037"
 _SERIES, _INSTANCE = "0020|000e", "0020|0013"
@@ -61,6 +63,12 @@ def is_dicom(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
+
+
+def may_hold_dicom(folder: Path) -> bool:
+    """Tell whether :func:`read_dicom` might find images in `folder`, or in one below it."""
+    files = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return any(suffix_of(file) in DICOM or is_dicom(file) for file in islice(files, _SEARCHED))
 
 
 def read_dicom(path: Path) -> Volume:

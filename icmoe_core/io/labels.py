@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.classes import LARGEST_ID
 from icmoe_core.errors import GridError, InputFileError, OutputFileError
 from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import as_text, require_input
@@ -19,8 +20,6 @@ from icmoe_core.io.outputs import PathLike, check_output
 from icmoe_core.io.pictures import read_picture
 from icmoe_core.io.suffixes import NIFTI, NPY, PICTURES, TIFF, suffix_of
 from icmoe_core.io.volume import Volume
-
-LARGEST_LABEL = 65535
 
 
 def read_labels(path: PathLike, grid: Grid) -> NDArray:
@@ -158,9 +157,9 @@ def add_to_labels(
         `mask` or the existing file does not lie on the grid.
     """
     path = Path(path)
-    if isinstance(label, bool | np.bool_) or not 1 <= label <= LARGEST_LABEL or label != int(label):
+    if isinstance(label, bool | np.bool_) or not 1 <= label <= LARGEST_ID or label != int(label):
         raise OutputFileError(
-            f"The label {label} cannot be written: give a whole number from 1 to {LARGEST_LABEL}."
+            f"The label {label} cannot be written: give a whole number from 1 to {LARGEST_ID}."
         )
     mask = np.asarray(mask)
     if mask.dtype != np.bool_:
@@ -227,10 +226,10 @@ def _as_whole_numbers(array: NDArray, path: Path) -> NDArray:
             f"{path.name} is not a label map, its values are not whole numbers: choose a mask in "
             "place of a scan or of probabilities."
         )
-    if low < 0 or high > LARGEST_LABEL:
+    if low < 0 or high > LARGEST_ID:
         raise InputFileError(
             f"{path.name} is not a label map, its values run from {low:g} to {high:g}: labels are "
-            f"whole numbers of 0 to {LARGEST_LABEL}."
+            f"whole numbers of 0 to {LARGEST_ID}."
         )
     if np.issubdtype(array.dtype, np.integer):
         return array
@@ -244,10 +243,10 @@ def _check_values(labels: NDArray) -> None:
             "type."
         )
     low, high = labels.min(initial=0), labels.max(initial=0)
-    if low < 0 or high > LARGEST_LABEL:
+    if low < 0 or high > LARGEST_ID:
         raise OutputFileError(
             f"Labels from {low} to {high} cannot be written: use whole numbers of 0 to "
-            f"{LARGEST_LABEL}."
+            f"{LARGEST_ID}."
         )
 
 

@@ -11,6 +11,8 @@ from icmoe_core.io.atomic import check_writable
 from icmoe_core.io.formats import writer_for
 from icmoe_core.io.grid import Grid
 
+_SLICER = ".seg.nrrd"
+
 PathLike = str | os.PathLike[str]
 
 
@@ -53,6 +55,11 @@ def check_output(
     if not target.parent.is_dir():
         raise OutputFileError(
             f"The folder {target.parent} does not exist: make it first, or choose another one."
+        )
+    if target.exists() and target.name.lower().endswith(_SLICER):
+        raise OutputFileError(
+            f"{path} is a segmentation of 3D Slicer, whose names and colours would be lost: give "
+            "another name, and open the mask in Slicer beside it."
         )
     if target.exists() and not os.access(target, os.W_OK):
         raise OutputFileError(f"{path} is write-protected: unlock it or give another name.")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.classes import LARGEST_ID
 from icmoe_core.io.grid import Grid
 
 _LABEL_WORDS = {
@@ -58,7 +59,7 @@ def looks_like_labels(array: NDArray, path: Path) -> bool:
         return False
     if not _label_words(path.name):
         return False
-    return array.dtype == np.bool_ or bool(array.min() >= 0 and array.max() <= 65535)
+    return array.dtype == np.bool_ or bool(array.min() >= 0 and array.max() <= LARGEST_ID)
 
 
 def _label_words(name: str) -> set[str]:

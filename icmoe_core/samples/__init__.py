@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from icmoe_core.errors import InputFileError
-
 _FOLDER = Path(__file__).parent
 
 
@@ -66,21 +64,3 @@ SAMPLES: dict[str, Sample] = {
     )
 }
 """The samples by name."""
-
-
-def sample_path(name: str) -> Path:
-    """Return the path of a sample's scan.
-
-    Parameters
-    ----------
-    name : str
-        A key of `SAMPLES`.
-
-    Raises
-    ------
-    InputFileError
-        There is no sample of that name.
-    """
-    if name not in SAMPLES:
-        raise InputFileError(f"There is no sample {name!r}: choose {' or '.join(SAMPLES)}.")
-    return SAMPLES[name].image

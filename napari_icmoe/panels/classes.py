@@ -27,6 +27,7 @@ from icmoe_core.io.class_files import load_classes, save_classes
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
 from napari_icmoe.panels.parts import make_button, make_combo
+from napari_icmoe.shortcuts import CLASS_ACTIONS, keys_of
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,8 @@ class ClassPanel(QWidget):
 
     def _fill_row(self, row: int, entry: LabelClass) -> None:
         fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        key = QTableWidgetItem(str(row + 1) if row < 9 else "")
+        keys = keys_of(CLASS_ACTIONS[row]) if row < len(CLASS_ACTIONS) else []
+        key = QTableWidgetItem(" ".join(keys))
         color = QTableWidgetItem()
         color.setBackground(QBrush(QColor(*entry.color)))
         color.setIcon(_swatch(entry.color))

@@ -6,15 +6,13 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import make_text
-from napari_icmoe.shortcuts import ACTIONS, keys_of
+from napari_icmoe.shortcuts import ACTIONS, CLASS_ACTIONS, keys_of, pan_keys
 
 GESTURES = (
     ("Click", "Point on the object"),
     ("Shift-click", "Point on the background"),
     ("Drag", "Box around the object"),
     ("Ctrl-click", "Remove the prompt under the pointer"),
-    ("Hold Space", "Pan and zoom"),
-    ("1 … 9", "Choose a class"),
 )
 
 
@@ -33,7 +31,9 @@ class KeysPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the present keys: users may have rebound them."""
-        rows = [*GESTURES]
+        held = [(f"Hold {key}", "Pan and zoom") for key in pan_keys()]
+        first, last = (" or ".join(keys_of(CLASS_ACTIONS[i])) or "—" for i in (0, -1))
+        rows = [*GESTURES, *held, (f"{first} … {last}", "Choose a class of the table")]
         rows += [(" or ".join(keys_of(action)) or "—", action.description) for action in ACTIONS]
         rows.append(("", "Rebind keys under File → Preferences → Shortcuts."))
         if rows == self._shown:

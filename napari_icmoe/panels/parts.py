@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
 
 
@@ -18,9 +19,20 @@ def make_button(text: str = "", tip: str = "", *, checkable: bool = False) -> QP
     return button
 
 
+class _CalmCombo(QComboBox):
+    """A combo box that leaves the wheel to the panel it scrolls by in, unless it was chosen."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
 def make_combo(tip: str) -> QComboBox:
     """Return a combo box that stays narrow however long its entries are."""
-    combo = QComboBox()
+    combo = _CalmCombo()
+    combo.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # not by the wheel
     combo.setToolTip(tip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.overlays import NEGATIVE, POSITIVE
 from napari_icmoe.panels.parts import make_button, make_text
-from napari_icmoe.shortcuts import ACTIONS, keys_of
+from napari_icmoe.shortcuts import ACTIONS, keys_of, pan_keys
 
 _ACTIONS = {action.name: action for action in ACTIONS}
 _LEVEL_COLORS = {"info": "", "warning": "#e0a030", "error": "#ff6b6b"}
@@ -92,6 +92,7 @@ class PromptPanel(QWidget):
         self.download = DownloadRow(controller)
         layout.insertWidget(2, self.download)
         controller.changed.connect(self.refresh)
+        controller.began.connect(self.clear_message)
         controller.said.connect(self.show_message)
         self.refresh()
 
@@ -131,7 +132,7 @@ class PromptPanel(QWidget):
             button.setToolTip(tip)
 
     def show_message(self, level: str, sentence: str) -> None:
-        """Show a sentence until the next action."""
+        """Show a sentence until the user does something."""
         color = _LEVEL_COLORS[level]
         self.message.setStyleSheet(f"color: {color}" if color else "")
         _set_text(self.message, sentence)
@@ -164,8 +165,9 @@ class PromptPanel(QWidget):
         if not c.tool.on:
             return "Start prompting, then click on a structure or drag a box around it."
         return (
-            "Click on a structure, or drag a box around it. Hold Space to pan and zoom; "
-            "Ctrl-click removes a prompt."
+            "Click on a structure, or drag a box around it. "
+            f"Hold {' or '.join(pan_keys()) or 'the pan key'} to pan and zoom; Ctrl-click removes "
+            "a prompt."
         )
 
     def _choose_sign(self) -> None:
@@ -176,7 +178,6 @@ class PromptPanel(QWidget):
         self._do(lambda: _ACTIONS[name].run(self._controller))
 
     def _do(self, action: Callable[[], None]) -> None:
-        self.clear_message()
         action()
         self.refresh()
 

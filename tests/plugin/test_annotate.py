@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from napari.layers import Labels
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QWheelEvent
+from qtpy.QtWidgets import QApplication
 
 from icmoe_core.io import read_volume
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
+from napari_icmoe.merging import Overlap
 from napari_icmoe.session import Box, Click
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -354,7 +357,7 @@ def test_an_unknown_window_or_model_is_said(brain, hands, lesion, qtbot):
     brain.controller.set_window("auto")
 
 
-def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, answered):
+def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, answered, qtbot):
     controller = brain.controller
     hands.box(lesion[2])
     viewer.layers.remove(controller.tool.overlays.preview)
@@ -367,7 +370,7 @@ def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, a
     assert controller.target is None
     hands.box(lesion[2])
     viewer.layers.remove(viewer.layers["brain1"])
-    assert controller.image is None
+    qtbot.waitUntil(lambda: controller.image is None, timeout=5000)
     assert "Open a scan" in brain.prompt.hint.text()
 
 
@@ -484,6 +487,75 @@ def test_an_accept_in_waiting_is_written_on_its_own_slice(viewer, brain, hands, 
         lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
     )
     assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1]}
+
+
+def test_an_accept_in_waiting_is_written_as_it_was_chosen(viewer, brain, hands, lesion, qtbot):
+    hands.box(lesion[2])
+    hands.key("a")
+    assert brain.controller.busy
+    hands.key("2")
+    brain.controller.accepting.overlap = Overlap.REPLACE
+    qtbot.waitUntil(
+        lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
+    )
+    assert set(np.unique(mask_of(brain))) == {0, 1}
+
+
+def test_prompts_elsewhere_do_not_overtake_an_accept_in_waiting(
+    viewer, brain, hands, lesion, qtbot, answered
+):
+    hands.box(lesion[2])
+    hands.key("a")
+    assert brain.controller.busy
+    viewer.dims.set_current_step(0, lesion[1] + 1)
+    hands.box(lesion[2])
+    answered(brain)
+    assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1]}
+    hands.key("a")
+    assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1], lesion[1] + 1}
+
+
+def test_the_masks_own_keys_come_back_when_the_widget_is_closed(
+    viewer, brain, hands, lesion, answered, qtbot
+):
+    hands.box(lesion[2])
+    answered(brain)
+    hands.key("a")
+    layer = brain.controller.target.layer
+    accepted = layer.data.copy()
+    viewer.window.remove_dock_widget(brain)
+    qtbot.wait(50)
+    viewer.layers.selection.active = layer
+    layer.mode = "paint"
+    hands.drag((40, 40), (40, 60))
+    assert (layer.data != accepted).any()
+    hands.key(Qt.Key.Key_Z, CTRL)
+    np.testing.assert_array_equal(layer.data, accepted)
+
+
+def test_the_wheel_leaves_combo_boxes_alone(brain):
+    combo = brain.classes.overlap
+    before = combo.currentIndex()
+    event = QWheelEvent(
+        QPointF(5, 5),
+        QPointF(combo.mapToGlobal(QPoint(5, 5))),
+        QPoint(0, -120),
+        QPoint(0, -120),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(combo, event)
+    assert combo.currentIndex() == before
+    assert combo.focusPolicy() == Qt.FocusPolicy.StrongFocus, "the wheel does not choose it"
+
+
+def test_a_message_ends_with_the_next_prompt(brain, hands):
+    hands.click(60, -4)
+    assert brain.prompt.message.isVisible()
+    hands.click(60, 60)
+    assert not brain.prompt.message.isVisible()
 
 
 def test_closing_the_dock_and_opening_it_again(viewer, brain, hands, qtbot):

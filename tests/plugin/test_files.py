@@ -185,3 +185,25 @@ def test_a_time_series_of_masks_is_saved_with_its_times(tmp_path):
     assert series[np.asarray(mask.dataobj) == 7].tolist() == [marked]
     with pytest.raises(GridError, match=r"\.nii\.gz"):
         write_labels_layer(str(tmp_path / "mask.nrrd"), target.data, attributes)
+
+
+def test_label_maps_of_floats_open_as_labels(tmp_path):
+    data = np.zeros((4, 5, 6), np.float32)
+    data[1:3, 2:4] = 7
+    image = nib.Nifti1Image(data, np.eye(4))
+    image.header.set_intent(1002)
+    nib.save(image, tmp_path / "labels.nii.gz")
+    (layer, _, kind), *_ = read_layers(str(tmp_path / "labels.nii.gz"))
+    assert kind == "labels"
+    assert np.issubdtype(layer.dtype, np.integer)
+    assert set(np.unique(layer)) == {0, 7}
+
+
+def test_folders_are_read_where_dicom_may_be(tmp_path):
+    assert get_reader(str(tmp_path)) is None
+    (tmp_path / "notes.txt").write_text("none")
+    assert get_reader(str(tmp_path)) is None
+    below = tmp_path / "series"
+    below.mkdir()
+    (below / "1.dcm").write_bytes(b"no preamble")
+    assert get_reader(str(tmp_path)) is not None

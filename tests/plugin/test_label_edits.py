@@ -78,3 +78,13 @@ def test_asking_about_a_slice_looks_at_that_slice_only():
     counting = Counting()
     assert known.within(counting, Plane((3, None, None))).all()
     assert counting.cells == 400 * 500
+
+
+def test_a_change_is_not_taken_back_in_another_array(mask):
+    edit = mask.write(PLANE, np.ones((5, 6), bool), 7)
+    other = np.full(SHAPE, 3, np.uint8)
+    mask.layer.data = other
+    edit.undo()
+    assert (other == 3).all()
+    edit.redo()
+    assert (other == 3).all()

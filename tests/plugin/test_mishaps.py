@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from icmoe_core.backbones import build_backbone, register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo, find_weights
@@ -20,11 +21,21 @@ CONTENT = bytes(range(256)) * 2000
 
 
 @pytest.fixture
-def said(brain):
+def said_by():
+    """Collects every sentence of a widget from now on."""
+
+    def collect(widget):
+        sentences = []
+        widget.controller.said.connect(lambda level, sentence: sentences.append(sentence))
+        return sentences
+
+    return collect
+
+
+@pytest.fixture
+def said(brain, said_by):
     """Every sentence of the widget from now on."""
-    sentences = []
-    brain.controller.said.connect(lambda level, sentence: sentences.append(sentence))
-    return sentences
+    return said_by(brain)
 
 
 @pytest.fixture
@@ -217,6 +228,37 @@ def test_a_folder_that_cannot_be_written_keeps_the_mask(
     assert "/proc" in said[0]
     assert said[0].count(".") <= 4, "a sentence, not a traceback"
     np.testing.assert_array_equal(brain.controller.target.layer.data, kept)
+
+
+def test_all_layers_are_deleted_at_once_with_the_tool_on(viewer, brain, hands, qtbot):
+    hands.click(60, 60)
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()
+    qtbot.wait(100)
+    assert not len(viewer.layers)
+    assert brain.controller.image is None
+
+
+def test_another_scan_is_taken_when_the_annotated_one_is_removed(viewer, brain, qtbot):
+    other = viewer.add_image(np.random.default_rng(0).random((8, 32, 32)), name="other")
+    viewer.layers.remove(viewer.layers["brain1"])
+    qtbot.waitUntil(lambda: brain.controller.image is other, timeout=5000)
+    assert not brain.prompt.sample.isVisible()
+
+
+def test_a_picture_opened_by_napari_is_not_written_over(viewer, annotate, said_by, tmp_path, qtbot):
+    path = tmp_path / "cells.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8))
+    before = path.read_bytes()
+    viewer.open(path, plugin="napari")
+    widget = annotate()
+    said = said_by(widget)
+    mask = viewer.add_labels(np.ones((64, 64), np.uint16))
+    widget.controller.set_target(mask)
+    widget.save_mask(path)
+    qtbot.waitUntil(lambda: bool(said), timeout=20_000)
+    assert "the image itself" in said[-1]
+    assert path.read_bytes() == before
 
 
 def test_layers_can_be_removed_and_added_again(viewer, brain, hands, qtbot):

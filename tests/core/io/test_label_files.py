@@ -355,3 +355,11 @@ def test_label_maps_are_told_by_name_and_values(tmp_path, labels, name, is_label
     assert not read_volume(path).is_labels
     path = save_nifti(path, labels.astype(np.float32), np.eye(4))
     assert not read_volume(path).is_labels
+
+
+def test_a_segmentation_of_slicer_is_not_written_over(tmp_path):
+    path = tmp_path / "liver.seg.nrrd"
+    path.write_bytes(b"names and colours")
+    with pytest.raises(OutputFileError, match="3D Slicer"):
+        check_output(path)
+    assert path.read_bytes() == b"names and colours"

@@ -4,15 +4,13 @@ import sys
 import numpy as np
 import pytest
 
-from icmoe_core.errors import InputFileError
 from icmoe_core.io import read_labels, read_volume
-from icmoe_core.samples import SAMPLES, sample_path
+from icmoe_core.samples import SAMPLES
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_samples_are_there_with_labels_on_their_grid_and_licences(name):
     sample = SAMPLES[name]
-    assert sample_path(name) == sample.image
     volume = read_volume(sample.image)
     labels = read_labels(sample.labels, volume.grid)
     assert labels.shape == volume.array.shape
@@ -24,11 +22,6 @@ def test_samples_are_there_with_labels_on_their_grid_and_licences(name):
     for path in (sample.image, sample.labels, sample.licence_text):
         assert path.name in provenance
     assert sample.licence in provenance
-
-
-def test_unknown_samples():
-    with pytest.raises(InputFileError, match="choose mr_abdomen or brain1"):
-        sample_path("lung")
 
 
 def test_files_need_no_torch():
