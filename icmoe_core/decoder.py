@@ -60,6 +60,7 @@ def decode(
     point_labels: Tensor | None = None,
     mask_logits: Tensor | None = None,
     multimask: bool = False,
+    places: Tensor | None = None,
 ) -> DecoderOutput:
     """Decode `B` prompts on the same picture, or on `B` pictures.
 
@@ -79,6 +80,8 @@ def decode(
         An earlier answer's logits, as a prompt.
     multimask : bool
         Give the three masks for an ambiguous prompt (whole, part, sub-part) rather than one.
+    places : Tensor, optional
+        As for :func:`decode_tokens`.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def decode(
             point_labels=point_labels,
             mask_logits=mask_logits,
         )
-        return decode_tokens(backbone, features, sparse, dense, multimask=multimask)
+        return decode_tokens(backbone, features, sparse, dense, multimask=multimask, places=places)
 
 
 def embed_prompts(
@@ -138,6 +141,7 @@ def decode_tokens(
     multimask: bool = False,
     decoder: Any = None,
     exact: bool = True,
+    places: Tensor | None = None,
 ) -> DecoderOutput:
     """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
 
@@ -153,6 +157,9 @@ def decode_tokens(
         Used instead of the backbone's mask decoder, whose parts it has.
     exact : bool
         Compute in full precision, whatever an outer autocast says; training may do without.
+    places : Tensor, (B, C, h, w), optional
+        Codes of the places that `features` show, where they are a part of the picture; left out,
+        they show all of it.
 
     Notes
     -----
@@ -168,11 +175,11 @@ def decode_tokens(
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
         # One picture's features meet all prompts here, and are not repeated before.
-        source = _to_backbone(backbone, features) + dense  # (B, C, h, w)
-        grid = source.shape[2], source.shape[3]
-        attended, image = two_way(
-            decoder.transformer, _rows(source), _rows(backbone.dense_pe())[0], tokens
-        )
+        grid = features.shape[2], features.shape[3]
+        # A part of the picture has no mask as a prompt, so that all of `dense` is alike.
+        source = _to_backbone(backbone, features) + dense[..., : grid[0], : grid[1]]
+        codes = _rows(backbone.dense_pe())[0] if places is None else _rows(places)
+        attended, image = two_way(decoder.transformer, _rows(source), codes, tokens)
         U = upscale(decoder.output_upscaling, image)
         h = torch.stack(
             [mlp(attended[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from icmoe_core.backbones import Backbone, build_backbone, weights_hash
 from icmoe_core.devices import autocast, choose_device, choose_precision, device_memory_errors
-from icmoe_core.experts.files import check_base, load_experts, read_header
+from icmoe_core.expert_files import check_base, load_experts, read_header
 from icmoe_core.experts.generations import Generations
 from icmoe_core.experts.shipped import shipped_experts
 

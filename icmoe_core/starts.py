@@ -177,7 +177,12 @@ class Answering:
         shares = self._shares(points="boxes" not in prompts)
         if experts is None or not any(shares):
             return None
-        return experts.answer(self.embedding.features, shares, prompts, base)
+        return experts.answer(self.embedding.features, shares, prompts, base, self._picture)
+
+    def _picture(self) -> Tensor:
+        """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""
+        grey = torch.from_numpy(self.embedding.picture)
+        return self.model.backbone.preprocess(grey.expand(1, 3, -1, -1))[0]
 
     def _shares(self, *, points: bool) -> list[float]:
         """Share of the answer that each generation of experts gives."""

@@ -28,7 +28,7 @@ def two_way(
         places: linear ones with a `weight` and a `bias`, or whole attentions.
     image : Tensor, (B, N, C)
         The picture's features, a place a row.
-    places : Tensor, (N, C)
+    places : Tensor, (N, C) or (B, N, C)
         The places' codes.
     prompts : Tensor, (B, n, C)
 
@@ -100,4 +100,4 @@ def _through(attention: Any, x: Tensor, weight: Tensor) -> Tensor:
 
 def _match(asked: Tensor, image: Tensor, places: Tensor) -> Tensor:
     """Products of ``(B, m, C)`` with the picture and its places, ``(B, m, N)``."""
-    return torch.baddbmm(asked @ places.T, asked, image.transpose(1, 2))
+    return torch.baddbmm(asked @ places.mT, asked, image.transpose(1, 2))

@@ -66,7 +66,24 @@ def laid_out(blocks: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def read_out(h: Tensor, blocks: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Logits ``(B, m, 4 h, 4 w)`` of `m` masks with the directions `h` ``(B, m, C / 8)``."""
-    products = blocks.flatten(1, 5) @ h.transpose(1, 2)  # (B, 16 N, m)
-    masks = products.unflatten(1, blocks.shape[1:6])
+    """Logits of `m` masks: the product of each place's features with the mask's direction.
+
+    Parameters
+    ----------
+    h : Tensor, (B, m, C / 8) or (B, N, m, C / 8)
+        Directions of the masks; in the second form each place has its own.
+    blocks : Tensor, (B, N, 2, 2, 2, 2, C / 8)
+    grid : (int, int)
+        `h` and `w`.
+
+    Returns
+    -------
+    Tensor, (B, m, 4 h, 4 w)
+    """
+    if h.ndim == 3:
+        products = blocks.flatten(1, 5) @ h.transpose(1, 2)  # (B, 16 N, m)
+        masks = products.unflatten(1, blocks.shape[1:6])
+    else:
+        products = blocks.flatten(2, 5) @ h.transpose(2, 3)  # (B, N, 16, m)
+        masks = products.unflatten(2, blocks.shape[2:6])
     return laid_out(masks, grid).contiguous()

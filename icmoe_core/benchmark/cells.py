@@ -11,26 +11,27 @@ from safetensors.torch import save
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.benchmark.memory import forget_peak, peak_mb
-from icmoe_core.benchmark.names import ABLATIONS, BASE, is_ours
+from icmoe_core.benchmark.names import ABLATIONS, BASE, Without, is_ours
 from icmoe_core.benchmark.scoring import score
 from icmoe_core.benchmark.targets import Target, as_pictures
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.evaluation import BOX, CLICK
-from icmoe_core.experts.familiarity import Familiarity, make_familiarity
+from icmoe_core.expert_files import as_in_file, round_to_file
+from icmoe_core.experts.familiarity import everything_familiar, make_familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
-from icmoe_core.peers.methods import LOSSES, METHODS
+from icmoe_core.peers.methods import METHODS
 from icmoe_core.peers.peer import Peer
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.examples import Example
+from icmoe_core.training.learners import settings_of
 from icmoe_core.training.loop import Training, train
 from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import LossWeights, Settings
 
 _NEVER = 10**9  # steps; no method may choose its weights by what is held out
-_EVERYTHING = 1e6  # a distance beyond all pictures
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,7 @@ def run_cell(
             memory_mb=round(memory, 1),
         )
     asked = Predictor(model, cache_size=predictor.cache.capacity)
-    if model.backbone is base.backbone:
-        asked.cache = predictor.cache
+    asked.cache = predictor.cache  # an embedding does not depend on what was learnt
     found = score(asked, target.held_out, (BOX, CLICK), seed, doubts=is_ours(method))
     return replace(
         learnt,
@@ -146,10 +146,11 @@ def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if method in METHODS:
-            return METHODS[method](backbone), replace(settings, weights=LOSSES)
-        parts, losses = ABLATIONS.get(method, ({}, {}))
-        experts = Experts(backbone, ExpertConfig(**parts))
-        return experts, replace(settings, weights=LossWeights(**losses))
+            return METHODS[method](backbone), settings_of(method, settings)
+        without = ABLATIONS.get(method, Without())
+        experts = Experts(backbone, ExpertConfig(**without.config))
+        weights = LossWeights(**without.losses)
+        return experts, replace(settings, weights=weights, **without.settings)
 
 
 def _trained(
@@ -162,7 +163,7 @@ def _trained(
     # A peer offers what the loop needs of experts.
     training = Training.begin(cast(Experts, learner), settings)
     examples = target.examples
-    if isinstance(learner, Peer) and learner.sees_pictures:
+    if learner.sees_pictures:
         examples = as_pictures(target, predictor)
     base, memories = predictor.model, []
     if settings.weights.retention and replay:
@@ -177,35 +178,16 @@ def _model_with(
 ) -> tuple[PromptableModel, Generation]:
     """Return a model that answers as the learner does, and what is new in it."""
     if isinstance(learner, Experts):
+        round_to_file(learner)
         kinds = torch.stack([describe_picture(e) for e in replay] or [target.descriptions[0]])
         known = make_familiarity(target.descriptions, kinds)
         generation = Generation(learner, known.to(base.device), answers_points=True)
         return base.with_experts(Generations([generation]).ready()), generation
     # Peers know no limits: what they learnt answers everything.
-    width = target.descriptions.shape[1]
-    everywhere = Familiarity(torch.zeros(1, width), torch.ones(width), limit=_EVERYTHING)
-    answering = cast(Experts, learner.on_features())
-    generation = Generation(answering, everywhere.to(base.device), answers_points=True)
-    model = base if learner.encoder is None else _with_encoder(base, learner.encoder)
-    return model.with_experts(Generations([generation]).ready()), generation
-
-
-def _with_encoder(base: PromptableModel, encoder: torch.nn.Module) -> PromptableModel:
-    frozen = base.backbone
-    backbone = Backbone(
-        frozen.name,
-        image_encoder=encoder,
-        prompt_encoder=frozen.prompt_encoder,
-        mask_decoder=frozen.mask_decoder,
-        pixel_mean=frozen.pixel_mean.flatten().tolist(),
-        pixel_std=frozen.pixel_std.flatten().tolist(),
-        answers_points=frozen.answers_points,
-    )
-    return PromptableModel(backbone.to(base.device), base.device, base.precision)
+    known = everything_familiar(target.descriptions[0])
+    generation = Generation(cast(Experts, learner), known.to(base.device), answers_points=True)
+    return base.with_experts(Generations([generation]).ready()), generation
 
 
 def _size_mb(generation: Generation) -> float:
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in generation.state_dict().items()
-    }
-    return len(save(tensors)) / 1e6
+    return len(save(as_in_file(generation))) / 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 BASE = "zero-shot"
@@ -9,17 +10,29 @@ BASE = "zero-shot"
 OURS = "icmoe"
 PEERS = ("decoder", "lora", "adapter", "samed", "full")
 """As in :data:`icmoe_core.peers.methods.METHODS`."""
-ABLATIONS: dict[str, tuple[dict[str, Any], dict[str, float]]] = {
-    "no semantic": ({"groups": 0}, {}),
-    "no adaptive": ({"dilations": ()}, {}),
-    "no communication": ({"communication": False}, {}),
-    "no voting": ({"voting": False}, {}),
-    "no consistency": ({}, {"consistency": 0.0}),
-    "no balance": ({}, {"balance": 0.0}),
-    "no contrast": ({}, {"contrast": 0.0}),
-    "no retention": ({}, {"retention": 0.0}),
+
+
+@dataclass(frozen=True)
+class Without:
+    """What is changed to leave a part out: of the experts, the loss weights and the settings."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+ABLATIONS: dict[str, Without] = {
+    "no semantic": Without(config={"groups": 0}),
+    "no adaptive": Without(config={"dilations": ()}),
+    "no communication": Without(config={"communication": False}),
+    "no voting": Without(config={"voting": False}),
+    "no consistency": Without(losses={"consistency": 0.0}),
+    "no balance": Without(losses={"balance": 0.0}),
+    "no contrast": Without(losses={"contrast": 0.0}),
+    "no retention": Without(losses={"retention": 0.0}),
+    "no crops": Without(settings={"crop": None}),
 }
-"""IC-MoE without one of its parts: changes of its configuration, and of its losses."""
+"""IC-MoE without one of its parts."""
 
 ALL = (BASE, *PEERS, OURS, *ABLATIONS)
 """Names of all that can be compared."""

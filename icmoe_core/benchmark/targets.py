@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from icmoe_core.errors import DatasetError
 from icmoe_core.evaluation import choose_objects
-from icmoe_core.predictor import Predictor, as_colour
+from icmoe_core.predictor import Predictor
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.encoding import encode_slices
 from icmoe_core.training.examples import Example
@@ -100,29 +99,13 @@ def make_target(name: str, slices: list[LabelledSlice], predictor: Predictor) ->
 
 
 def as_pictures(target: Target, predictor: Predictor) -> list[Example]:
-    """Return what there is to learn, for methods that train the encoder.
+    """Return what there is to learn, with pictures ``(3, S, S)`` in the place of features.
 
     Parameters
     ----------
     target : Target
     predictor : Predictor
         Of the model whose encoder is trained.
-
-    Returns
-    -------
-    list of Example
-        With pictures ``(3, S, S)``, float16, in the place of features; those of one slice share it.
     """
-    found = []
-    for part, examples in zip(target.slices, target.train, strict=True):
-        if examples:
-            seen = _picture(part, predictor)
-            found += [dataclasses.replace(example, features=seen) for example in examples]
-    return found
-
-
-def _picture(part: LabelledSlice, predictor: Predictor) -> Tensor:
-    colour, _ = as_colour(np.nan_to_num(part.image), part.window)
-    backbone = predictor.model.backbone
-    seen, _ = backbone.preprocess(colour)
-    return seen[0].cpu().half()
+    encoded = encode_slices(predictor, target.slices, pictures=True)
+    return [example for one in encoded for example in one.examples]

@@ -134,9 +134,9 @@ def finetune(
     checkpoint = _check_names(output, resume=resume)
     chosen = _class_ids(classes)
     if method != ICMOE:
-        from icmoe_core.training.learners import find_learner
+        from icmoe_core.training.learners import check_method
 
-        find_learner(method)
+        check_method(method)
     cases = match_files(images, labels)
     cut: int | str = "auto" if axis is None else axis
     slices: list[LabelledSlice] = []

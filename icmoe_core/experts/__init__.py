@@ -10,5 +10,4 @@ the ideas that its abstract names. One idea a module:
 ``voting``         pixel probability adaptive voting
 ``familiarity``    how much a picture is like those that the experts were trained on
 ``mixture``        all of it together, beside the frozen path
-``files``          expert files
 """

@@ -1,4 +1,8 @@
-"""Communication: at each pixel the experts tell each other what they found."""
+"""Communication: at each place the experts tell each other what they found.
+
+What one should know of the others changes slowly over a picture. So they speak on a grid twice as
+coarse, and in a quarter of their channels, which costs a quarter of the time.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_SHARE = 4
+"""They speak in this many times fewer channels than they work in."""
+_COARSER = 2
+"""They speak on a grid this many times coarser, along each axis."""
+
 
 class Communication(nn.Module):
-    """Attention over the experts, at each pixel for itself.
+    """Attention over the experts, at each place for itself.
 
     Parameters
     ----------
@@ -19,12 +28,12 @@ class Communication(nn.Module):
 
     def __init__(self, experts: int, width: int) -> None:
         super().__init__()
-        self.names = nn.Parameter(0.02 * torch.randn(experts, width))
-        self.query = nn.Linear(width, width // 2, bias=False)
-        self.key = nn.Linear(width, width // 2, bias=False)
-        self.value = nn.Linear(width, width)
-        nn.init.zeros_(self.value.weight)
-        nn.init.zeros_(self.value.bias)
+        inner = width // _SHARE
+        self.names = nn.Parameter(0.1 * torch.randn(experts, 2 * inner))
+        self.speak = nn.Conv2d(width, 3 * inner, 1)  # query, key and value
+        self.hear = nn.Conv2d(inner, width, 1)
+        for weight in self.hear.parameters():
+            nn.init.zeros_(weight)
 
     def forward(self, found: Tensor) -> Tensor:
         """Add to each expert's findings what the others tell it.
@@ -37,19 +46,16 @@ class Communication(nn.Module):
         -------
         Tensor, (B, experts, width, h, w)
         """
-        # Elementwise over whole maps: thousands of products of tiny matrices are far slower.
-        bias = self.names[:, :, None, None]
-        query = _at_each_pixel(self.query, found + bias)
-        key = _at_each_pixel(self.key, found + bias)
-        value = _at_each_pixel(self.value, found)
+        coarse = F.avg_pool2d(found.flatten(0, 1), _COARSER, ceil_mode=True)
+        spoken = self.speak(coarse).unflatten(0, found.shape[:2])
+        query, key, value = spoken.chunk(3, dim=2)  # (B, experts, width / 4, h / 2, w / 2)
+        asking, answering = self.names[:, :, None, None].chunk(2, dim=1)
+        query, key = query + asking, key + answering
         told = []
-        for asking in query.unbind(1):
-            match = (asking[:, None] * key).sum(2) / key.shape[2] ** 0.5  # (B, experts, h, w)
+        # Elementwise over whole maps: thousands of products of tiny matrices are far slower.
+        for one in query.unbind(1):
+            match = (one[:, None] * key).sum(2) / key.shape[2] ** 0.5  # (B, experts, h / 2, w / 2)
             told.append((torch.softmax(match, dim=1)[:, :, None] * value).sum(1))
-        return found + torch.stack(told, dim=1)
-
-
-def _at_each_pixel(layer: nn.Linear, maps: Tensor) -> Tensor:
-    """Apply `layer` to the channels of `maps` ``(B, experts, C, h, w)``."""
-    weight = layer.weight[:, :, None, None]
-    return F.conv2d(maps.flatten(0, 1), weight, layer.bias).unflatten(0, maps.shape[:2])
+        heard = self.hear(torch.stack(told, dim=1).flatten(0, 1))
+        heard = F.interpolate(heard, found.shape[3:], mode="nearest")
+        return found + heard.unflatten(0, found.shape[:2])

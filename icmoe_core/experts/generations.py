@@ -120,6 +120,7 @@ class Generations(nn.ModuleList):
         shares: Sequence[float],
         prompts: Mapping[str, Tensor | None],
         base: Callable[[], tuple[Tensor, Tensor]],
+        picture: Callable[[], Tensor] | None = None,
     ) -> JointAnswer:
         """Answer `B` prompts on one picture.
 
@@ -133,13 +134,24 @@ class Generations(nn.ModuleList):
         base : callable
             ``base() -> logits (B, S, S), iou (B,)``, the base's way to answer them; only called
             where its answer counts.
+        picture : callable, optional
+            ``picture() -> Tensor (1, 3, S, S)``, as the backbone's encoder takes it; called, and
+            needed, for experts who encode it themselves.
         """
         rest = 1.0 - sum(shares)
         boxed = prompts.get("boxes") is not None
         frozen = base() if boxed or rest >= NEGLIGIBLE else None
         own = frozen[0] if frozen is not None and boxed else None
+
+        def seen(generation: Generation) -> Tensor:
+            if not generation.experts.sees_pictures:
+                return features
+            if picture is None:
+                raise ValueError("These experts encode the picture themselves, and need it.")
+            return picture()
+
         votes: list[tuple[float, Vote]] = [
-            (share, generation.experts(features, **prompts, frozen=own))
+            (share, generation.experts(seen(generation), **prompts, frozen=own))
             for share, generation in zip(shares, self.members, strict=True)
             if share
         ]

@@ -15,7 +15,7 @@ from icmoe_core.experts.communication import Communication
 from icmoe_core.experts.semantic import SemanticExpert
 from icmoe_core.experts.tuning import TunedPath
 from icmoe_core.experts.voting import Gate, fuse, weigh
-from icmoe_core.upscaling import laid_out
+from icmoe_core.upscaling import read_out
 
 BASIC = ("frozen", "tuned")
 
@@ -112,6 +112,8 @@ class Experts(nn.Module):
 
     asks_frozen = True
     """Whether the frozen path has a vote."""
+    sees_pictures = False
+    """Whether pictures take the place of features."""
 
     def __init__(self, backbone: Backbone, config: ExpertConfig | None = None) -> None:
         super().__init__()
@@ -147,6 +149,7 @@ class Experts(nn.Module):
         earlier: Tensor | None = None,
         frozen: Tensor | None = None,
         exact: bool = True,
+        places: Tensor | None = None,
     ) -> Vote:
         """Let the experts answer `B` prompts, and vote.
 
@@ -154,7 +157,7 @@ class Experts(nn.Module):
         ----------
         features : Tensor, (1 or B, C, h, w)
             From the frozen image encoder.
-        boxes, points, point_labels, earlier, exact
+        boxes, points, point_labels, earlier, exact, places
             As for :meth:`TunedPath.forward`.
         frozen : Tensor, (B, S, S), optional
             The frozen path's logits for the same prompts. Left out, that expert abstains.
@@ -166,8 +169,9 @@ class Experts(nn.Module):
             point_labels=point_labels,
             earlier=earlier,
             exact=exact,
+            places=places,
         )
-        shared = self.project(self.norm(tuned.Z))  # (B, width, h, w)
+        shared = self.project(self.norm(tuned.Z)).contiguous()  # (B, width, h, w)
         findings = self._findings(shared)
         own = tuned.logits.float()
         first = own if frozen is None else frozen
@@ -198,15 +202,14 @@ class Experts(nn.Module):
         return found[1:]
 
     def _turned(self, findings: list[Tensor], U: Tensor) -> Tensor:
-        """Logits ``(B, n, S, S)`` of `n` experts, who turn the mask's direction at each pixel."""
+        """Logits ``(B, n, S, S)`` of `n` experts, who turn the mask's direction at each place."""
+        turns = [
+            look(found).flatten(2).transpose(1, 2)  # (B, h w, c)
+            for look, found in zip(self.directions, findings, strict=True)
+        ]
+        # They learn to read U as it is: what it becomes is the tuned path's to learn.
         rows, columns = findings[0].shape[2:]
-        fine = laid_out(U, (rows, columns))  # (B, c, S, S)
-        turned = []
-        for look, found in zip(self.directions, findings, strict=True):
-            direction = look(found).to(memory_format=torch.channels_last)
-            direction = F.interpolate(direction, fine.shape[2:], mode="bilinear")
-            turned.append((direction * fine).sum(1).float())
-        return torch.stack(turned, dim=1)
+        return read_out(torch.stack(turns, dim=2), U.detach(), (rows, columns)).float()
 
     def _scores(self, shared: Tensor, opinions: Tensor) -> Tensor:
         batch, count = opinions.shape[:2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.experts.files import read_header
+from icmoe_core.expert_files import read_header
 
 FOLDER = Path(__file__).parent / "default"
 

@@ -58,6 +58,7 @@ class TunedPath(nn.Module):
         point_labels: Tensor | None = None,
         earlier: Tensor | None = None,
         exact: bool = True,
+        places: Tensor | None = None,
     ) -> DecoderOutput:
         """Decode `B` prompts.
 
@@ -71,7 +72,7 @@ class TunedPath(nn.Module):
             As for :func:`icmoe_core.decoder.decode`.
         earlier : Tensor, (B, 1, 4 h, 4 w), optional
             Logits of the answer that is being corrected.
-        exact : bool
+        exact, places
             As for :func:`icmoe_core.decoder.decode_tokens`.
         """
         backbone, decoder = self._frozen
@@ -81,7 +82,7 @@ class TunedPath(nn.Module):
         sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
         if earlier is not None:
             seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
-            dense = dense + self.earlier(seen)
+            dense = dense[..., : seen.shape[2], : seen.shape[3]] + self.earlier(seen)
         return decode_tokens(
             backbone,
             features + self.neck(features),
@@ -89,6 +90,7 @@ class TunedPath(nn.Module):
             dense,
             decoder=decoder,
             exact=exact,
+            places=places,
         )
 
 

@@ -11,10 +11,6 @@ from torch import Tensor, nn
 from icmoe_core.backbones import Backbone
 from icmoe_core.experts.frozen_layers import UpdatedLinear
 from icmoe_core.peers.peer import Peer, PeerConfig
-from icmoe_core.training.settings import LossWeights
-
-LOSSES = LossWeights(tuned=0.0, each=0.0, consistency=0.0, balance=0.0, contrast=0.0, retention=0.0)
-"""What peers are trained with: the mask and its predicted IoU."""
 
 LORA_RANK = 8
 ADAPTER_WIDTH = 32

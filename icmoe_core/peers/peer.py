@@ -85,20 +85,8 @@ class Peer(nn.Module):
 
     @property
     def sees_pictures(self) -> bool:
-        """Whether it encodes the pictures itself."""
+        """Whether pictures take the place of features, since it encodes them itself."""
         return self._used[2] is not None
-
-    @property
-    def encoder(self) -> nn.Module | None:
-        """The image encoder that it trains; None if it trains none."""
-        return self._used[2]
-
-    def on_features(self) -> Peer:
-        """Return the same peer for features that its encoder has made already."""
-        backbone, decoder, _ = self._used
-        peer = Peer(backbone, self.config, decoder, self.trained)
-        peer.token_shift = self.token_shift
-        return peer
 
     def forward(
         self,
@@ -110,6 +98,7 @@ class Peer(nn.Module):
         earlier: Tensor | None = None,
         frozen: Tensor | None = None,
         exact: bool = True,
+        places: Tensor | None = None,
     ) -> Vote:
         """Answer `B` prompts; arguments as for :meth:`Experts.forward`, `frozen` is not used."""
         backbone, decoder, encoder = self._used
@@ -123,7 +112,9 @@ class Peer(nn.Module):
             mask_logits=earlier,
         )
         sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
-        output = decode_tokens(backbone, features, sparse, dense, decoder=decoder, exact=exact)
+        output = decode_tokens(
+            backbone, features, sparse, dense, decoder=decoder, exact=exact, places=places
+        )
         logits = output.logits.float()
         batch, cells = len(logits), output.Z.shape[2:]
         weights = torch.zeros(batch, 2, *logits.shape[1:], device=logits.device)

@@ -6,12 +6,13 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from icmoe_core.errors import DatasetError
 from icmoe_core.experts.familiarity import describe
-from icmoe_core.predictor import Predictor
+from icmoe_core.predictor import Predictor, as_colour
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.examples import Example, examples_of
 from icmoe_core.training.progress import Progress
@@ -57,7 +58,11 @@ class EncodedData:
 
 
 def encode_slices(
-    predictor: Predictor, slices: Sequence[LabelledSlice], classes: frozenset[int] | None = None
+    predictor: Predictor,
+    slices: Sequence[LabelledSlice],
+    classes: frozenset[int] | None = None,
+    *,
+    pictures: bool = False,
 ) -> Iterator[Encoded]:
     """Encode slices, one after the other; slices with nothing to see give no examples.
 
@@ -67,6 +72,9 @@ def encode_slices(
     slices : sequence of LabelledSlice
     classes : frozenset of int, optional
         Those to learn; all when left out.
+    pictures : bool
+        Give the examples pictures ``(3, S, S)``, as the image encoder takes them, in the place of
+        features; for what encodes them itself.
 
     Raises
     ------
@@ -80,8 +88,15 @@ def encode_slices(
         wanted = [label for label in part.classes if classes is None or label in classes]
         examples = []
         if not embedding.is_constant:
-            examples = examples_of(features, frame, part.labels, wanted, part.case)
+            seen = picture_of(part, predictor) if pictures else features
+            examples = examples_of(seen, frame, part.labels, wanted, part.case)
         yield Encoded(examples, describe(features, frame.cells_hw(features.shape[1])).cpu())
+
+
+def picture_of(part: LabelledSlice, predictor: Predictor) -> Tensor:
+    """Return a slice as the predictor's image encoder takes it, ``(3, S, S)``."""
+    colour, _ = as_colour(np.nan_to_num(part.image), part.window)
+    return predictor.model.backbone.preprocess(colour)[0][0]
 
 
 def encode_split(
@@ -89,6 +104,8 @@ def encode_split(
     split: Split,
     classes: frozenset[int] | None,
     kept: Sequence[LabelledSlice] = (),
+    *,
+    pictures: bool = False,
 ) -> Generator[Progress, None, EncodedData]:
     """Encode all slices of a split, and find the objects that are replayed.
 
@@ -100,6 +117,8 @@ def encode_split(
         Those to learn; None for all.
     kept : sequence of LabelledSlice
         Held-out slices whose embeddings the predictor should still know afterwards.
+    pictures : bool
+        As for :func:`encode_slices`.
 
     Yields
     ------
@@ -126,7 +145,8 @@ def encode_split(
     held_out: dict[int, list[Example]] = {}
     descriptions = []
     began = time.perf_counter()
-    for number, encoded in enumerate(encode_slices(predictor, parts, classes), start=1):
+    found = encode_slices(predictor, parts, classes, pictures=pictures)
+    for number, encoded in enumerate(found, start=1):
         if number <= len(split.train):
             train += encoded.examples
             descriptions.append(encoded.description)

@@ -38,6 +38,8 @@ class Example:
         The object's class.
     case : str
         Name of the scan.
+    corner : (int, int)
+        Row and column of the slice's grid where this part of it begins.
     """
 
     features: Tensor = field(repr=False)
@@ -46,6 +48,7 @@ class Example:
     scale: float
     label: int
     case: str
+    corner: tuple[int, int] = (0, 0)
 
 
 def examples_of(

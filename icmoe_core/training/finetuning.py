@@ -8,14 +8,14 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.errors import OutputFileError
-from icmoe_core.experts.familiarity import make_familiarity
-from icmoe_core.experts.files import save_experts
+from icmoe_core.expert_files import round_to_file, save_experts
+from icmoe_core.experts.familiarity import everything_familiar, make_familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
@@ -25,7 +25,7 @@ from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
 from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
-from icmoe_core.training.learners import find_learner
+from icmoe_core.training.learners import check_method, make_learner, settings_of
 from icmoe_core.training.loop import Training, is_over, train
 from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
 from icmoe_core.training.progress import Progress
@@ -87,7 +87,7 @@ def finetune(
         Of one patient or of many; they are split by patient. Cases, from
         :func:`~icmoe_core.training.cases.match_files`, are read and cut as they say themselves.
     method : str
-        One of :data:`~icmoe_core.training.learners.LEARNERS`.
+        One of :data:`~icmoe_core.training.settings.METHODS`.
     output : Path, optional
         Expert file to write in the end.
     settings : Settings, optional
@@ -123,7 +123,8 @@ def finetune(
     settings = Settings() if settings is None else settings
     config = ExpertConfig() if config is None else config
     chosen = None if classes is None else frozenset(classes)
-    find_learner(method)
+    check_method(method)
+    settings = settings_of(method, settings)
     if output is not None:
         check_output(output, overwrite)
     if checkpoint is not None:
@@ -135,13 +136,20 @@ def finetune(
 
 def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]:
     split, settings = plan.split, plan.settings
-    predictor = Predictor(model, cache_size=MEASURED)
-    data = yield from encode_split(predictor, split, plan.classes, measured_slices(split))
-    before = newest_experts(model, plan.config)
-    memories = _memories(model, before, data.replay, settings)
     with torch.random.fork_rng(devices=[]):  # the seed decides where it starts, too
         torch.manual_seed(settings.seed)
-        experts = find_learner(plan.method)(model.backbone, plan.config)
+        # A peer offers what the loop needs of experts.
+        experts = cast(Experts, make_learner(plan.method, model.backbone, plan.config))
+    predictor = Predictor(model, cache_size=MEASURED)
+    data = yield from encode_split(
+        predictor,
+        split,
+        plan.classes,
+        measured_slices(split),
+        pictures=experts.sees_pictures,
+    )
+    before = newest_experts(model, plan.config) if plan.method == ICMOE else None
+    memories = _memories(model, before, data.replay, settings)
     if before is not None:
         experts.load_state_dict(before.state_dict())
     training = Training.begin(experts, settings)
@@ -164,7 +172,8 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     )
     if plan.first:
         grown = model.with_experts(result)
-        record |= yield from measure(predictor, grown, split, data.replay, settings.seed)
+        replayed = [] if experts.sees_pictures else data.replay  # of which features are kept
+        record |= yield from measure(predictor, grown, split, replayed, settings.seed)
     result.members[-1].record.update(record)
     if plan.first and plan.output is not None:
         save_experts(plan.output, result, model.backbone)
@@ -250,8 +259,12 @@ def newest_experts(model: PromptableModel, config: ExpertConfig) -> Experts | No
 
 def _grown(model: PromptableModel, experts: Experts, data: EncodedData) -> Generations:
     """Return the earlier generations and the new one after them."""
-    kinds = torch.stack([describe_picture(e) for e in data.replay] or [data.descriptions[0]])
-    familiarity = make_familiarity(data.descriptions, kinds)
+    round_to_file(experts)
+    if isinstance(experts, Experts):
+        kinds = torch.stack([describe_picture(e) for e in data.replay] or [data.descriptions[0]])
+        familiarity = make_familiarity(data.descriptions, kinds)
+    else:  # peers know no limits
+        familiarity = everything_familiar(data.descriptions[0])
     generation = Generation(experts, familiarity.to(model.device), answers_points=True)
     earlier = [] if model.experts is None else model.experts.members
     return Generations([*earlier, generation]).ready()

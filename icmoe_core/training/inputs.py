@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from icmoe_core.errors import DatasetError, ModelError, OutputFileError
-from icmoe_core.experts.files import read_header
+from icmoe_core.expert_files import read_header
 from icmoe_core.io.atomic import check_writable
 from icmoe_core.training.datasets import Case, LabelledSlice, read_slices
 

@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.errors import TrainingError
 from icmoe_core.experts.mixture import ExpertConfig, Experts
-from icmoe_core.training.settings import ICMOE, METHODS
+from icmoe_core.peers import methods as peers
+from icmoe_core.peers.peer import Peer
+from icmoe_core.training.settings import ICMOE, METHODS, LossWeights, Settings
 
-Maker = Callable[[Backbone, ExpertConfig], Experts]
+PEER_RATE = 1e-3
+"""Highest learning rate of peers; with twice of it they did no better."""
+_MASK_ALONE = LossWeights(
+    tuned=0.0, each=0.0, consistency=0.0, balance=0.0, contrast=0.0, retention=0.0
+)
 
-LEARNERS: dict[str, Maker] = {ICMOE: Experts}
-"""How to make what each method trains; what is made can be written to an expert file."""
 
-
-def find_learner(method: str) -> Maker:
-    """Return how to make what `method` trains.
+def check_method(method: str) -> None:
+    """Check that there is such a method of fine-tuning.
 
     Raises
     ------
     TrainingError
-        An unknown method, or one whose result no expert file can hold.
     """
-    if method in LEARNERS:
-        return LEARNERS[method]
-    known = ", ".join(LEARNERS)
-    if method in METHODS:
-        raise TrainingError(
-            f"The method {method} is there to compare with, and no expert file can hold what it "
-            f"learns: measure it with icmoe benchmark, or use the method {known}."
-        )
-    raise TrainingError(f"There is no method {method!r}: use {known}.")
+    if method not in METHODS:
+        raise TrainingError(f"There is no method {method!r}: use {', '.join(METHODS)}.")
+
+
+def make_learner(method: str, backbone: Backbone, config: ExpertConfig) -> Experts | Peer:
+    """Make what `method` trains beside a backbone; `config` is for IC-MoE alone."""
+    return Experts(backbone, config) if method == ICMOE else peers.METHODS[method](backbone)
+
+
+def settings_of(method: str, settings: Settings) -> Settings:
+    """Return the settings that `method` is trained with.
+
+    Peers are trained as they were published: on whole slices, boxes and clicks alike, and for
+    nothing but the mask and its predicted IoU.
+    """
+    if method == ICMOE:
+        return settings
+    return replace(settings, weights=_MASK_ALONE, boxes_every=1, crop=None, learning_rate=PEER_RATE)

@@ -15,28 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from icmoe_core.decoder import decode
 from icmoe_core.errors import TrainingError
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.model import PromptableModel
+from icmoe_core.training.batches import BOXES, CLICKS, REPLAY, frozen_logits, learn, replay
 from icmoe_core.training.contrast import MemoryBank
-from icmoe_core.training.examples import Example, stack_features, stack_truth
-from icmoe_core.training.objective import Terms, learning_terms, remember, retention_terms
+from icmoe_core.training.crops import crop, crop_side
+from icmoe_core.training.examples import Example
+from icmoe_core.training.objective import Terms
 from icmoe_core.training.processes import agree, average_gradients, gathered, release
 from icmoe_core.training.progress import Progress, Scores
-from icmoe_core.training.prompting import (
-    PromptBatch,
-    add_corrections,
-    draw_boxes,
-    draw_clicks,
-    join_prompts,
-)
+from icmoe_core.training.prompting import PromptBatch
 from icmoe_core.training.retention import Memory
 from icmoe_core.training.sampling import Pool, generators
 from icmoe_core.training.settings import Settings
 from icmoe_core.training.validation import validate
 
-_BOXES, _CLICKS, _REPLAY = range(3)
 _WARM_UP = 10  # steps
 _LOWEST_RATE = 0.05  # share of the learning rate that is left at the end
 _TOKEN_RATE = 10.0  # prompt tokens are large numbers and learn that much faster
@@ -178,32 +172,35 @@ def _step(
     settings: Settings,
     fabric: Any,
 ) -> list[Terms]:
+    experts = training.experts
     training.optimizer.zero_grad()
     rank, world = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
     places = range(rank * settings.batch, (rank + 1) * settings.batch)
     everything, seen = [], []
-    tasks = [_BOXES, _CLICKS]
+    tasks = [BOXES, CLICKS] if training.step % settings.boxes_every == 0 else [CLICKS]
     if memories and settings.weights.retention and training.step % settings.replay_every == 0:
-        tasks.append(_REPLAY)
+        tasks.append(REPLAY)
     for task in tasks:
         rng = np.random.default_rng([settings.seed, training.step, task, 0])
         rngs = generators(settings.seed, training.step, task, places)
-        if task == _REPLAY:
+        if task == REPLAY:
             drawn = rng.integers(len(memories), size=settings.batch * world)
-            for memory in (memories[drawn[place]] for place in places):
-                terms = _replay(training, model, memory, settings)
+            for place, own in zip(places, rngs, strict=True):
+                memory = memories[drawn[place]]
+                terms = replay(experts, model, memory, own, settings.crop, settings.weights)
                 (terms.total / settings.batch).backward()
             everything.append(terms)
             continue
-        batch = pool.draw(settings.batch * world, rng)[places.start : places.stop]
-        clicks = int(rng.integers(settings.corrections + 1)) if rng.random() < 0.5 else 0
-        terms, memory = _learn(training, model, batch, rngs, task, clicks, settings)
+        batch, corrections = _draw(pool, rng, rngs, places, world, settings)
+        terms, memory = learn(
+            experts, model, batch, rngs, task, corrections, training.bank, settings.weights
+        )
         terms.total.backward()
         everything.append(terms)
         seen.append(memory)
     finite = all(bool(torch.isfinite(terms.total)) for terms in everything)
-    average_gradients(training.experts, fabric, finite)
-    length = torch.nn.utils.clip_grad_norm_(training.experts.parameters(), _LONGEST_GRADIENT)
+    average_gradients(experts, fabric, finite)
+    length = torch.nn.utils.clip_grad_norm_(experts.parameters(), _LONGEST_GRADIENT)
     if not (finite and torch.isfinite(length)):
         raise TrainingError(
             f"The training came to nothing in step {training.step + 1}, as its loss is no longer "
@@ -217,67 +214,29 @@ def _step(
     return everything
 
 
-def _learn(
-    training: Training,
-    model: PromptableModel,
-    batch: list[Example],
+def _draw(
+    pool: Pool,
+    rng: np.random.Generator,
     rngs: list[np.random.Generator],
-    task: int,
-    corrections: int,
+    places: range,
+    world: int,
     settings: Settings,
-) -> tuple[Terms, tuple[Tensor, Tensor, Tensor]]:
-    experts = training.experts
-    features = stack_features(batch, model.device)
-    truth, valid = stack_truth(batch, model.device)
-    if task == _BOXES:
-        prompts = draw_boxes(batch, rngs)
-        if corrections == 1:  # now and then a click comes with the box
-            prompts = join_prompts(prompts, draw_clicks(batch, rngs))
-    else:
-        prompts = draw_clicks(batch, rngs)
-        for _ in range(corrections):
-            with torch.no_grad():
-                answered = experts(features, **prompts.arguments()).logits
-            prompts = add_corrections(batch, prompts, answered, rngs)
-    frozen = None
-    if prompts.boxes is not None and experts.asks_frozen:
-        frozen = frozen_logits(model, features, prompts)
-    vote = experts(features, **prompts.arguments(), frozen=frozen)
-    classes = [example.label for example in batch]
-    terms = learning_terms(
-        experts,
-        vote,
-        truth,
-        valid,
-        classes,
-        training.bank,
-        settings.weights,
-        frozen_votes=frozen is not None,
-    )
-    return terms, remember(experts, vote, truth, classes)
-
-
-def _replay(
-    training: Training, model: PromptableModel, memory: Memory, settings: Settings
-) -> Terms:
-    features = stack_features([memory.example], model.device)
-    _, valid = stack_truth([memory.example], model.device)
-    prompts = memory.prompts
-    frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
-    vote = training.experts(features, **prompts.arguments(), frozen=frozen)
-    earlier = memory.logits[None].to(model.device, torch.float32)
-    return retention_terms(vote, earlier, valid, settings.weights)
-
-
-@torch.no_grad()
-def frozen_logits(model: PromptableModel, features: Tensor, prompts: PromptBatch) -> Tensor:
-    """Logits ``(B, S, S)`` of the frozen path for the boxes in `prompts`."""
-    return decode(model.backbone, features, boxes=prompts.boxes).logits
+) -> tuple[list[Example], int]:
+    """Draw this process's examples, mostly parts of slices, and how often they are corrected."""
+    drawn = pool.draw(settings.batch * world, rng)
+    corrections = int(rng.integers(settings.corrections + 1)) if rng.random() < 0.5 else 0
+    batch = drawn[places.start : places.stop]
+    if settings.crop is not None:
+        least = settings.wide_crop if rng.random() < settings.wide_share else settings.crop
+        side = crop_side(drawn, least)
+        batch = [crop(example, side, own) for example, own in zip(batch, rngs, strict=True)]
+    return batch, corrections
 
 
 def _validate(training: Training, model: PromptableModel, held_out: Sequence[Example]) -> Scores:
     def answer(features: Tensor, prompts: PromptBatch) -> Tensor:
-        frozen = None if prompts.boxes is None else frozen_logits(model, features, prompts)
+        asked = training.experts.asks_frozen
+        frozen = frozen_logits(model, features, prompts) if asked else None
         return training.experts(features, **prompts.arguments(), frozen=frozen).logits
 
     scores = validate(answer, held_out, model.device)

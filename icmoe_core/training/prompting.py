@@ -64,7 +64,8 @@ def draw_boxes(
     for example, rng in zip(examples, rngs, strict=True):
         box = np.array(jittered_box(example.truth, rng, jitter))
         limits = np.tile(example.area, 2)
-        boxes.append(np.clip(box, 0, limits) * example.scale)
+        corner = np.tile(example.corner, 2)
+        boxes.append((np.clip(box, 0, limits) + corner) * example.scale)
     return PromptBatch(boxes=torch.as_tensor(np.stack(boxes), dtype=torch.float32))
 
 
@@ -143,7 +144,8 @@ def _clicks(
     examples: list[Example], points: list[list[tuple[int, int]]], labels: list[list[int]]
 ) -> PromptBatch:
     scales = np.array([example.scale for example in examples])[:, None, None]
-    positions = (np.array(points, float) + 0.5) * scales
+    corners = np.array([example.corner for example in examples])[:, None]
+    positions = (np.array(points, float) + corners + 0.5) * scales
     return PromptBatch(
         points=torch.as_tensor(positions, dtype=torch.float32),
         point_labels=torch.as_tensor(labels, dtype=torch.int64),

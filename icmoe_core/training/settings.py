@@ -60,6 +60,15 @@ class Settings:
         Examples of each kind of prompt in a step, in each process.
     corrections : int
         Most corrective clicks after the first one.
+    boxes_every : int
+        Steps from one with boxes to the next; each has clicks, which the base does not know yet.
+    crop : int or None
+        Side, in cells of the features, of the part of a slice that a batch looks at; larger where
+        an object needs it. None for whole slices.
+    wide_crop : int
+        The same of some batches, which show more of what is around the object.
+    wide_share : float
+        How many batches those are, 0 … 1.
     replay_every : int
         Steps from one replay of earlier answers to the next.
     validate_every : int
@@ -72,10 +81,14 @@ class Settings:
     seed: int = 0
     max_seconds: float | None = 60.0
     max_steps: int | None = None
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     batch: int = 2
     corrections: int = 3
-    replay_every: int = 4
+    boxes_every: int = 2
+    crop: int | None = 32
+    wide_crop: int = 48
+    wide_share: float = 0.1
+    replay_every: int = 8
     validate_every: int = 25
     patience: int = 6
     weights: LossWeights = field(default_factory=LossWeights)

@@ -19,16 +19,16 @@ from icmoe_core.errors import OutputFileError
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.peers.methods import METHODS
 from icmoe_core.predictor import Predictor
-from icmoe_core.training.settings import LossWeights
+from icmoe_core.training.settings import LossWeights, Settings
 
 CPU = torch.device("cpu")
 
 
 def test_names_are_those_of_the_peers_and_of_parts_that_can_be_left_out(tiny_backbone):
     assert tuple(METHODS) == PEERS
-    for parts, losses in ABLATIONS.values():
-        Experts(tiny_backbone, ExpertConfig(**parts))
-        LossWeights(**losses)
+    for without in ABLATIONS.values():
+        Experts(tiny_backbone, ExpertConfig(**without.config))
+        Settings(weights=LossWeights(**without.losses), **without.settings)
     assert with_base(["lora", "zero-shot", "lora"]) == ["zero-shot", "lora"]
 
 

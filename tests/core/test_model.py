@@ -10,8 +10,8 @@ import torch
 
 import icmoe_core
 from icmoe_core.errors import CheckpointError, DeviceMemoryError, ModelError
+from icmoe_core.expert_files import load_experts, read_header, save_experts
 from icmoe_core.experts.familiarity import Familiarity
-from icmoe_core.experts.files import load_experts, read_header, save_experts
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.experts.shipped import shipped_experts

@@ -105,7 +105,6 @@ def test_classes_and_shares(tiny):
         (("--window", "nonsense"), "nonsense"),
         (("--experts", "nowhere.safetensors"), "nowhere.safetensors"),
         (("--resume",), "There is no checkpoint"),
-        (("--method", "lora"), "lora is there to compare with"),
         (("--method", "magic"), "--method"),
         (("--validation", 1.5), "--validation"),
     ],
@@ -167,9 +166,9 @@ def test_ctrl_c_keeps_a_checkpoint_from_which_it_goes_on(tiny, tmp_path, monkeyp
 
 
 def test_ctrl_c_waits_for_the_end_of_the_step(tiny, tmp_path, monkeypatch):
-    from icmoe_core.training import loop
+    from icmoe_core.training import batches
 
-    whole, calls = loop.learning_terms, []
+    whole, calls = batches.learning_terms, []
 
     def pressed(*arguments, **options):
         calls.append(0)
@@ -177,7 +176,7 @@ def test_ctrl_c_waits_for_the_end_of_the_step(tiny, tmp_path, monkeypatch):
             signal.raise_signal(signal.SIGINT)
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(loop, "learning_terms", pressed)
+    monkeypatch.setattr(batches, "learning_terms", pressed)
     before = signal.getsignal(signal.SIGINT)
     result = tiny()
     assert result.exit_code == 130

@@ -11,8 +11,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from icmoe_core.errors import ModelError, OutputFileError
+from icmoe_core.expert_files import (
+    check_base,
+    load_experts,
+    read_header,
+    round_to_file,
+    save_experts,
+)
 from icmoe_core.experts.familiarity import Familiarity
-from icmoe_core.experts.files import check_base, load_experts, read_header, save_experts
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 
@@ -37,7 +43,10 @@ def a_generation(backbone, config=None, *, answers_points=True, seed=0):
 @pytest.fixture
 def two(tiny_backbone):
     first = a_generation(tiny_backbone, answers_points=False)
-    return Generations([first, a_generation(tiny_backbone, SMALL, seed=1)])
+    both = [first, a_generation(tiny_backbone, SMALL, seed=1)]
+    for generation in both:
+        round_to_file(generation.experts)
+    return Generations(both)
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from icmoe_core import load_model
 from icmoe_core.backbones import weights_hash
 from icmoe_core.decoder import decode
 from icmoe_core.errors import ModelError
+from icmoe_core.expert_files import load_experts, round_to_file, save_experts
 from icmoe_core.experts.familiarity import Familiarity
-from icmoe_core.experts.files import load_experts, save_experts
 from icmoe_core.experts.frozen_layers import fold_updates
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
@@ -78,6 +78,7 @@ def test_a_file_brings_the_experts_back_to_the_bit(backbone, features, tmp_path)
     with torch.no_grad():
         for parameter in experts.parameters():
             parameter.add_(0.01 * torch.randn_like(parameter))
+    round_to_file(experts)
     known = Familiarity(torch.zeros(1, 512), torch.ones(512))
     path = tmp_path / "experts.safetensors"
     save_experts(path, Generations([Generation(experts, known, True, {"classes": [1]})]), backbone)

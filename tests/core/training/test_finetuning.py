@@ -21,7 +21,7 @@ from icmoe_core.errors import (
     OutputFileError,
     TrainingError,
 )
-from icmoe_core.experts.files import load_experts, read_header
+from icmoe_core.expert_files import load_experts, read_header
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
@@ -191,15 +191,15 @@ def test_a_broken_loss_ends_it_and_keeps_what_was_learnt(tiny_model, slices, tmp
         if progress.stage == "training" and progress.step == 2:
             break
 
-    from icmoe_core.training import loop
+    from icmoe_core.training import batches
 
-    whole = loop.learning_terms
+    whole = batches.learning_terms
 
     def broken(*arguments, **options):
         terms = whole(*arguments, **options)
         return type(terms)(terms.total * float("nan"), terms.parts, terms.load)
 
-    monkeypatch.setattr(loop, "learning_terms", broken)
+    monkeypatch.setattr(batches, "learning_terms", broken)
     with pytest.raises(TrainingError, match="no longer a number"):
         list(steps)
     with safe_open(path, "pt") as file:
@@ -331,18 +331,18 @@ def test_no_checkpoint_is_written_in_the_middle_of_a_step(
 def test_a_full_memory_is_said_and_what_was_learnt_is_kept(
     tiny_model, slices, tmp_path, monkeypatch
 ):
-    from icmoe_core.training import loop
+    from icmoe_core.training import batches
 
     path = tmp_path / "disc.checkpoint"
-    whole, calls = loop.learning_terms, []
+    whole, calls = batches.learning_terms, []
 
     def hungry(*arguments, **options):
         calls.append(0)
-        if len(calls) == 6:
+        if len(calls) == 4:  # boxes and clicks, clicks, and then
             raise RuntimeError("CUDA out of memory")
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(loop, "learning_terms", hungry)
+    monkeypatch.setattr(batches, "learning_terms", hungry)
     with pytest.raises(DeviceMemoryError, match="too little free memory"):
         list(finetune(tiny_model, slices, settings=SHORT, checkpoint=path))
     with safe_open(path, "pt") as file:
@@ -361,11 +361,33 @@ def test_cases_are_read_and_cut(tiny_model, tmp_path):
     assert last.record["patients"] == 3
 
 
-def test_methods_that_no_file_can_hold_are_refused(tiny_model, slices):
-    with pytest.raises(TrainingError, match="decoder is there to compare with"):
-        finetune(tiny_model, slices, method="decoder", settings=SHORT)
+def test_unknown_methods_are_refused(tiny_model, slices):
     with pytest.raises(TrainingError, match="no method 'magic'"):
         finetune(tiny_model, slices, method="magic", settings=SHORT)
+
+
+@pytest.mark.parametrize("method", ["decoder", "lora", "adapter", "full"])
+def test_what_a_peer_learns_comes_back_from_its_file(tiny_model, slices, tmp_path, method):
+    output = tmp_path / "peer.safetensors"
+    last = last_of(finetune(tiny_model, slices, method=method, output=output, settings=SHORT))
+    assert last.record["method"] == read_header(output).generations[0]["config"]["method"] == method
+    assert last.record["settings"]["crop"] is None
+    assert last.record["settings"]["weights"]["contrast"] == 0
+    part = slices[0]
+    prompts = Prompts(boxes=[(8, 8, 40, 40)])
+    again = tiny_model.with_experts(load_experts(output, tiny_model.backbone))
+    grown = tiny_model.with_experts(last.result)
+    answers = []
+    for model in (grown, again, tiny_model):
+        predictor = Predictor(model)
+        embedding = predictor.encode(part.image, part.window)
+        answers.append(predictor.predict(embedding, prompts).probability)
+    assert np.array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+    again.experts_enabled = False
+    predictor = Predictor(again)
+    base = predictor.predict(predictor.encode(part.image, part.window), prompts)
+    assert np.array_equal(base.probability, answers[2])
 
 
 def test_a_held_out_slice_is_encoded_once_however_many_there_are(tiny_model, slices, monkeypatch):

@@ -22,7 +22,14 @@ from icmoe_core.training.settings import LossWeights, Settings
 
 SIDE, CELLS, CHANNELS = 16, 4, 32
 FEW = Settings(
-    max_seconds=None, max_steps=8, validate_every=3, batch=1, corrections=2, learning_rate=1e-3
+    max_seconds=None,
+    max_steps=8,
+    validate_every=3,
+    batch=1,
+    corrections=2,
+    learning_rate=1e-3,
+    crop=3,
+    replay_every=4,
 )
 
 
@@ -76,7 +83,7 @@ def run_for(steps, count):
 
 def test_what_is_taught_is_learnt_and_the_base_stays(tiny_model, begin):
     settings = Settings(
-        max_seconds=None, max_steps=60, validate_every=20, batch=2, learning_rate=5e-3
+        max_seconds=None, max_steps=90, validate_every=30, batch=2, learning_rate=5e-3
     )
     training = begin(settings)
     before = weights_hash(tiny_model.backbone)
@@ -165,11 +172,11 @@ def test_the_rate_warms_up_and_falls_to_a_twentieth(tiny_model, begin):
         others, tokens = (group["lr"] for group in training.optimizer.param_groups)
         assert tokens == pytest.approx(10 * others)
         rates.append(others)
-    assert rates[0] == pytest.approx(1e-4)
+    assert rates[0] == pytest.approx(settings.learning_rate / 10)
     assert max(rates) == rates[9]
     assert rates[9:] == sorted(rates[9:], reverse=True)
     cosine = 0.5 * (1 + math.cos(math.pi * 39 / 40))
-    assert rates[-1] == pytest.approx(1e-3 * (0.05 + 0.95 * cosine))
+    assert rates[-1] == pytest.approx(settings.learning_rate * (0.05 + 0.95 * cosine))
 
 
 def test_every_weight_is_trained_once(begin):

@@ -22,7 +22,7 @@ from conftest import build_tiny
 from icmoe_core.errors import IcmoeError
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.model import PromptableModel
-from icmoe_core.training import loop
+from icmoe_core.training import batches, loop
 from icmoe_core.training.examples import Example
 from icmoe_core.training.settings import Settings
 
@@ -44,14 +44,17 @@ examples = [
     for i in range(6)
 ]
 torch.manual_seed(0)
-settings = Settings(max_seconds=None, max_steps=4, batch=batch, learning_rate=1e-3)
+settings = Settings(
+    max_seconds=None, max_steps=4, batch=batch, learning_rate=1e-3,
+    crop=3, wide_crop=4, wide_share=0.3,
+)
 training = loop.Training.begin(Experts(model.backbone), settings)
-whole = loop.learning_terms
+whole = batches.learning_terms
 if what == "nan" and rank == processes - 1:
     def broken(*arguments, **options):
         terms = whole(*arguments, **options)
         return type(terms)(terms.total * float("nan"), terms.parts, terms.load)
-    loop.learning_terms = broken
+    batches.learning_terms = broken
 said = ""
 steps = loop.train(training, model, examples, [], settings, fabric=fabric)
 try:

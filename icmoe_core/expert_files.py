@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import nn
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.errors import ModelError
@@ -17,6 +18,7 @@ from icmoe_core.experts.familiarity import Familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.io.atomic import atomic_path
+from icmoe_core.peers.methods import METHODS
 
 FORMAT = "icmoe-experts"
 VERSION = 1
@@ -45,6 +47,9 @@ class ExpertHeader:
 def save_experts(path: Path, generations: Generations, backbone: Backbone) -> None:
     """Write an expert file; all of it, or nothing.
 
+    The experts' weights are written in half precision; :func:`round_to_file` gives them the values
+    that the file is going to hold.
+
     Raises
     ------
     OutputFileError
@@ -62,13 +67,28 @@ def save_experts(path: Path, generations: Generations, backbone: Backbone) -> No
             for generation in generations.members
         ],
     }
-    tensors = {
-        name: tensor.detach().cpu().contiguous()
-        for name, tensor in generations.state_dict().items()
-    }
     metadata = {"format": FORMAT, "version": str(VERSION), "header": json.dumps(header)}
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))
+        temporary.write_bytes(save(as_in_file(generations), metadata))
+
+
+def as_in_file(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return a module's tensors by name as a file holds them: experts' in half precision."""
+    return {
+        name: (tensor.half() if _is_expert(name, tensor) else tensor).detach().cpu().contiguous()
+        for name, tensor in module.state_dict().items()
+    }
+
+
+def _is_expert(name: str, tensor: torch.Tensor) -> bool:
+    return "experts" in name.split(".") and tensor.is_floating_point()
+
+
+@torch.no_grad()
+def round_to_file(experts: Experts) -> None:
+    """Round weights, in place, to what a file holds, so that what is measured is what is kept."""
+    for parameter in experts.parameters():
+        parameter.copy_(parameter.half())
 
 
 def read_header(path: Path) -> ExpertHeader:
@@ -134,8 +154,18 @@ def _empty_generation(
 ) -> Generation:
     known = tensors[f"{number}.familiarity.known"]
     familiarity = Familiarity(known, known.new_zeros(known.shape[1]))
-    experts = Experts(backbone, ExpertConfig.from_dict(entry["config"]))
-    return Generation(experts, familiarity, bool(entry["answers_points"]), entry["record"])
+    return Generation(
+        _untrained(entry["config"], backbone),
+        familiarity,
+        bool(entry["answers_points"]),
+        entry["record"],
+    )
+
+
+def _untrained(config: dict[str, Any], backbone: Backbone) -> Experts:
+    if "method" in config:  # a peer, which answers as experts do
+        return cast(Experts, METHODS[config["method"]](backbone))
+    return Experts(backbone, ExpertConfig.from_dict(config))
 
 
 def _read(path: Path, *, with_weights: bool) -> tuple[ExpertHeader, dict[str, torch.Tensor]]:
