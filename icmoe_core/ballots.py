@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from icmoe_core.experts.generations import JointAnswer
+from icmoe_core.hypotheses import Verdict
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,24 @@ def ballot_of_winners(joint: JointAnswer, winner: Tensor) -> Ballot:
     return Ballot(joint.names, weights.float().cpu(), probability.float().cpu())
 
 
-def mean_ballot(joint: JointAnswer, votes: Tensor) -> Ballot:
-    """Return the votes on all prompts, those on each counting as `votes` ``(B,)`` says."""
+def ballot_of_first(joint: JointAnswer) -> Ballot:
+    """Return the votes on the first prompt."""
+    return Ballot(joint.names, joint.weights[0].float().cpu(), joint.probability[0].float().cpu())
+
+
+def ballot_of_election(joint: JointAnswer, verdict: Verdict) -> Ballot:
+    """Return the votes on an answer that the experts' masks and the base's were elected to.
+
+    Parameters
+    ----------
+    joint : JointAnswer
+        The experts' masks, the last in the election.
+    verdict : Verdict
+    """
+    votes = verdict.votes[-len(joint.iou) :]
     weights = torch.einsum("b,behw->ehw", votes, joint.weights.float().cpu())
-    probability = torch.einsum("b,bhw->hw", votes, joint.probability.float().cpu())
-    return Ballot(joint.names, weights, probability)
+    weights[0] += 1 - votes.sum()  # masks for boxes are the frozen path's
+    # Their votes count with all opinions in them, not only with what these came to.
+    opened = joint.probability.float().cpu() - torch.sigmoid(joint.logits.float().cpu())
+    probability = torch.sigmoid(verdict.logits) + torch.einsum("b,bhw->hw", votes, opened)
+    return Ballot(joint.names, weights, probability.clamp(0, 1))

@@ -11,6 +11,7 @@ to the Dice of such masks, on objects of abdominal, spinal and brain scans and o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from icmoe_core.evidence import EVIDENCE_NAMES, gather_evidence
 from icmoe_core.frames import Frame
+from icmoe_core.simulation import mask_box
 
 SIDES = (12 / 256, 22 / 256, 40 / 256, 54 / 256, 72 / 256, 96 / 256, 128 / 256)
 """Sides of the square boxes around a click, as shares of the model's input."""
@@ -55,9 +57,6 @@ TEMPERATURE = 0.06
 OUTLIER = 4.0
 """Deviations are clipped to this many spreads."""
 
-REFINED = 3
-"""How many of the boxes, the best ones, are decoded once more by a better decoder."""
-
 _MARGIN = 2 / 256  # around several clicks, as a share of the model's input
 _LOWEST = 1e-6
 
@@ -73,13 +72,30 @@ class Verdict(NamedTuple):
         Of the fused probability.
     iou : float
         The masks' predicted IoU, weighted by their votes.
-    votes : Tensor, (n,)
-        Of the boxes that were decoded last; adding up to 1.
+    votes : Tensor, (n + k,)
+        Of the `n` boxes and then of the `k` other masks; adding up to 1.
     """
 
     logits: Tensor
     iou: float
     votes: Tensor
+
+
+class Others(NamedTuple):
+    """Masks that answer the same clicks, made in another way than from boxes.
+
+    Attributes
+    ----------
+    logits : Tensor, (k, h, w)
+    iou : Tensor, (k,)
+        Predicted.
+    share : float
+        What their votes count beside the boxes', above 0 and up to 1.
+    """
+
+    logits: Tensor
+    iou: Tensor
+    share: float
 
 
 def propose_boxes(
@@ -117,7 +133,7 @@ def answer_clicks(
     frame: Frame,
     positive: NDArray,
     negative: NDArray,
-    refine: Decode | None = None,
+    others: Others | None = None,
 ) -> Verdict:
     """Vote on what was clicked.
 
@@ -132,23 +148,23 @@ def answer_clicks(
     frame : Frame
     positive, negative : ndarray, (n, 2)
         Clicks, ``(row, column)`` positions on the model's input; at least one positive.
-    refine : callable, optional
-        A slower and better `decode`, for the :data:`REFINED` boxes that score best.
+    others : Others, optional
+        Masks made in another way, which stand for election as well.
     """
     scale = frame.logits_size / frame.input_size
     clicked, avoided = (_cells(clicks * scale, frame) for clicks in (positive, negative))
 
-    def judge(decode: Decode, boxes: NDArray) -> tuple[Tensor, Tensor, Tensor]:
-        logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
-        evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
-        wrong = disagreement(logits, clicked, avoided)
-        return logits, iou, score_masks(evidence) - DISAGREEMENT_COST * wrong
-
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
-    logits, iou, scores = judge(decode, boxes)
-    if refine is not None:
-        best = scores.argsort(descending=True)[:REFINED].numpy()
-        logits, iou, scores = judge(refine, boxes[best])
+    logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
+    boxes = boxes * scale
+    if others is not None:
+        logits = torch.cat([logits, others.logits.float().cpu()])
+        iou = torch.cat([iou, others.iou.float().cpu()])
+        boxes = np.concatenate([boxes, _boxes_of(others.logits.float().cpu() > 0)])
+    evidence = describe_masks(logits, iou, boxes, features, picture, frame, clicked)
+    scores = score_masks(evidence) - DISAGREEMENT_COST * disagreement(logits, clicked, avoided)
+    if others is not None:  # votes are proportional to it
+        scores[-len(others.iou) :] += TEMPERATURE * math.log(others.share)
     return fuse(logits, iou, scores)
 
 
@@ -193,6 +209,12 @@ def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> Verdict:
     votes = torch.softmax(scores / TEMPERATURE, dim=0)
     probability = torch.einsum("n,nhw->hw", votes, torch.sigmoid(logits))
     return Verdict(torch.logit(probability, eps=_LOWEST), float(votes @ iou), votes)
+
+
+def _boxes_of(masks: Tensor) -> NDArray[np.float64]:
+    """Return the bounding boxes of masks ``(n, h, w)``; those of empty ones hold one pixel."""
+    found = [mask_box(mask.numpy()) if mask.any() else (0, 0, 1, 1) for mask in masks]
+    return np.array(found, float)
 
 
 def _cells(positions: NDArray, frame: Frame) -> Tensor:

@@ -10,22 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.ballots import Ballot, ballot_of_winners, mean_ballot
+from icmoe_core.ballots import Ballot, ballot_of_election, ballot_of_first, ballot_of_winners
 from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame, box_tensor
-from icmoe_core.hypotheses import Decode, Verdict, answer_clicks
+from icmoe_core.hypotheses import Others, Verdict, answer_clicks
 from icmoe_core.model import PromptableModel
 from icmoe_core.prompts import CheckedPrompts, Prompts
-
-EMPTY_LOGIT = -20.0
-"""Logit where there is nothing for certain; padding has it too."""
+from icmoe_core.views import EMPTY_LOGIT, Views, ask_views
 
 SURE = 0.65
-"""Predicted IoU from which the experts' own answer to clicks is taken, and not the base's way."""
+"""Predicted IoU from which the experts' own answer to clicks is taken without a vote."""
 
 
 @dataclass(frozen=True)
@@ -89,50 +87,51 @@ class Answering:
         return self._from_boxes(self.embedding.frame.boxes_to_input(box))
 
     def _from_clicks(self, prior: Tensor | None) -> Start:
-        joint = None
-        # Corrections of a base that knows no points stay local: measured beside the experts'
-        # own, they took as few clicks and never threw away what was right already.
-        local = prior is not None and not self.model.backbone.answers_points
-        if (self.labels == 1).any() and not local:
-            earlier = None if prior is None else prior[None, None].to(self.model.device)
-            prompts = {**self._clicks(), "earlier": earlier}
-            joint = self._ask(prompts, lambda: self._without_experts(prior))
-        if joint is None or float(joint.iou) < SURE:
-            return self._from_clicks_as_base(prior)
-        low = joint.logits[0].cpu()
-        nothing_to_choose = torch.zeros_like(joint.logits[0], dtype=torch.int64)
-        ballot = ballot_of_winners(joint, nothing_to_choose)
-        return self._from_logits(low, float(joint.iou), ballot)
-
-    def _from_clicks_as_base(self, prior: Tensor | None) -> Start:
-        """Answer as if no expert knew clicks; those who know boxes have their say in them."""
-        if prior is not None or self.model.backbone.answers_points:
-            logits, iou = self._without_experts(prior)
-            return self._from_logits(logits[0].cpu(), float(iou))
-        joint: JointAnswer | None = None
-
-        def refine(boxes: NDArray) -> tuple[Tensor, Tensor]:
-            nonlocal joint
-            prompts = {"boxes": box_tensor(boxes, self.model.device)}
-            joint = self._ask(prompts, lambda: self._decode(boxes))
-            return self._decode(boxes) if joint is None else (joint.logits, joint.iou)
-
-        verdict = self._hypotheses(refine if any(self._shares(points=False)) else None)
-        ballot = None if joint is None else mean_ballot(joint, verdict.votes)
+        if self.model.backbone.answers_points:
+            return self._from_points(prior)
+        if prior is not None:
+            # Corrections of a base that knows no points stay local: measured beside the experts'
+            # own, they took as few clicks and never threw away what was right already.
+            return self._from_logits(prior, _certainty(prior))
+        views = self._views()
+        if views is not None and views.sureness >= SURE:
+            widest = views.joint.logits[0].cpu()
+            score = float(views.joint.iou[0])
+            return self._from_logits(widest, score, ballot_of_first(views.joint))
+        verdict = self._elect(views)
+        ballot = None if views is None else ballot_of_election(views.joint, verdict)
         return self._from_logits(verdict.logits, verdict.iou, ballot)
 
-    def _without_experts(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Answer clicks with the backbone alone: logits ``(1, h, w)`` and IoU ``(1,)``."""
-        if self.model.backbone.answers_points:
-            return self._native_points(prior)
-        if prior is not None:  # the clicks correct it
-            device = self.model.device
-            return prior[None].to(device), torch.tensor([_certainty(prior)], device=device)
-        verdict = self._hypotheses(None)
-        iou = torch.tensor([verdict.iou])
-        return verdict.logits[None].to(self.model.device), iou.to(self.model.device)
+    def _from_points(self, prior: Tensor | None) -> Start:
+        """Answer clicks with a backbone that knows them, and with experts who are sure."""
+        joint = None
+        if (self.labels == 1).any():
+            earlier = None if prior is None else prior[None, None].to(self.model.device)
+            prompts = {**self._clicks(), "earlier": earlier}
+            joint = self._ask(prompts, lambda: self._native_points(prior))
+        if joint is None or float(joint.iou) < SURE:
+            logits, iou = self._native_points(prior)
+            return self._from_logits(logits[0].cpu(), float(iou))
+        low = joint.logits[0].cpu()
+        return self._from_logits(low, float(joint.iou), ballot_of_first(joint))
 
-    def _hypotheses(self, refine: Decode | None) -> Verdict:
+    def _views(self) -> Views | None:
+        """Ask the experts what was clicked, if there are any who know clicks and such pictures."""
+        experts, shares = self.model.active_experts, self._shares(points=True)
+        if experts is None or not any(shares):
+            return None
+        return ask_views(
+            experts,
+            self.model.backbone,
+            self.embedding.features,
+            shares,
+            self.embedding.frame.points_to_input(self.pixels),
+            self.labels,
+            self._picture,
+        )
+
+    def _elect(self, views: Views | None) -> Verdict:
+        """Vote among the base's masks for boxes around the clicks, and the experts' views."""
         frame = self.embedding.frame
         positions = frame.points_to_input(self.pixels)
         return answer_clicks(
@@ -142,7 +141,7 @@ class Answering:
             frame,
             positions[self.labels == 1],
             positions[self.labels == 0],
-            refine,
+            None if views is None else Others(views.joint.logits, views.joint.iou, views.share),
         )
 
     def _native_points(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -92,6 +92,11 @@ class Generations(nn.ModuleList):
         """Whether any of them answers clicks by itself."""
         return any(generation.answers_points for generation in self.members)
 
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether any of them encodes the picture itself."""
+        return any(generation.experts.sees_pictures for generation in self.members)
+
     def shares(self, features: Tensor, area: tuple[int, int], points: bool) -> list[float]:
         """Share of the answer that each generation gives; the rest is the base's.
 
@@ -130,7 +135,7 @@ class Generations(nn.ModuleList):
         shares : sequence of float
             From :meth:`shares`.
         prompts : dict
-            Arguments of :meth:`Experts.forward`: boxes, points, point_labels, earlier.
+            Arguments of :meth:`Experts.forward`: boxes, points, point_labels, earlier, places.
         base : callable
             ``base() -> logits (B, S, S), iou (B,)``, the base's way to answer them; only called
             where its answer counts.

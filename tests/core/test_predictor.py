@@ -373,10 +373,12 @@ def test_a_larger_input_is_cropped_where_its_padding_begins():
         ((600, 450), (380, 60, 520, 200)),
     ],
 )
-def test_a_box_finds_a_bright_ellipse_where_it_is(lite, shape, box):
+def test_a_box_finds_a_bright_ellipse_where_it_is(lite, lite_model, shape, box):
     image, truth = ellipse(shape, box)
     embedding = lite.encode(image)
-    mask = lite.predict(embedding, Prompts(boxes=[box])).mask
+    assert dice(lite.predict(embedding, Prompts(boxes=[box])).mask, truth) > 0.95
+    bare = Predictor(lite_model.with_experts(None))
+    mask = bare.predict(embedding, Prompts(boxes=[box])).mask
     assert dice(mask, truth) > 0.95
     rows, columns = np.nonzero(mask)
     middle = [(box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2]

@@ -1,0 +1,139 @@
+"""Views: clicks answered by the experts on the slice, and on parts of it around the clicks.
+
+What was clicked may be an organ or a small lesion in a wide slice. The fewer places the experts
+see, the smaller are the things that they answer with; which view was right, the vote of
+:mod:`icmoe_core.hypotheses` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.experts.generations import Generations, JointAnswer
+
+PARTS = (1, 2, 4)
+"""Sides of the views: the whole slice, and these parts of it."""
+
+EMPTY_LOGIT = -20.0
+"""Logit where there is nothing for certain; what a view does not show has it, and padding."""
+
+_MARGIN = 1  # cells around the clicks
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the experts say of the same clicks in `n` views, the widest first.
+
+    Attributes
+    ----------
+    joint : JointAnswer
+        Of `n` prompts, on the grid of the whole slice.
+    share : float
+        How much of an answer is theirs, 0 … 1: less for pictures that they hardly know.
+    """
+
+    joint: JointAnswer = field(repr=False)
+    share: float
+
+    @property
+    def sureness(self) -> float:
+        """Predicted IoU of the widest view's answer, less for pictures that they hardly know."""
+        return self.share * float(self.joint.iou[0])
+
+
+def ask_views(
+    experts: Generations,
+    backbone: Backbone,
+    features: Tensor,
+    shares: Sequence[float],
+    clicks: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    picture: Callable[[], Tensor],
+) -> Views:
+    """Ask the experts about clicks in several views.
+
+    Parameters
+    ----------
+    experts : Generations
+    backbone : Backbone
+        That they belong to.
+    features : Tensor, (1, C, h, w)
+        Of the slice; `h` and `w` are equal.
+    shares : sequence of float
+        From :meth:`Generations.shares`, not all 0.
+    clicks : ndarray, (n, 2)
+        ``(row, column)`` positions on the model's input.
+    labels : ndarray, (n,)
+        1 or 0; at least one is 1.
+    picture : callable
+        As for :meth:`Generations.answer`; those who encode it themselves see all of it only.
+    """
+    total = sum(shares)
+    known = [share / total for share in shares]
+    side = features.shape[2]
+    cells = clicks * (side / backbone.input_size)
+    found = []
+    for top, left, size in _places(side, cells[labels == 1]):
+        if size < side and experts.sees_pictures:
+            break
+        part = slice(top, top + size), slice(left, left + size)
+        shown = ((cells >= (top, left)) & (cells < (top + size, left + size))).all(1)
+        prompts = {
+            "points": torch.as_tensor(clicks[shown][None], dtype=torch.float32),
+            "point_labels": torch.from_numpy(labels[shown])[None],
+            "places": None if size == side else backbone.dense_pe()[:, :, *part],
+        }
+        answer = experts.answer(features[:, :, *part], known, prompts, _no_base, picture)
+        found.append(_on_the_slice(answer, top, left, size, side))
+    return Views(_together(found), total)
+
+
+def _places(side: int, clicks: NDArray[np.float64]) -> Iterator[tuple[int, int, int]]:
+    """Yield first row, first column and side, in cells, of each view that holds all `clicks`."""
+    low, high = np.floor(clicks.min(0)), np.floor(clicks.max(0))
+    for part in PARTS:
+        size = side // part
+        if part > 1 and (high - low).max() + 1 + 2 * _MARGIN > size:
+            return
+        top, left = np.clip((low + high) // 2 - size // 2, 0, side - size).astype(int).tolist()
+        yield top, left, size
+
+
+def _on_the_slice(answer: JointAnswer, top: int, left: int, size: int, side: int) -> JointAnswer:
+    """Put a view's answer where it lies; around it there is nothing, says the frozen path."""
+    if size == side:
+        return answer
+    finer = answer.logits.shape[-1] // size
+    around = [finer * n for n in (left, side - left - size, top, side - top - size)]
+    weights = F.pad(answer.weights, around)
+    weights[:, 0] = F.pad(answer.weights[:, 0], around, value=1.0)
+    return JointAnswer(
+        F.pad(answer.logits, around, value=EMPTY_LOGIT),
+        answer.iou,
+        F.pad(answer.probability, around),
+        answer.names,
+        weights,
+    )
+
+
+def _together(found: Sequence[JointAnswer]) -> JointAnswer:
+    return JointAnswer(
+        torch.cat([one.logits for one in found]),
+        torch.cat([one.iou for one in found]),
+        torch.cat([one.probability for one in found]),
+        found[0].names,
+        torch.cat([one.weights for one in found]),
+    )
+
+
+def _no_base() -> NoReturn:
+    raise AssertionError("The experts' shares add up to 1, so that the base is not asked.")
