@@ -70,7 +70,7 @@ class Cell:
     parameters: int = 0
     file_mb: float = 0.0
     memory_mb: float = 0.0
-    doubts: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    doubts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from icmoe_core.benchmark.cells import Cell
 from icmoe_core.benchmark.names import BASE
 
@@ -116,9 +118,9 @@ def _by_target_and_other(own: Sequence[Cell], cells: Sequence[Cell]) -> list[flo
     return [statistics.fmean(values) for values in found.values()]
 
 
-def mean_doubts(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]:
+def mean_doubts(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, Any]]]:
     """Average what was measured of uncertainty: by method, then kind, then measure."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for method in dict.fromkeys(cell.method for cell in cells if cell.doubts):
         own = [cell.doubts for cell in cells if cell.method == method and cell.doubts]
         for kind in own[0]:
@@ -127,5 +129,5 @@ def mean_doubts(cells: Sequence[Cell]) -> dict[str, dict[str, dict[str, float]]]
                 known = [value for value in values if value is not None]
                 if known:
                     kinds = found.setdefault(method, {}).setdefault(kind, {})
-                    kinds[measure] = statistics.fmean(known)
+                    kinds[measure] = np.mean(known, axis=0).tolist()
     return found

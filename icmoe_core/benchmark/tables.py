@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich import box
 from rich.table import Table
@@ -47,7 +48,7 @@ def _by_target(cells: Sequence[Cell], learnt: Sequence[str]) -> Table:
     return table
 
 
-def _uncertainty(doubts: dict[str, dict[str, dict[str, float]]]) -> Table:
+def _uncertainty(doubts: dict[str, dict[str, dict[str, Any]]]) -> Table:
     table = _table("Uncertainty", "method", ("of", "AUROC"), ("AURC", "mean risk", "best AURC"))
     for method, kinds in doubts.items():
         for kind, measures in kinds.items():

@@ -10,6 +10,9 @@ from scipy.stats import rankdata
 
 from icmoe_core.simulation import mask_box
 
+COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+"""Shares of the answers, the most certain ones, at which the risk is told."""
+
 MARGIN = 0.25
 """How far around an object its pixels are looked at, as a share of its box."""
 
@@ -30,12 +33,15 @@ class Doubt:
         Mean of 1 - Dice: the area if the uncertainty told nothing.
     best : float
         The area if it told all.
+    curve : tuple of float
+        The risk-coverage curve at :data:`COVERAGES`.
     """
 
     auroc: float | None
     aurc: float
     risk: float
     best: float
+    curve: tuple[float, ...]
 
 
 def auroc(values: ArrayLike, wrong: ArrayLike) -> float | None:
@@ -59,16 +65,29 @@ def auroc(values: ArrayLike, wrong: ArrayLike) -> float | None:
     return float((ranks[wrong].sum() - bad * (bad + 1) / 2) / (bad * good))
 
 
+def risks_by_coverage(values: ArrayLike, risks: ArrayLike) -> NDArray[np.float64]:
+    """Mean of `risks` over the 1, 2, … n answers with the lowest `values`.
+
+    The risk-coverage curve of Geifman and El-Yaniv 2017, arXiv 1705.08500.
+
+    Examples
+    --------
+    >>> risks_by_coverage([0.9, 0.1], [1.0, 0.0]).tolist()
+    [0.0, 0.5]
+    """
+    ordered = np.ravel(risks)[np.argsort(np.ravel(values), kind="stable")]
+    return np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+
+
 def aurc(values: ArrayLike, risks: ArrayLike) -> float:
-    """Area under the risk-coverage curve (Geifman and El-Yaniv 2017, arXiv 1705.08500).
+    """Area under the risk-coverage curve.
 
     Examples
     --------
     >>> aurc([0.1, 0.9], [0.0, 1.0])
     0.25
     """
-    ordered = np.ravel(risks)[np.argsort(np.ravel(values), kind="stable")]
-    return float(np.mean(np.cumsum(ordered) / np.arange(1, len(ordered) + 1)))
+    return float(np.mean(risks_by_coverage(values, risks)))
 
 
 def surroundings(truth: NDArray[np.bool_], mask: NDArray[np.bool_]) -> tuple[slice, slice]:
@@ -113,9 +132,12 @@ class DoubtMeter:
 
     def read(self) -> Doubt:
         """Return what was found so far, of one answer or more."""
+        curve = risks_by_coverage(self._overall, self._risks)
+        places = np.ceil(np.array(COVERAGES) * len(curve)).astype(int) - 1
         return Doubt(
             float(np.mean(self._pixelwise)) if self._pixelwise else None,
             aurc(self._overall, self._risks),
             float(np.mean(self._risks)),
             aurc(self._risks, self._risks),
+            tuple(curve[places].tolist()),
         )
