@@ -1,56 +1,85 @@
-"""Figure: what each method won against what it lost, as an SVG."""
+"""Figures: what each method won against what it lost, and whether doubt tells of errors; SVG."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from io import StringIO
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from icmoe_core.benchmark.comparison import Outcome
 from icmoe_core.benchmark.names import BASE, is_ours
+from icmoe_core.benchmark.uncertainty import COVERAGES
 
-WIDTH, HEIGHT, MARGIN = 720, 460, 70
 _OURS, _OTHERS = "#d55e00", "#0072b2"  # told apart by colour-blind people, too
-_LINE = 15  # pixels from one name to the next
-_ROOM = 0.01  # of Dice, around all points
+_SIZE = (7.2, 4.6)  # inches
+_LOOK: Any = {  # matplotlib names each key that there is
+    "font.size": 10,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "icmoe",  # the same numbers give the same file
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
-def draw_svg(outcomes: Sequence[Outcome]) -> str:
+def draw_gain_and_loss(outcomes: Sequence[Outcome]) -> str:
     """Draw the change of box Dice elsewhere to the right, and the gain on the targets upwards.
 
     The bare model is where the two lines cross; methods without other targets are left out.
     """
-    points = [
-        (one.method, one.change, one.gain)
-        for one in outcomes
-        if one.method != BASE and one.change is not None and one.gain is not None
-    ]
-    xs, ys = [0.0, *(x for _, x, _ in points)], [0.0, *(y for *_, y in points)]
-    left, bottom = min(xs) - _ROOM, min(ys) - _ROOM
-    across, up = max(xs) + _ROOM - left, max(ys) + _ROOM - bottom
+    with rc_context(_LOOK):
+        figure, axes = _axes("change of box Dice elsewhere", "gain of Dice on the target")
+        axes.axhline(0, color="#999", linewidth=1)
+        axes.axvline(0, color="#999", linewidth=1)
+        for one in outcomes:
+            if one.method == BASE or one.change is None or one.gain is None:
+                continue
+            colour = _OURS if is_ours(one.method) else _OTHERS
+            axes.plot(one.change, one.gain, "o", color=colour)
+            axes.annotate(
+                f"{one.method} ({one.change:+.3f}, {one.gain:+.3f})",
+                (one.change, one.gain),
+                xytext=(-8, 4),
+                textcoords="offset points",
+                horizontalalignment="right",
+                color=colour,
+            )
+        axes.margins(0.15)
+        return _svg(figure)
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        column = MARGIN + (x - left) / across * (WIDTH - 4 * MARGIN)  # names need room
-        row = HEIGHT - MARGIN - (y - bottom) / up * (HEIGHT - 2 * MARGIN)
-        return round(column, 1), round(row, 1)
 
-    zero_x, zero_y = place(0, 0)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-        'font-family="sans-serif" font-size="13">',
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<path d="M{MARGIN} {zero_y}H{WIDTH - MARGIN}M{zero_x} {MARGIN}V{HEIGHT - MARGIN}" '
-        'stroke="#999"/>',
-        f'<text x="{WIDTH / 2}" y="{HEIGHT - 25}" text-anchor="middle">'
-        "change of box Dice elsewhere</text>",
-        f'<text x="25" y="{HEIGHT / 2}" text-anchor="middle" '
-        f'transform="rotate(-90 25 {HEIGHT / 2})">gain of Dice on the target</text>',
-    ]
-    lowest = float(MARGIN) - _LINE
-    for name, x, y in sorted(points, key=lambda point: -point[2]):
-        column, row = place(x, y)
-        lowest = max(row + 4, lowest + _LINE)  # names below one another, where points meet
-        colour = _OURS if is_ours(name) else _OTHERS
-        parts.append(f'<circle cx="{column}" cy="{row}" r="5" fill="{colour}"/>')
-        text = escape(f"{name} ({x:+.3f}, {y:+.3f})")
-        parts.append(f'<text x="{column + 9}" y="{lowest}">{text}</text>')
-    return "\n".join([*parts, "</svg>"])
+def draw_risk_and_coverage(doubts: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Draw the mean risk of the most certain answers over the share of all answers that they are.
+
+    Parameters
+    ----------
+    doubts : dict
+        From :func:`~icmoe_core.benchmark.comparison.mean_doubts`.
+    """
+    with rc_context(_LOOK):
+        figure, axes = _axes("share of the answers, the most certain first", "mean of 1 - Dice")
+        for method, kinds in doubts.items():
+            for number, (kind, measures) in enumerate(kinds.items()):
+                line = ("-", "--", ":")[number % 3]
+                axes.plot(COVERAGES, measures["curve"], line, label=f"{method}, {kind}")
+        axes.set_ylim(bottom=0)
+        if axes.get_lines():
+            axes.legend(frameon=False)
+        return _svg(figure)
+
+
+def _axes(across: str, up: str) -> tuple[Figure, Axes]:
+    figure = Figure(_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    return figure, axes
+
+
+def _svg(figure: Figure) -> str:
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -10,7 +10,7 @@ from typing import Any
 
 from icmoe_core.benchmark.cells import Cell, run_cell
 from icmoe_core.benchmark.comparison import compare, mean_doubts
-from icmoe_core.benchmark.figure import draw_svg
+from icmoe_core.benchmark.figure import draw_gain_and_loss, draw_risk_and_coverage
 from icmoe_core.benchmark.names import BASE
 from icmoe_core.benchmark.results import (
     cell_file,
@@ -108,19 +108,21 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
 def report(
     predictor: Predictor, targets: Sequence[Target], plan: Plan, cells: Sequence[Cell]
 ) -> dict[str, Any]:
-    """Write the results as JSON, CSV and a figure; return them as JSON can hold them."""
-    outcomes = compare(cells, plan.learnt)
+    """Write the results as JSON, CSV and figures; return them as JSON can hold them."""
+    outcomes, doubts = compare(cells, plan.learnt), mean_doubts(cells)
     found: dict[str, Any] = {
         **_purpose(predictor, targets, plan),
         "learnt": list(plan.learnt),
         "splits": {target.name: target.rule for target in targets},
         "overall": [outcome.to_dict() for outcome in outcomes],
-        "uncertainty": mean_doubts(cells),
+        "uncertainty": doubts,
         "cells": [cell.to_dict() for cell in cells],
     }
     write_csv(plan.output / "cells.csv", cells)
     write_text(plan.output / "results.json", json.dumps(found, indent=1))
-    write_text(plan.output / "gain-and-loss.svg", draw_svg(outcomes))
+    write_text(plan.output / "gain-and-loss.svg", draw_gain_and_loss(outcomes))
+    if doubts:
+        write_text(plan.output / "risk-coverage.svg", draw_risk_and_coverage(doubts))
     return found
 
 

@@ -120,7 +120,7 @@ def benchmark(
     console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
     for table in make_tables(cells, plan.learnt):
         console.print(table)
-    click.echo(f"All results are in {output}: results.json, cells.csv and gain-and-loss.svg.")
+    click.echo(f"All results are in {output}: results.json, cells.csv and figures.")
 
 
 def _known(text: str, known: tuple[str, ...], option: str, word: str) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from icmoe_core.benchmark import memory
 from icmoe_core.benchmark.cells import Cell
 from icmoe_core.benchmark.comparison import Spread, changes, compare, mean_doubts
-from icmoe_core.benchmark.figure import draw_svg
+from icmoe_core.benchmark.figure import draw_gain_and_loss, draw_risk_and_coverage
 from icmoe_core.benchmark.names import ABLATIONS, PEERS, with_base
 from icmoe_core.benchmark.results import claim_folder, read_cell, write_cell
 from icmoe_core.benchmark.store import EmbeddingFolder
@@ -92,15 +92,20 @@ def test_methods_are_compared_with_the_bare_model_of_the_same_seed():
 
 
 def test_tables_and_figure_name_all_methods():
-    doubts = {"votes": {"auroc": None, "aurc": 0.2, "risk": 0.3, "best": 0.1}}
+    curve = [0.1] * 5 + [0.3] * 5
+    doubts = {"votes": {"auroc": None, "aurc": 0.2, "risk": 0.3, "best": 0.1, "curve": curve}}
     cells = [*CELLS, Cell("icmoe", "a", 0, 0.9, 0.9, {"b": 0.6}, doubts=doubts)]
-    assert mean_doubts(cells) == {"icmoe": {"votes": {"aurc": 0.2, "risk": 0.3, "best": 0.1}}}
+    means = {"aurc": 0.2, "risk": 0.3, "best": 0.1, "curve": curve}
+    assert mean_doubts(cells) == {"icmoe": {"votes": means}}
     overall, each, uncertainty = make_tables(cells, ["a", "b"])
     assert (overall.row_count, uncertainty.row_count) == (3, 1)
     assert each.row_count == 2 + 3 + 2
-    drawn = draw_svg(compare(cells, ["a", "b"]))
+    drawn = draw_gain_and_loss(compare(cells, ["a", "b"]))
     assert "lora (-0.075, +0.175)" in drawn
     assert "zero-shot" not in drawn
+    assert drawn == draw_gain_and_loss(compare(cells, ["a", "b"]))
+    assert "icmoe, votes" in draw_risk_and_coverage(mean_doubts(cells))
+    assert "<svg" in draw_risk_and_coverage({})
 
 
 def test_a_cell_is_read_as_it_was_written(tmp_path):

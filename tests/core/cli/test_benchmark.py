@@ -69,7 +69,8 @@ def test_every_method_is_trained_measured_and_kept(tiny, tmp_path, monkeypatch):
     assert [one["method"] for one in found["overall"]] == list(ALL)
     out = tmp_path / "out"
     assert json.loads((out / "results.json").read_text()) == found
-    ElementTree.parse(out / "gain-and-loss.svg")
+    for name in ("gain-and-loss", "risk-coverage"):
+        ElementTree.parse(out / f"{name}.svg")
     assert len((out / "cells.csv").read_text().splitlines()) == 1 + len(found["cells"])
 
     def never(*_, **__):
