@@ -21,7 +21,7 @@ from icmoe_core.io.atomic import atomic_path
 from icmoe_core.peers.methods import METHODS
 
 FORMAT = "icmoe-experts"
-VERSION = 1
+VERSION = 2
 """Raised whenever older readers could no longer understand the file."""
 
 
@@ -86,9 +86,10 @@ def _is_expert(name: str, tensor: torch.Tensor) -> bool:
 
 @torch.no_grad()
 def round_to_file(experts: Experts) -> None:
-    """Round weights, in place, to what a file holds, so that what is measured is what is kept."""
-    for parameter in experts.parameters():
-        parameter.copy_(parameter.half())
+    """Round numbers, in place, to what a file holds, so that what is measured is what is kept."""
+    for tensor in experts.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.half())
 
 
 def read_header(path: Path) -> ExpertHeader:
@@ -195,6 +196,11 @@ def _parse(path: Path, metadata: dict[str, str]) -> ExpertHeader:
         raise ModelError(
             f"The expert file {path} has version {metadata['version']}, and this program reads "
             f"up to {VERSION}: update napari-icmoe."
+        )
+    if int(metadata["version"]) < VERSION:
+        raise ModelError(
+            f"The expert file {path} was written by an earlier version of napari-icmoe, whose "
+            "experts were made in another way: fine-tune again."
         )
     header = json.loads(metadata["header"])
     return ExpertHeader(header["base"], header["base_sha256"], tuple(header["generations"]))

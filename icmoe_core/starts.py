@@ -66,7 +66,8 @@ class Answering:
 
     def _from_boxes(self, boxes: NDArray) -> Start:
         prompts: dict[str, Tensor | None] = {"boxes": box_tensor(boxes, self.model.device)}
-        if len(boxes) == 1 and len(self.pixels):  # of several boxes, none is the clicks' own
+        # Of several boxes, none is the clicks' own; background clicks correct the answer.
+        if len(boxes) == 1 and len(self.pixels) and (self.labels == 1).all():
             prompts |= self._clicks()
         joint = self._ask(prompts, lambda: self._decode(boxes))
         if joint is None:

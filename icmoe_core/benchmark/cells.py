@@ -16,18 +16,15 @@ from icmoe_core.benchmark.scoring import score
 from icmoe_core.benchmark.targets import Target, as_pictures
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.evaluation import BOX, CLICK
-from icmoe_core.expert_files import as_in_file, round_to_file
-from icmoe_core.experts.familiarity import everything_familiar, make_familiarity
+from icmoe_core.expert_files import as_in_file
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
-from icmoe_core.model import PromptableModel
 from icmoe_core.peers.methods import METHODS
-from icmoe_core.peers.peer import Peer
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.examples import Example
+from icmoe_core.training.growth import make_generation
 from icmoe_core.training.learners import settings_of
 from icmoe_core.training.loop import Training, train
-from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import LossWeights, Settings
 
@@ -120,7 +117,9 @@ def run_cell(
             count = sum(parameter.numel() for parameter in learner.parameters())
             training = _trained(learner, predictor, target, replay, settings)
         memory = peak_mb(base.device)
-        model, generation = _model_with(learner, base, target, replay)
+        gated = ABLATIONS.get(method, Without()).gated
+        generation = make_generation(learner, target.descriptions, replay, gated=gated)
+        model = base.with_experts(Generations([generation]).ready())
         learnt = replace(
             learnt,
             steps=training.step,
@@ -141,12 +140,12 @@ def run_cell(
     )
 
 
-def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts | Peer, Settings]:
-    """Make what is trained, the same for the same seed, and say with which losses."""
+def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts, Settings]:
+    """Make what is trained, the same for the same seed, and say with which settings."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        if method in METHODS:
-            return METHODS[method](backbone), settings_of(method, settings)
+        if method in METHODS:  # a peer offers what the loop needs of experts
+            return cast(Experts, METHODS[method](backbone)), settings_of(method, settings)
         without = ABLATIONS.get(method, Without())
         experts = Experts(backbone, ExpertConfig(**without.config))
         weights = LossWeights(**without.losses)
@@ -154,14 +153,13 @@ def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts 
 
 
 def _trained(
-    learner: Experts | Peer,
+    learner: Experts,
     predictor: Predictor,
     target: Target,
     replay: list[Example],
     settings: Settings,
 ) -> Training:
-    # A peer offers what the loop needs of experts.
-    training = Training.begin(cast(Experts, learner), settings)
+    training = Training.begin(learner, settings)
     examples = target.examples
     if learner.sees_pictures:
         examples = as_pictures(target, predictor)
@@ -171,22 +169,6 @@ def _trained(
     for _ in train(training, base, examples, [], settings, memories=memories):
         pass
     return training
-
-
-def _model_with(
-    learner: Experts | Peer, base: PromptableModel, target: Target, replay: list[Example]
-) -> tuple[PromptableModel, Generation]:
-    """Return a model that answers as the learner does, and what is new in it."""
-    if isinstance(learner, Experts):
-        round_to_file(learner)
-        kinds = torch.stack([describe_picture(e) for e in replay] or [target.descriptions[0]])
-        known = make_familiarity(target.descriptions, kinds)
-        generation = Generation(learner, known.to(base.device), answers_points=True)
-        return base.with_experts(Generations([generation]).ready()), generation
-    # Peers know no limits: what they learnt answers everything.
-    known = everything_familiar(target.descriptions[0])
-    generation = Generation(cast(Experts, learner), known.to(base.device), answers_points=True)
-    return base.with_experts(Generations([generation]).ready()), generation
 
 
 def _size_mb(generation: Generation) -> float:

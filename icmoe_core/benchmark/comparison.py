@@ -31,7 +31,8 @@ class Outcome:
     Attributes
     ----------
     method : str
-    cells : int
+    cells, targets : int
+        How many there are of it.
     box, click : Spread
         Dice on the target's held-out objects. Over several targets: of each seed's mean over them,
         so that the spread is that of the method and not of the targets.
@@ -45,6 +46,7 @@ class Outcome:
 
     method: str
     cells: int
+    targets: int
     box: Spread
     click: Spread
     gain: float | None
@@ -90,6 +92,7 @@ def _outcome(own: Sequence[Cell], cells: Sequence[Cell]) -> Outcome:
     return Outcome(
         own[0].method,
         len(own),
+        len({cell.target for cell in own}),
         _over_seeds(own, lambda cell: cell.box),
         _over_seeds(own, lambda cell: cell.click),
         statistics.fmean(gains) if gains else None,

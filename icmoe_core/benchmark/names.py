@@ -14,11 +14,15 @@ PEERS = ("decoder", "lora", "adapter", "samed", "full")
 
 @dataclass(frozen=True)
 class Without:
-    """What is changed to leave a part out: of the experts, the loss weights and the settings."""
+    """What is changed to leave a part out: of the experts, the loss weights and the settings.
+
+    Those who are not `gated` answer every picture, however foreign it is.
+    """
 
     config: dict[str, Any] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    gated: bool = True
 
 
 ABLATIONS: dict[str, Without] = {
@@ -30,6 +34,8 @@ ABLATIONS: dict[str, Without] = {
     "no balance": Without(losses={"balance": 0.0}),
     "no contrast": Without(losses={"contrast": 0.0}),
     "no retention": Without(losses={"retention": 0.0}),
+    "no familiarity": Without(gated=False),
+    "no retention or familiarity": Without(losses={"retention": 0.0}, gated=False),
     "no crops": Without(settings={"crop": None}),
 }
 """IC-MoE without one of its parts."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from icmoe_core.benchmark.cells import Cell
+from icmoe_core.benchmark.names import ALL
 from icmoe_core.errors import OutputFileError
 from icmoe_core.io.atomic import atomic_path
 
@@ -62,6 +63,19 @@ def read_cell(path: Path) -> Cell | None:
         return Cell(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def read_cells(folder: Path) -> list[Cell]:
+    """Read all cells in a folder of results, those of earlier calls included.
+
+    Returns
+    -------
+    list of Cell
+        By seed, target and method.
+    """
+    read = (read_cell(path) for path in (folder / "cells").glob("*.json"))
+    cells = [cell for cell in read if cell is not None and cell.method in ALL]
+    return sorted(cells, key=lambda cell: (cell.seed, cell.target, ALL.index(cell.method)))
 
 
 def write_csv(path: Path, cells: Iterable[Cell]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from icmoe_core import __version__
 from icmoe_core.benchmark.cells import Cell, run_cell
 from icmoe_core.benchmark.comparison import compare, mean_doubts
 from icmoe_core.benchmark.figure import draw_gain_and_loss, draw_risk_and_coverage
@@ -16,6 +17,7 @@ from icmoe_core.benchmark.results import (
     cell_file,
     claim_folder,
     read_cell,
+    read_cells,
     write_cell,
     write_csv,
     write_text,
@@ -24,6 +26,7 @@ from icmoe_core.benchmark.store import EmbeddingFolder
 from icmoe_core.benchmark.targets import Target
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
+from icmoe_core.samples import SAMPLES
 from icmoe_core.training.replay import replay_objects
 from icmoe_core.training.settings import Settings
 
@@ -94,7 +97,12 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
         If the folder holds results of another comparison, or cannot be written to.
     """
     claim_folder(plan.output, _purpose(predictor, targets, plan))
-    replay = [objects[0] for objects in replay_objects(predictor.model) if objects]
+    # Sample scans may be among the targets: what is kept there must not have been replayed.
+    replay = [
+        objects[0]
+        for objects in replay_objects(predictor.model)
+        if objects and objects[0].case not in SAMPLES
+    ]
     for method, target, seed in plan.cells(targets):
         path = cell_file(plan.output, method, target.name, seed)
         cell = read_cell(path)
@@ -105,10 +113,12 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
         yield cell
 
 
-def report(
-    predictor: Predictor, targets: Sequence[Target], plan: Plan, cells: Sequence[Cell]
-) -> dict[str, Any]:
-    """Write the results as JSON, CSV and figures; return them as JSON can hold them."""
+def report(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> dict[str, Any]:
+    """Write all results in the folder as JSON, CSV and figures; return them for JSON.
+
+    Those of earlier calls are among them.
+    """
+    cells = read_cells(plan.output)
     outcomes, doubts = compare(cells, plan.learnt), mean_doubts(cells)
     found: dict[str, Any] = {
         **_purpose(predictor, targets, plan),
@@ -135,4 +145,6 @@ def _purpose(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> dic
         "targets": {target.name: target.fingerprint for target in targets},
         "max_seconds": plan.settings.max_seconds,
         "max_steps": plan.settings.max_steps,
+        "device": predictor.model.device.type,
+        "version": __version__,
     }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from icmoe_core.evaluation import GOOD
 from icmoe_core.simulation import mask_box
 
 COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -33,6 +34,9 @@ class Doubt:
         Mean of 1 - Dice: the area if the uncertainty told nothing.
     best : float
         The area if it told all.
+    answers : float or None
+        The first, of answers in place of pixels: chance that one with Dice below :data:`GOOD` is
+        more uncertain as a whole than one above it. None if there were not both.
     curve : tuple of float
         The risk-coverage curve at :data:`COVERAGES`.
     """
@@ -41,6 +45,7 @@ class Doubt:
     aurc: float
     risk: float
     best: float
+    answers: float | None
     curve: tuple[float, ...]
 
 
@@ -139,5 +144,6 @@ class DoubtMeter:
             aurc(self._overall, self._risks),
             float(np.mean(self._risks)),
             aurc(self._risks, self._risks),
+            auroc(self._overall, np.array(self._risks) > 1 - GOOD),
             tuple(curve[places].tolist()),
         )

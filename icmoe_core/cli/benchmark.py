@@ -112,7 +112,7 @@ def benchmark(
     plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, output)
     count = len(plan.cells(made))
     cells = list(scores.progress(run(predictor, made, plan), "Comparing", count))
-    found = report(predictor, made, plan, cells)
+    found = report(predictor, made, plan)
     if as_json:
         click.echo(json.dumps(found))
         return

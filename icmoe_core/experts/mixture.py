@@ -180,12 +180,14 @@ class Experts(nn.Module):
             turned = own[:, None] + self._turned(findings, tuned.U)
             opinions = torch.cat([opinions, turned], dim=1)
         scores = self._scores(shared, opinions)
+        heard = scores
         if frozen is None:
             abstains = torch.zeros_like(scores)
             abstains[:, 0] = -torch.inf
-            weights = weigh(scores + abstains, len(self.config.dilations), self.config.top_k)
-        else:
-            weights = weigh(scores, len(self.config.dilations), self.config.top_k)
+            heard = scores + abstains
+        # Without a gate nobody is chosen, and all count the same.
+        chosen = len(self.config.dilations) if self.config.voting else 0
+        weights = weigh(heard, chosen, self.config.top_k)
         fine = F.interpolate(weights, opinions.shape[2:], mode="bilinear", align_corners=False)
         # Where the frozen path abstains, it has the weight 0, and the tuned path's logits.
         logits = fuse(opinions, fine)

@@ -8,16 +8,17 @@ from torch.nn import functional as F
 
 
 class SemanticExpert(nn.Module):
-    """Attention from pixels to semantic prototypes, one group a class.
+    """Attention from pixels to semantic prototypes.
 
     Parameters
     ----------
     width : int
         Channels of the pixels' features.
     groups : int
-        Groups of prototypes. The contrastive loss ties each class to one of them.
+        Groups of prototypes.
     size : int
-        Prototypes in a group, for the looks that one class can have.
+        Prototypes in a group, for the looks that one meaning can have. Which of them a class uses
+        is learnt; nothing else ties them together.
     """
 
     def __init__(self, width: int, groups: int = 8, size: int = 4) -> None:

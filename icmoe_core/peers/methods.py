@@ -72,7 +72,7 @@ def samed(backbone: Backbone) -> Peer:
 
 def full(backbone: Backbone) -> Peer:
     """Train all weights of encoder and decoder."""
-    encoder = copy.deepcopy(backbone.image_encoder).requires_grad_(True)
+    encoder = _to_be_trained(backbone.image_encoder)
     tuned = copy.deepcopy(backbone.mask_decoder).requires_grad_(True)
     trained = nn.ModuleDict({"encoder": encoder, "decoder": tuned})
     return Peer(backbone, PeerConfig("full"), tuned, trained, encoder)
@@ -82,6 +82,18 @@ METHODS: dict[str, Callable[[Backbone], Peer]] = {
     method.__name__: method for method in (decoder, lora, adapter, samed, full)
 }
 """How to make each peer of a backbone, by name."""
+
+
+def _to_be_trained(encoder: nn.Module) -> nn.Module:
+    """Copy an encoder; its batch norms keep their statistics, of which a batch has too few.
+
+    In evaluation mode TinyViT reads a copy of its attention biases, which would learn nothing.
+    """
+    copied = copy.deepcopy(encoder).requires_grad_(True).train()
+    for layer in copied.modules():
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+            layer.eval()
+    return copied
 
 
 def _sharing_copy(module: nn.Module) -> nn.Module:

@@ -28,14 +28,17 @@ PICTURES = (
 """Those that come with scikit-image itself; public domain or CC0 (its ``data/README.txt``)."""
 
 
-def replay_pictures() -> Iterator[tuple[NDArray, Window]]:
-    """Yield pictures ``(H, W)`` or ``(H, W, 3)`` and their windows, always in the same order."""
-    for sample in SAMPLES.values():
+def replay_pictures() -> Iterator[tuple[str, NDArray, Window]]:
+    """Yield name, picture ``(H, W)`` or ``(H, W, 3)`` and window, always in the same order.
+
+    The slices of a sample scan have its name.
+    """
+    for name, sample in SAMPLES.items():
         volume = np.asarray(read_volume(sample.image).array)
         window = choose_window(volume, "auto")
         for index in np.linspace(0, volume.shape[2] - 1, SLICES + 2)[1:-1].round().astype(int):
-            yield volume[:, :, index], window
+            yield name, volume[:, :, index], window
     for name in PICTURES:
         picture = getattr(data, name)()
         picture = picture[..., :3] if picture.ndim == 3 else picture
-        yield picture, choose_window(picture, "auto", rgb=picture.ndim == 3)
+        yield name, picture, choose_window(picture, "auto", rgb=picture.ndim == 3)

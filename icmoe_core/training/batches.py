@@ -7,6 +7,7 @@ that has it, so that several processes learn what one would.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -42,6 +43,8 @@ def learn(
     corrections: int,
     bank: MemoryBank,
     weights: LossWeights,
+    *,
+    with_earlier: bool = True,
 ) -> tuple[Terms, tuple[Tensor, Tensor, Tensor]]:
     """Answer simulated prompts on labelled examples, and compare with the labels.
 
@@ -57,6 +60,8 @@ def learn(
         Corrective clicks after the first one; of a batch of boxes, 1 gives a click with each box.
     bank : MemoryBank
     weights : LossWeights
+    with_earlier : bool
+        Whether the answer that is corrected is shown with the corrective clicks.
 
     Returns
     -------
@@ -78,13 +83,15 @@ def learn(
             with torch.no_grad():
                 answered = experts(features, **prompts.arguments(), places=places).logits
             prompts = add_corrections(batch, prompts, answered, rngs)
+        if not with_earlier:  # as where several clicks are given at once
+            prompts = replace(prompts, earlier=None)
     frozen = frozen_logits(model, features, prompts, places) if experts.asks_frozen else None
     vote = experts(features, **prompts.arguments(), frozen=frozen, places=places)
     classes = [example.label for example in batch]
     terms = learning_terms(
         experts, vote, truth, valid, classes, bank, weights, frozen_votes=frozen is not None
     )
-    return terms, remember(experts, vote, truth, classes)
+    return terms, remember(experts, vote, truth, valid, classes)
 
 
 def replay(

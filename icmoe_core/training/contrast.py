@@ -121,7 +121,7 @@ def contrastive_loss(
 
 
 def pick_anchors(
-    vote: Vote, truth: Tensor, labels: list[int], assignments: Tensor | None
+    vote: Vote, truth: Tensor, shown: Tensor, labels: list[int], assignments: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take the hardest cells inside and outside of each object.
 
@@ -130,6 +130,8 @@ def pick_anchors(
     vote : Vote
     truth : Tensor, (B, h, w)
         0 … 1.
+    shown : Tensor, (B, h, w), bool
+        Where there is a picture, and not padding.
     labels : list of int
         The objects' classes.
     assignments : Tensor, (B, p, h, w), or None
@@ -147,10 +149,11 @@ def pick_anchors(
         assignments = torch.ones(len(truth), 1, *truth.shape[1:], device=truth.device)
     flat = assignments.flatten(2)
     hard = hardness(vote, truth).flatten(1)
-    inside = truth.flatten(1)
+    inside, shown = truth.flatten(1), shown.flatten(1)
     features, meanings, classes = [], [], []
     for i, label in enumerate(labels):
-        for mask, name in ((inside[i] > 0.5, label), (inside[i] < 0.1, BACKGROUND)):
+        around = (inside[i] < 0.1) & shown[i]
+        for mask, name in ((inside[i] > 0.5, label), (around, BACKGROUND)):
             count = min(ANCHORS, int(mask.sum()))
             if count:
                 chosen = hard[i].masked_fill(~mask, -1.0).topk(count).indices

@@ -14,9 +14,8 @@ import torch
 
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.errors import OutputFileError
-from icmoe_core.expert_files import round_to_file, save_experts
-from icmoe_core.experts.familiarity import everything_familiar, make_familiarity
-from icmoe_core.experts.generations import Generation, Generations
+from icmoe_core.expert_files import save_experts
+from icmoe_core.experts.generations import Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
@@ -24,13 +23,13 @@ from icmoe_core.training.checkpoints import resume_training, save_training
 from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
+from icmoe_core.training.growth import make_generation
 from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
 from icmoe_core.training.learners import check_method, make_learner, settings_of
 from icmoe_core.training.loop import Training, is_over, train
 from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
 from icmoe_core.training.progress import Progress
 from icmoe_core.training.records import describe_run, fingerprint
-from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.retention import Memory, recall
 from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
@@ -166,13 +165,15 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     if plan.checkpoint is not None and plan.checkpoint.is_file():
         resume_training(plan.checkpoint, training, purpose)
     yield from _train(training, model, data, memories, plan, purpose)
-    result = _grown(model, training.experts, data)
+    earlier = [] if model.experts is None else model.experts.members
+    newest = make_generation(training.experts, data.descriptions, data.replay)
+    result = Generations([*earlier, newest]).ready()
     record = describe_run(
         split, data.train, settings, training, data_hash, plan.classes, plan.method
     )
     if plan.first:
         grown = model.with_experts(result)
-        replayed = [] if experts.sees_pictures else data.replay  # of which features are kept
+        replayed = [] if result.sees_pictures else data.replay  # of which features are kept
         record |= yield from measure(predictor, grown, split, replayed, settings.seed)
     result.members[-1].record.update(record)
     if plan.first and plan.output is not None:
@@ -255,19 +256,6 @@ def newest_experts(model: PromptableModel, config: ExpertConfig) -> Experts | No
         return None
     newest = model.experts.members[-1].experts
     return newest if newest.config == config else None
-
-
-def _grown(model: PromptableModel, experts: Experts, data: EncodedData) -> Generations:
-    """Return the earlier generations and the new one after them."""
-    round_to_file(experts)
-    if isinstance(experts, Experts):
-        kinds = torch.stack([describe_picture(e) for e in data.replay] or [data.descriptions[0]])
-        familiarity = make_familiarity(data.descriptions, kinds)
-    else:  # peers know no limits
-        familiarity = everything_familiar(data.descriptions[0])
-    generation = Generation(experts, familiarity.to(model.device), answers_points=True)
-    earlier = [] if model.experts is None else model.experts.members
-    return Generations([*earlier, generation]).ready()
 
 
 def _hash_of(experts: Experts | None) -> str | None:

@@ -23,7 +23,13 @@ from icmoe_core.training.contrast import MemoryBank
 from icmoe_core.training.crops import crop, crop_side
 from icmoe_core.training.examples import Example
 from icmoe_core.training.objective import Terms
-from icmoe_core.training.processes import agree, average_gradients, gathered, release
+from icmoe_core.training.processes import (
+    agree,
+    agreed,
+    average_gradients,
+    gathered,
+    release,
+)
 from icmoe_core.training.progress import Progress, Scores
 from icmoe_core.training.prompting import PromptBatch
 from icmoe_core.training.retention import Memory
@@ -128,26 +134,27 @@ def train(
         If a loss, or its gradient, is no longer a number; nothing has been changed by it then.
     """
     pool = Pool(examples)
-    with torch.inference_mode(False), torch.enable_grad():
-        while not agree(is_over(training, settings), fabric):
-            began = time.perf_counter()
-            _set_rate(training, settings)
+    while not agree(is_over(training, settings), fabric):
+        began = time.perf_counter()
+        training.seconds = agreed(training.seconds, fabric)
+        _set_rate(training, settings)
+        with torch.inference_mode(False), torch.enable_grad():
             terms = _step(training, model, pool, memories, settings, fabric)
-            training.step += 1
-            scores = None
-            if held_out and training.step % settings.validate_every == 0:
-                scores = _validate(training, model, held_out)
-            training.seconds += time.perf_counter() - began
-            training.is_whole = True
-            try:
-                yield _progress(training, settings, terms, scores)
-            except GeneratorExit:
-                release(fabric)
-                raise
-        if held_out and training.step % settings.validate_every:
-            _validate(training, model, held_out)
-        if training.best_weights:
-            training.experts.load_state_dict(training.best_weights)
+        training.step += 1
+        scores = None
+        if held_out and training.step % settings.validate_every == 0:
+            scores = _validate(training, model, held_out)
+        training.seconds += time.perf_counter() - began
+        training.is_whole = True
+        try:
+            yield _progress(training, settings, terms, scores)
+        except GeneratorExit:
+            release(fabric)
+            raise
+    if held_out and training.step % settings.validate_every:
+        _validate(training, model, held_out)
+    if training.best_weights:
+        training.experts.load_state_dict(training.best_weights)
 
 
 def is_over(training: Training, settings: Settings) -> bool:
@@ -189,11 +196,19 @@ def _step(
                 memory = memories[drawn[place]]
                 terms = replay(experts, model, memory, own, settings.crop, settings.weights)
                 (terms.total / settings.batch).backward()
-            everything.append(terms)
+                everything.append(terms)
             continue
         batch, corrections = _draw(pool, rng, rngs, places, world, settings)
         terms, memory = learn(
-            experts, model, batch, rngs, task, corrections, training.bank, settings.weights
+            experts,
+            model,
+            batch,
+            rngs,
+            task,
+            corrections,
+            training.bank,
+            settings.weights,
+            with_earlier=bool(rng.random() < 0.5),
         )
         terms.total.backward()
         everything.append(terms)
@@ -204,7 +219,8 @@ def _step(
     if not (finite and torch.isfinite(length)):
         raise TrainingError(
             f"The training came to nothing in step {training.step + 1}, as its loss is no longer "
-            "a number: use a smaller learning rate, or look for broken images among the data."
+            "a number: look for broken images or labels among the data, or begin anew with "
+            "another seed."
         )
     training.is_whole = False
     for memory in seen:

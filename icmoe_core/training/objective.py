@@ -15,6 +15,8 @@ from icmoe_core.training.contrast import MemoryBank, contrastive_loss, pick_anch
 from icmoe_core.training.losses import mask_loss, soft_iou
 from icmoe_core.training.settings import LossWeights
 
+_SHOWN = 0.5  # share of a cell that shows the picture, and not padding, for it to count
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -63,7 +65,7 @@ def learning_terms(
     frozen_votes : bool
         Whether the frozen path took part.
     """
-    cells = _cells(truth, vote)
+    cells, shown = _cells(truth, vote), _cells(valid, vote) > _SHOWN
     terms = {
         "mask": mask_loss(vote.logits, truth, valid).mean(),
         "tuned": mask_loss(vote.opinions[:, 1], truth, valid).mean(),
@@ -73,18 +75,19 @@ def learning_terms(
     if weights.each and others:
         terms["each"] = torch.stack([mask_loss(o, truth, valid).mean() for o in others]).sum()
     if weights.consistency and experts.config.voting:
-        terms["consistency"] = _consistency(vote, cells, frozen_votes)
+        terms["consistency"] = _consistency(vote, cells, shown, frozen_votes)
     load = None
     adaptive = len(experts.config.dilations)
     if adaptive > 1 and experts.config.voting:
         parts = [
-            load_balance(scores[None, -adaptive:], experts.config.top_k) for scores in vote.scores
+            load_balance(scores[None, -adaptive:, where, None], experts.config.top_k)
+            for scores, where in zip(vote.scores, shown, strict=True)
         ]
         load = torch.stack([part[1] for part in parts]).mean(0)
         if weights.balance:
             terms["balance"] = torch.stack([part[0] for part in parts]).mean()
     if weights.contrast and len(bank):
-        terms["contrast"] = _contrast(experts, vote, cells, classes, bank)
+        terms["contrast"] = _contrast(experts, vote, cells, shown, classes, bank)
     return _weighted(terms, weights, load)
 
 
@@ -105,9 +108,14 @@ def retention_terms(vote: Vote, earlier: Tensor, valid: Tensor, weights: LossWei
 
 
 def remember(
-    experts: Experts, vote: Vote, truth: Tensor, classes: list[int]
+    experts: Experts, vote: Vote, truth: Tensor, valid: Tensor, classes: list[int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Summarise what a batch shows of its classes, for the memory bank.
+
+    Parameters
+    ----------
+    experts, vote, truth, valid, classes
+        As for :func:`learning_terms`.
 
     Returns
     -------
@@ -117,12 +125,12 @@ def remember(
     labels : Tensor, (n,)
     """
     with torch.no_grad():
-        cells = _cells(truth, vote)
+        cells, shown = _cells(truth, vote), _cells(valid, vote) > _SHOWN
         rows = []
         for i, label in enumerate(classes):
             one = _one(vote, i)
             features, meanings, labels = pick_anchors(
-                one, cells[i : i + 1], [label], _assignments(experts, one)
+                one, cells[i : i + 1], shown[i : i + 1], [label], _assignments(experts, one)
             )
             for name in labels.unique().tolist():
                 mean = F.normalize(features[labels == name].mean(0), dim=0)
@@ -140,21 +148,29 @@ def _cells(truth: Tensor, vote: Vote) -> Tensor:
     return F.adaptive_avg_pool2d(truth[:, None], (rows, columns))[:, 0]
 
 
-def _consistency(vote: Vote, cells: Tensor, frozen_votes: bool) -> Tensor:
+def _consistency(vote: Vote, cells: Tensor, shown: Tensor, frozen_votes: bool) -> Tensor:
     first = 0 if frozen_votes else 1
     probabilities = torch.sigmoid(vote.opinions[:, first:].detach())
     coarse = F.interpolate(probabilities, cells.shape[1:], mode="area")
-    return label_consistency(vote.scores[:, first:], coarse, cells).mean()
+    each = label_consistency(vote.scores[:, first:], coarse, cells) * shown
+    return (each.sum((1, 2)) / shown.sum((1, 2))).mean()
 
 
 def _contrast(
-    experts: Experts, vote: Vote, cells: Tensor, classes: list[int], bank: MemoryBank
+    experts: Experts,
+    vote: Vote,
+    cells: Tensor,
+    shown: Tensor,
+    classes: list[int],
+    bank: MemoryBank,
 ) -> Tensor:
     # One example at a time, so that each counts the same however the batch is split.
     losses = []
     for i, label in enumerate(classes):
         one = _one(vote, i)
-        anchors = pick_anchors(one, cells[i : i + 1], [label], _assignments(experts, one))
+        anchors = pick_anchors(
+            one, cells[i : i + 1], shown[i : i + 1], [label], _assignments(experts, one)
+        )
         losses.append(contrastive_loss(*anchors, *bank.entries()))
     return torch.stack(losses).mean()
 

@@ -23,6 +23,11 @@ def agree(over: bool, fabric: Any) -> bool:
     return over if is_alone(fabric) else bool(fabric.broadcast(over))
 
 
+def agreed(seconds: float, fabric: Any) -> float:
+    """Return the first process's time, by which all of them choose their learning rate."""
+    return seconds if is_alone(fabric) else float(fabric.broadcast(seconds))
+
+
 def release(fabric: Any) -> None:
     """Tell the other processes, which wait in :func:`agree`, that there is no further step."""
     if not is_alone(fabric) and fabric.global_rank == 0:

@@ -109,6 +109,9 @@ def add_corrections(
         The same prompts with one more click each. Where there is no error, one more on the object.
     """
     answers = logits.detach().float().cpu().numpy() > 0
+    for example, answer in zip(examples, answers, strict=True):  # nobody clicks on padding
+        rows, columns = example.area
+        answer[rows:], answer[:, columns:] = False, False
     new, labels = [], []
     for example, answer, rng in zip(examples, answers, rngs, strict=True):
         click = corrective_click(answer, example.truth)

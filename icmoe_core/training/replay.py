@@ -24,7 +24,7 @@ from icmoe_core.model import PromptableModel
 from icmoe_core.training.examples import Example
 from icmoe_core.training.retention import encode_replay, find_objects
 
-_VERSION = 1
+_VERSION = 2
 """Raised whenever other objects would be found."""
 
 
@@ -42,8 +42,8 @@ def replay_objects(model: PromptableModel) -> Iterator[list[Example]]:
         yield from kept
         return
     found = []
-    for number, embedding in enumerate(encode_replay(model)):
-        found.append(find_objects(model, embedding, number))
+    for number, (name, embedding) in enumerate(encode_replay(model)):
+        found.append(find_objects(model, embedding, number, name))
         yield found[-1]
     with suppress(OutputFileError, OSError):  # without a cache it is only slower the next time
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,12 @@ def _tensors(found: list[list[Example]]) -> dict[str, Tensor]:
     tensors = {}
     for picture, objects in enumerate(found):
         for number, one in enumerate(objects):
+            name = f"{picture}-{one.case}"
             if number == 0:
-                tensors[f"{picture}.features"] = one.features.clone()
-                tensors[f"{picture}.area"] = torch.tensor(one.area)
-                tensors[f"{picture}.scale"] = torch.tensor(one.scale, dtype=torch.float64)
-            tensors[f"{picture}.truth.{number}"] = torch.from_numpy(one.truth)
+                tensors[f"{name}.features"] = one.features.clone()
+                tensors[f"{name}.area"] = torch.tensor(one.area)
+                tensors[f"{name}.scale"] = torch.tensor(one.scale, dtype=torch.float64)
+            tensors[f"{name}.truth.{number}"] = torch.from_numpy(one.truth)
     return tensors
 
 
@@ -80,7 +81,7 @@ def _read(path: Path) -> list[list[Example]] | None:
         return None
     try:
         tensors = load_file(path)
-        pictures = sorted({int(name.split(".")[0]) for name in tensors})
+        pictures = sorted({name.split(".")[0] for name in tensors}, key=_number)
         return [
             [
                 Example(
@@ -89,7 +90,7 @@ def _read(path: Path) -> list[list[Example]] | None:
                     (int(tensors[f"{picture}.area"][0]), int(tensors[f"{picture}.area"][1])),
                     float(tensors[f"{picture}.scale"]),
                     0,
-                    "replay",
+                    picture.partition("-")[2],
                 )
                 for name in sorted(n for n in tensors if n.startswith(f"{picture}.truth."))
             ]
@@ -97,3 +98,7 @@ def _read(path: Path) -> list[list[Example]] | None:
         ]
     except (SafetensorError, OSError, KeyError, ValueError):
         return None
+
+
+def _number(picture: str) -> int:
+    return int(picture.partition("-")[0])

@@ -24,7 +24,7 @@ from icmoe_core.training.examples import MINIMUM_CELLS, Example
 from icmoe_core.training.prompting import PromptBatch, draw_boxes, draw_clicks
 
 PICTURE_OBJECTS = 4
-"""Objects replayed for each picture."""
+"""Objects found on each picture, at most."""
 _TRIALS = 32  # boxes tried for each picture
 _STABLE = 0.75  # IoU of a mask at logits -1 and 1 from which it is taken for an object
 _SIDES = (0.12, 0.6)  # of the boxes tried, as shares of the picture
@@ -49,15 +49,17 @@ class Memory:
     logits: Tensor = field(repr=False)
 
 
-def encode_replay(model: PromptableModel) -> Iterator[Embedding]:
-    """Encode the pictures that are replayed, one after the other."""
+def encode_replay(model: PromptableModel) -> Iterator[tuple[str, Embedding]]:
+    """Encode the pictures that are replayed, one after the other; yield their names, too."""
     predictor = Predictor(model, cache_size=1)
-    for picture, window in replay_pictures():
+    for name, picture, window in replay_pictures():
         with torch.inference_mode():
-            yield predictor.encode(picture, window)
+            yield name, predictor.encode(picture, window)
 
 
-def find_objects(model: PromptableModel, embedding: Embedding, seed: int) -> list[Example]:
+def find_objects(
+    model: PromptableModel, embedding: Embedding, seed: int, case: str = ""
+) -> list[Example]:
     """Find things on a picture that the base is sure of, by trying boxes at random.
 
     Parameters
@@ -66,6 +68,8 @@ def find_objects(model: PromptableModel, embedding: Embedding, seed: int) -> lis
     embedding : Embedding
         Of the picture.
     seed : int
+    case : str
+        Name of the scan or picture, which the examples get.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def find_objects(model: PromptableModel, embedding: Embedding, seed: int) -> lis
     for i in stability.argsort(descending=True).tolist():
         truth = ((logits[i] > 0) & valid).numpy()
         if stability[i] >= _STABLE and np.count_nonzero(truth) >= 4 * MINIMUM_CELLS:
-            found.append(Example(features, truth, (rows, columns), scale, 0, "replay"))
+            found.append(Example(features, truth, (rows, columns), scale, 0, case))
     return found[:PICTURE_OBJECTS]
 
 

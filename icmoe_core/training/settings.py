@@ -10,6 +10,9 @@ METHODS = (ICMOE, "decoder", "lora", "adapter", "full")
 """Methods of fine-tuning by name; :mod:`icmoe_core.training.learners` has what they train."""
 
 
+_INTERVALS = ("boxes_every", "replay_every", "validate_every", "patience")
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """How much each term counts; 0 switches it off.
@@ -96,6 +99,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.max_seconds is None and self.max_steps is None:
             raise ValueError("A training needs max_seconds or max_steps, or it would never end.")
+        for name in ("max_seconds", "max_steps", "learning_rate", "batch", *_INTERVALS):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, but is {value}.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them."""

@@ -89,6 +89,7 @@ def test_the_bare_model_is_always_there_and_only_chosen_targets_are_learnt(tiny)
     assert result.exit_code == 0, result.output
     cells = [(c["method"], c["target"]) for c in json.loads(result.stdout)["cells"]]
     assert cells == [("zero-shot", "left"), ("zero-shot", "right"), ("lora", "right")]
+    assert "lora" in tiny("--methods", "zero-shot", "--train-on", "right", "--json").stdout
     overall = json.loads(result.stdout)["overall"]
     assert [(one["method"], one["cells"]) for one in overall] == [("zero-shot", 1), ("lora", 1)]
     assert overall[0]["gain"] == overall[0]["change"] == 0

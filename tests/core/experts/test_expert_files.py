@@ -130,8 +130,14 @@ def test_a_truncated_file_is_called_damaged(path, tiny_backbone, kept):
 
 
 def test_a_newer_file_asks_for_an_update(path, tiny_backbone):
-    rewrite(path, version="2")
-    with pytest.raises(ModelError, match=r"has version 2, .*reads up to 1: update"):
+    rewrite(path, version="3")
+    with pytest.raises(ModelError, match=r"has version 3, .*reads up to 2: update"):
+        load_experts(path, tiny_backbone)
+
+
+def test_an_older_file_asks_for_another_fine_tune(path, tiny_backbone):
+    rewrite(path, version="1")
+    with pytest.raises(ModelError, match=r"written by an earlier version .*: fine-tune again"):
         load_experts(path, tiny_backbone)
 
 

@@ -189,7 +189,7 @@ def test_anchors_are_the_hardest_cells(tiny_backbone):
         vote = experts(features, points=torch.tensor([[[20.0, 20.0]]]))
     truth = torch.zeros(1, side, side)
     truth[:, : side // 2] = 1
-    found, _, labels = pick_anchors(vote, truth, [5], None)
+    found, _, labels = pick_anchors(vote, truth, truth >= 0, [5], None)
     hard = hardness(vote, truth)[0]
     assert set(labels.tolist()) == {5, -1}
     torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found)))
