@@ -10,7 +10,6 @@ Everything here is differentiable in the features and prompts, and runs in full 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +139,6 @@ def decode_tokens(
     *,
     multimask: bool = False,
     decoder: Any = None,
-    exact: bool = True,
     places: Tensor | None = None,
 ) -> DecoderOutput:
     """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
@@ -155,8 +153,6 @@ def decode_tokens(
         As for :func:`decode`.
     decoder : nn.Module, optional
         Used instead of the backbone's mask decoder, whose parts it has.
-    exact : bool
-        Compute in full precision, whatever an outer autocast says; training may do without.
     places : Tensor, (B, C, h, w), optional
         Codes of the places that `features` show, where they are a part of the picture; left out,
         they show all of it.
@@ -171,7 +167,7 @@ def decode_tokens(
     batch, count = len(sparse), decoder.num_mask_tokens
     if len(features) not in (1, batch):
         raise ValueError(f"{len(features)} pictures cannot answer {batch} prompts.")
-    with full_precision(backbone.device) if exact else nullcontext():
+    with full_precision(backbone.device):
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
         # One picture's features meet all prompts here, and are not repeated before.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class Plan:
         How many, from 0.
     settings : Settings
         The budget; each cell has its own seed.
+    same_steps : bool
+        Whether later seeds take the steps that the first one took, in place of its time.
     output : Path
         Folder for the results.
     """
@@ -53,6 +55,7 @@ class Plan:
     learnt: tuple[str, ...]
     seeds: int
     settings: Settings
+    same_steps: bool
     output: Path
 
     def cells(self, targets: Sequence[Target]) -> list[tuple[str, Target, int]]:
@@ -67,6 +70,13 @@ class Plan:
             for method in self.methods
             if method == BASE or target.name in self.learnt
         ]
+
+    def budget(self, method: str, target: Target, seed: int) -> Settings:
+        """Return the budget of a cell: that of the plan, or as many steps as the first seed's."""
+        first = read_cell(cell_file(self.output, method, target.name, 0)) if seed else None
+        if not self.same_steps or first is None or not first.steps:
+            return self.settings
+        return replace(self.settings, max_seconds=None, max_steps=first.steps)
 
 
 def predictor_for(model: PromptableModel, output: Path) -> Predictor:
@@ -108,7 +118,8 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
         cell = read_cell(path)
         if cell is None:
             others = [other for other in targets if other is not target]
-            cell = run_cell(method, target, others, seed, predictor, replay, plan.settings)
+            budget = plan.budget(method, target, seed)
+            cell = run_cell(method, target, others, seed, predictor, replay, budget)
             write_cell(path, cell)
         yield cell
 

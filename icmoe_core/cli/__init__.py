@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "Measure how well prompts on labelled images are answered.",
     "finetune": "Teach the model structures from labelled images.",
     "info": "Show versions, device, models and cache.",
+    "propagate": "Carry outlines from slice to slice through a volume.",
     "segment": "Outline one object on one slice and save the mask.",
 }
 """Each subcommand, in the module of its name, with the line that ``icmoe --help`` shows."""

@@ -58,6 +58,11 @@ _TARGET = re.compile(r"([\w-]+)=((?:[A-Za-z]:(?=[\\/]))?[^:]+):((?:[A-Za-z]:(?=[
     help="Of each training.",
 )
 @click.option("--max-steps", type=click.IntRange(min=1), metavar="N", help="Instead of seconds.")
+@click.option(
+    "--same-steps",
+    is_flag=True,
+    help="Give later seeds the steps that the first one took, however busy the machine is.",
+)
 @click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option(
@@ -76,6 +81,7 @@ def benchmark(
     seeds: int,
     max_seconds: float,
     max_steps: int | None,
+    same_steps: bool,
     model_name: str,
     device: str,
     output: Path,
@@ -109,7 +115,7 @@ def benchmark(
         for name, parts in scores.progress(list(slices.items()), "Encoding", len(slices))
     ]
     settings = Settings(max_seconds=None if max_steps else max_seconds, max_steps=max_steps)
-    plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, output)
+    plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, same_steps, output)
     count = len(plan.cells(made))
     cells = list(scores.progress(run(predictor, made, plan), "Comparing", count))
     found = report(predictor, made, plan)

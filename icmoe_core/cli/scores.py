@@ -28,8 +28,11 @@ MOST_ROWS = 20
 Item = TypeVar("Item")
 
 
-def progress(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
-    """Pass on `items`, with a bar on standard error if that is a terminal."""
+def progress(items: Iterable[Item], title: str, total: int | None) -> Iterator[Item]:
+    """Pass on `items`, with a bar on standard error if that is a terminal.
+
+    `total` is None where nobody knows how many there will be.
+    """
     console = Console(stderr=True)
     columns = TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(

@@ -148,7 +148,6 @@ class Experts(nn.Module):
         point_labels: Tensor | None = None,
         earlier: Tensor | None = None,
         frozen: Tensor | None = None,
-        exact: bool = True,
         places: Tensor | None = None,
     ) -> Vote:
         """Let the experts answer `B` prompts, and vote.
@@ -157,7 +156,7 @@ class Experts(nn.Module):
         ----------
         features : Tensor, (1 or B, C, h, w)
             From the frozen image encoder.
-        boxes, points, point_labels, earlier, exact, places
+        boxes, points, point_labels, earlier, places
             As for :meth:`TunedPath.forward`.
         frozen : Tensor, (B, S, S), optional
             The frozen path's logits for the same prompts. Left out, that expert abstains.
@@ -168,7 +167,6 @@ class Experts(nn.Module):
             points=points,
             point_labels=point_labels,
             earlier=earlier,
-            exact=exact,
             places=places,
         )
         shared = self.project(self.norm(tuned.Z)).contiguous()  # (B, width, h, w)

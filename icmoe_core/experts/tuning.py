@@ -57,7 +57,6 @@ class TunedPath(nn.Module):
         points: Tensor | None = None,
         point_labels: Tensor | None = None,
         earlier: Tensor | None = None,
-        exact: bool = True,
         places: Tensor | None = None,
     ) -> DecoderOutput:
         """Decode `B` prompts.
@@ -72,7 +71,7 @@ class TunedPath(nn.Module):
             As for :func:`icmoe_core.decoder.decode`.
         earlier : Tensor, (B, 1, 4 h, 4 w), optional
             Logits of the answer that is being corrected.
-        exact, places
+        places
             As for :func:`icmoe_core.decoder.decode_tokens`.
         """
         backbone, decoder = self._frozen
@@ -89,7 +88,6 @@ class TunedPath(nn.Module):
             sparse,
             dense,
             decoder=decoder,
-            exact=exact,
             places=places,
         )
 

@@ -97,7 +97,6 @@ class Peer(nn.Module):
         point_labels: Tensor | None = None,
         earlier: Tensor | None = None,
         frozen: Tensor | None = None,
-        exact: bool = True,
         places: Tensor | None = None,
     ) -> Vote:
         """Answer `B` prompts; arguments as for :meth:`Experts.forward`, `frozen` is not used."""
@@ -112,9 +111,7 @@ class Peer(nn.Module):
             mask_logits=earlier,
         )
         sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
-        output = decode_tokens(
-            backbone, features, sparse, dense, decoder=decoder, exact=exact, places=places
-        )
+        output = decode_tokens(backbone, features, sparse, dense, decoder=decoder, places=places)
         logits = output.logits.float()
         batch, cells = len(logits), output.Z.shape[2:]
         weights = torch.zeros(batch, 2, *logits.shape[1:], device=logits.device)

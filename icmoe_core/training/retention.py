@@ -115,7 +115,7 @@ def recall(
     for number, example in enumerate(objects):
         rngs = [np.random.default_rng([seed, number])]
         kinds = [draw_boxes([example], rngs)]
-        if experts is not None:
+        if experts is not None or model.backbone.answers_points:
             kinds.append(draw_clicks([example], rngs))
         for prompts in kinds:
             logits = _answer(model, experts, example, prompts)
@@ -128,11 +128,15 @@ def _answer(
     model: PromptableModel, experts: Experts | None, example: Example, prompts: PromptBatch
 ) -> Tensor:
     features = example.features[None].to(model.device, torch.float32)
+    if experts is None:
+        return decode(
+            model.backbone,
+            features,
+            boxes=prompts.boxes,
+            points=prompts.points,
+            point_labels=prompts.point_labels,
+        ).logits[0]
     frozen = None
     if prompts.boxes is not None:
         frozen = decode(model.backbone, features, boxes=prompts.boxes).logits
-    if experts is None:
-        if frozen is None:
-            raise ValueError("The base answers boxes only.")
-        return frozen[0]
     return experts(features, **prompts.arguments(), frozen=frozen).logits[0]

@@ -19,6 +19,7 @@ from scans import HELD_OUT, UNSEEN_PICTURES, Slice, pictures, slices_of
 
 from icmoe_core import load_model
 from icmoe_core.evaluation import KINDS, evaluate, summarise
+from icmoe_core.expert_files import save_experts
 from icmoe_core.metrics import dice
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
@@ -32,8 +33,13 @@ from icmoe_core.training.retention import find_objects
 @click.option("--objects", default=24, show_default=True, help="Objects of a scan, at most.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path))
-def main(data: Path, experts: str, objects: int, seed: int, output: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Write the scores into the expert file as well.")
+def main(
+    data: Path, experts: str, objects: int, seed: int, output: Path | None, record: bool
+) -> None:
     """Print one row a scan; optionally write all of it to a JSON file."""
+    if record and not Path(experts).is_file():
+        raise click.UsageError("--record needs the path of an expert file: give --experts FILE.")
     base = load_model(experts=None)
     model = load_model(experts=experts)
     rows: dict[str, dict[str, dict[str, float]]] = {}
@@ -48,6 +54,12 @@ def main(data: Path, experts: str, objects: int, seed: int, output: Path | None)
     print(json.dumps(rows["unseen pictures"]))
     if output is not None:
         output.write_text(json.dumps(rows, indent=1))
+    if record:
+        newest = model.experts.members[-1]
+        newest.record["scores"] = {
+            name: {"before": row.get("base"), "after": row["experts"]} for name, row in rows.items()
+        }
+        save_experts(Path(experts), model.experts, model.backbone)
 
 
 def _chosen(parts: list[Slice], objects: int, seed: int) -> Iterator[LabelledSlice]:

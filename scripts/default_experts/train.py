@@ -8,6 +8,7 @@ takes half a second. The number of steps and the seed decide the result.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import time
@@ -21,12 +22,13 @@ from scans import MICROGRAPHS, NUCLEI, PHOTOGRAPHS, TRAINING, pictures, slices_o
 
 from icmoe_core import load_model
 from icmoe_core.expert_files import save_experts
-from icmoe_core.experts.familiarity import describe, make_familiarity
+from icmoe_core.experts.familiarity import make_familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.examples import Example
 from icmoe_core.training.loop import Training, train
+from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.settings import Settings
 
 LIMIT = 1.25
@@ -46,7 +48,7 @@ REPORT_EVERY = 50
 @click.option("--data", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--output", type=click.Path(path_type=Path), required=True)
-@click.option("--steps", default=1800, show_default=True)
+@click.option("--steps", default=4000, show_default=True)
 @click.option("--copies", default=1, show_default=True, help="Altered copies of each slice.")
 @click.option("--seed", default=0, show_default=True)
 def main(data: Path, work: Path, output: Path, steps: int, copies: int, seed: int) -> None:
@@ -96,11 +98,22 @@ def _save(path: Path, experts: Experts, examples: list[Example], model, steps: i
         "steps": steps,
         "seed": seed,
         "cases": sorted({example.case for example in examples}),
+        "objects": len(examples),
+        "data": _fingerprint(examples),
         "torch": torch.__version__,
     }
     generation = Generation(experts, familiarity, True, record)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_experts(path, Generations([generation]), model.backbone)
+
+
+def _fingerprint(examples: list[Example]) -> str:
+    """Hash what is learnt: the objects, on the decoder's grid, in their order."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(f"{example.case} {example.label} {example.area}".encode())
+        digest.update(np.packbits(example.truth).tobytes())
+    return digest.hexdigest()
 
 
 def _descriptions(examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,18 +124,12 @@ def _descriptions(examples: list[Example]) -> tuple[torch.Tensor, torch.Tensor]:
     each = max(1, KNOWN_PICTURES // len(by_case))
     chosen, every = [], []
     for shown in by_case.values():
-        found = [_description(example) for example in shown.values()]
+        found = [describe_picture(example) for example in shown.values()]
         chosen += [
             found[i] for i in np.linspace(0, len(found) - 1, min(each, len(found))).astype(int)
         ]
         every.append(found)
     return torch.stack(chosen), torch.stack(list(itertools.chain.from_iterable(every)))
-
-
-def _description(example: Example) -> torch.Tensor:
-    side = example.features.shape[1]
-    area = tuple(max(1, round(n * side / example.truth.shape[0])) for n in example.area)
-    return describe(example.features, area)
 
 
 if __name__ == "__main__":

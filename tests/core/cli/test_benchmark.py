@@ -95,6 +95,18 @@ def test_the_bare_model_is_always_there_and_only_chosen_targets_are_learnt(tiny)
     assert overall[0]["gain"] == overall[0]["change"] == 0
 
 
+def test_later_seeds_can_take_as_many_steps_as_the_first(icmoe, tiny_name, targets, tmp_path):
+    few = ("--seeds", 2, "--model", tiny_name, "--device", "cpu", "--methods", "lora")
+    budget = ("--max-seconds", 0.5, "--same-steps", "--output", tmp_path / "out")
+    result = icmoe("benchmark", *targets, *few, *budget, "--json")
+    assert result.exit_code == 0, result.output
+    cells = json.loads(result.stdout)["cells"]
+    for target in ("left", "right"):
+        steps = [c["steps"] for c in cells if (c["method"], c["target"]) == ("lora", target)]
+        assert len(steps) == 2
+        assert steps[0] == steps[1] > 0
+
+
 def test_parts_are_left_out_by_name_or_all_at_once(tiny):
     few = json.loads(tiny("--methods", "zero-shot", "--ablation", "voting", "--json").stdout)
     assert {cell["method"] for cell in few["cells"]} == {"zero-shot", "no voting"}

@@ -1,0 +1,326 @@
+"""``icmoe propagate``: objects carried from outlined slices through a volume."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from icmoe_core.classes import LARGEST_ID
+from icmoe_core.cli import scores
+from icmoe_core.cli.plane import take_plane
+from icmoe_core.errors import PromptError
+from icmoe_core.io import Volume, add_to_labels, check_output, read_labels, read_volume
+from icmoe_core.prompts import Prompts, check_prompts
+from icmoe_core.propagation.carrying import WAYS
+from icmoe_core.propagation.prompt_files import SlicePrompts, read_prompts
+from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
+
+if TYPE_CHECKING:
+    from icmoe_core.propagation.propagation import Ending, Proposal
+    from icmoe_core.propagation.seeds import Seed
+
+
+@click.command(short_help="Carry outlines from slice to slice through a volume.")
+@click.argument("image", type=click.Path(path_type=Path))
+@click.option("--axis", type=int, required=True, help="Axis of the stored array, from 0.")
+@click.option("--time", "moment", type=int, help="Time step, from 0; for volumes over time.")
+@click.option("--slice", "index", type=int, help="Slice of --box and --point, from 0.")
+@click.option(
+    "--box",
+    "boxes",
+    type=float,
+    nargs=4,
+    multiple=True,
+    metavar="R0 C0 R1 C1",
+    help="A box around the object: first row and column, and one past the last. Repeatable.",
+)
+@click.option(
+    "--point",
+    "points",
+    type=float,
+    nargs=2,
+    multiple=True,
+    metavar="R C",
+    help="A click on the object: row and column. Repeatable.",
+)
+@click.option(
+    "--background",
+    type=float,
+    nargs=2,
+    multiple=True,
+    metavar="R C",
+    help="A click beside the object. Repeatable.",
+)
+@click.option(
+    "--label",
+    type=click.IntRange(1, LARGEST_ID),
+    default=1,
+    show_default=True,
+    help="Value that the object gets in the mask file.",
+)
+@click.option(
+    "--prompts",
+    "prompt_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.json",
+    help="Prompts for several objects on several slices, in place of the options above.",
+)
+@click.option("--from", "first", type=int, help="First slice to fill; the volume's if left out.")
+@click.option("--to", "last", type=int, help="Last slice to fill; the volume's if left out.")
+@click.option(
+    "--carry",
+    "way",
+    type=click.Choice(WAYS),
+    default=WAYS[0],
+    show_default=True,
+    help="What an outline says of the next slice.",
+)
+@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Weights file in place of the published one."
+)
+@click.option(
+    "--experts",
+    default="default",
+    show_default=True,
+    metavar="FILE|default|none",
+    help="Expert file, those that come with the model, or none.",
+)
+@click.option(
+    "--window",
+    "window_name",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help=f"LOW,HIGH in the image's units, or one of {', '.join(WINDOW_NAMES)}.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Mask file; one that exists on the same grid is added to, and what it holds is kept.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def propagate(
+    image: Path,
+    axis: int,
+    moment: int | None,
+    index: int | None,
+    boxes: tuple[tuple[float, ...], ...],
+    points: tuple[tuple[float, ...], ...],
+    background: tuple[tuple[float, ...], ...],
+    label: int,
+    prompt_file: Path | None,
+    first: int | None,
+    last: int | None,
+    way: str,
+    model_name: str,
+    weights: Path | None,
+    experts: str,
+    window_name: str,
+    device: str,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Outline objects on some slices of IMAGE, and carry the outlines through the others.
+
+    It goes outwards from each prompted slice to --from and --to, and meets in the middle between
+    two of them. It stops where an answer differs too much from the slice before, or the model is
+    not convinced of it, and says so. Slices count along --axis of the array as it is stored.
+    """
+    began = time.perf_counter()
+    own = Prompts(
+        points=[*points, *background],
+        point_labels=[1] * len(points) + [0] * len(background),
+        boxes=list(boxes),
+    )
+    asked = _asked(own, index, label, prompt_file)
+    check_output(output, sources=(image,))
+    volume = read_volume(image)
+    planes = [take_plane(volume, axis, one.index, moment) for one in asked]
+    for one, plane in zip(asked, planes, strict=True):
+        check_prompts(one.prompts, plane.image.shape[:2])
+    first, last = _range(volume, axis, first, last)
+    window = choose_window(volume.array, window_name, rgb=volume.rgb)
+    existing = read_labels(output, volume.grid) if output.exists() else None
+
+    from icmoe_core.model import load_model  # torch takes seconds, errors above should not
+    from icmoe_core.predictor import Predictor
+    from icmoe_core.propagation.propagation import propagate as run
+    from icmoe_core.propagation.seeds import Seed
+
+    model = load_model(
+        model_name,
+        experts=None if experts == "none" else experts,
+        device=device,
+        weights=weights,
+    )
+    predictor = Predictor(model)
+    seeds = []
+    for one, plane in zip(asked, planes, strict=True):
+        answer = predictor.predict(predictor.encode(plane.image, window), one.prompts)
+        seeds.append(Seed(one.index, one.label, answer.mask))
+
+    steps = run(
+        predictor,
+        lambda place: take_plane(volume, axis, place, moment).image,
+        seeds,
+        first,
+        last,
+        window=window,
+        closed=_closed(existing, axis, seeds),
+        way=way,
+    )
+    proposals, endings, stopped = _follow(steps)
+    kept = _write([*seeds, *proposals], existing, axis, volume, output, image)
+    record: dict[str, Any] = {
+        "image": str(image),
+        "axis": axis,
+        "time": moment,
+        "from": first,
+        "to": last,
+        "carry": way,
+        "window": window_record(window),
+        "model": model_name,
+        "weights_sha256": model.backbone.weights_sha256,
+        "experts": experts,
+        "device": str(model.device),
+        "output": str(output),
+        "stopped_by_person": stopped,
+        "slices": _slice_records(seeds, proposals),
+        "endings": [
+            {"label": e.label, "slice": e.seed, "reached": e.index, "reason": e.reason}
+            for e in endings
+        ],
+        "pixels_kept": kept,
+        "seconds": round(time.perf_counter() - began, 3),
+        "notices": list(volume.notices),
+    }
+    click.echo(json.dumps(record)) if as_json else _print(record)
+    if stopped:
+        raise KeyboardInterrupt
+
+
+def _asked(
+    own: Prompts, index: int | None, label: int, prompt_file: Path | None
+) -> list[SlicePrompts]:
+    """Return the prompts of the options, or of the file."""
+    if prompt_file is not None:
+        if own or index is not None:
+            raise click.UsageError("Give either --prompts, or --slice with --box and --point.")
+        return read_prompts(prompt_file)
+    if index is None or not own:
+        raise click.UsageError(
+            "There is nothing to start from: give --slice with --box or --point, or --prompts."
+        )
+    return [SlicePrompts(index, label, own)]
+
+
+def _range(volume: Volume, axis: int, first: int | None, last: int | None) -> tuple[int, int]:
+    count = volume.grid.shape[axis]
+    first, last = 0 if first is None else first, count - 1 if last is None else last
+    if not 0 <= first <= last < count:
+        raise PromptError(
+            f"The range from {first} to {last} does not fit: slices count from 0 to {count - 1} "
+            f"along axis {axis}, the lower one first."
+        )
+    return first, last
+
+
+def _closed(existing: NDArray | None, axis: int, seeds: list[Seed]) -> dict[int, list[int]]:
+    """Return, for each object, the slices on which the mask file holds it already."""
+    if existing is None:
+        return {}
+    others = tuple(other for other in range(existing.ndim) if other != axis)
+    return {
+        label: np.flatnonzero((existing == label).any(others)).tolist()
+        for label in {seed.label for seed in seeds}
+    }
+
+
+def _follow(
+    steps: Generator[Proposal | Ending, None, None],
+) -> tuple[list[Proposal], list[Ending], bool]:
+    """Go to the end, or to where Ctrl+C is pressed, which the last value says."""
+    from icmoe_core.propagation.propagation import Proposal
+
+    proposals: list[Proposal] = []
+    endings: list[Ending] = []
+    try:
+        for step in scores.progress(steps, "Propagating", None):
+            if isinstance(step, Proposal):
+                proposals.append(step)
+            else:
+                endings.append(step)
+    except KeyboardInterrupt:
+        steps.close()
+        return proposals, endings, True
+    return proposals, endings, False
+
+
+def _write(
+    outlines: list[Seed | Proposal],
+    existing: NDArray | None,
+    axis: int,
+    volume: Volume,
+    output: Path,
+    image: Path,
+) -> int:
+    """Add all outlines to the mask file; return how many voxels hold something else already."""
+    taken = np.zeros(volume.grid.shape, bool) if existing is None else existing != 0
+    kept = 0
+    for label in dict.fromkeys(one.label for one in outlines):
+        mask = np.zeros(volume.grid.shape, bool)
+        for one in outlines:
+            if one.label == label:
+                mask[(slice(None),) * axis + (one.index,)] = one.mask
+        kept += int(np.count_nonzero(mask & taken))
+        mask &= ~taken
+        taken |= mask
+        add_to_labels(output, mask, label, volume.grid, sources=(image,))
+    return kept
+
+
+def _slice_records(seeds: list[Seed], proposals: list[Proposal]) -> list[dict[str, Any]]:
+    """Say of each outline how it came about, by object and slice."""
+    found = [{**_outline_record(seed), "state": "prompted"} for seed in seeds]
+    found += [
+        {
+            **_outline_record(one),
+            "state": "low confidence" if one.cautions else "proposed",
+            "source": one.source,
+            "score": round(one.change.score, 4),
+            "overlap": round(one.change.overlap, 4),
+            "cautions": list(one.cautions),
+        }
+        for one in proposals
+    ]
+    return sorted(found, key=lambda record: (record["label"], record["slice"]))
+
+
+def _outline_record(one: Seed | Proposal) -> dict[str, Any]:
+    return {"slice": one.index, "label": one.label, "pixels": int(np.count_nonzero(one.mask))}
+
+
+def _print(record: dict[str, Any]) -> None:
+    for notice in record["notices"]:
+        click.echo(f"Note: {notice}", err=True)
+    for ending in record["endings"]:
+        click.echo(ending["reason"])
+    states = [one["state"] for one in record["slices"]]
+    pixels = sum(one["pixels"] for one in record["slices"])
+    click.echo(
+        f"{pixels} voxels on {len(states)} slices in {record['output']}: "
+        f"{states.count('prompted')} prompted, {states.count('proposed')} proposed, "
+        f"{states.count('low confidence')} of low confidence ({record['seconds']:.1f} s)."
+    )
+    if record["pixels_kept"]:
+        click.echo(f"{record['pixels_kept']} of them hold a label already and were kept.")

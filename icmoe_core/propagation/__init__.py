@@ -1,0 +1,9 @@
+"""Propagation: from outlined slices to their neighbours, as proposals for a person to look at.
+
+``seeds``        outlined slices, from which it starts
+``chains``       which slice follows from which, and where they end
+``carrying``     what the outline on one slice says of the next
+``limits``       when to go on with caution, and when to stop
+``propagation``  all of it together, a generator
+``prompt_files`` prompts on several slices, as JSON
+"""
