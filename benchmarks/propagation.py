@@ -5,9 +5,9 @@
 A box around the object on the slice where it is largest, each side moved by up to 5 % of its
 length, is answered and carried to all slices of the object and MARGIN slices beyond on each side.
 Then a person is simulated, who draws a box on the slice with most wrong pixels, and has what
-depends on it done again, until Dice is 0.90 or a third of the slices have boxes. Beside it stands a
-box on every slice. The labels of the lesions are drawn by hand; the others are of a network or of
-FreeSurfer.
+depends on it done again, until Dice is 0.90 or about a third of the slices have boxes. Beside it
+stands a box on every slice. The labels of the lesions are drawn by hand; the others are of a
+network or of FreeSurfer.
 """
 
 from __future__ import annotations

@@ -130,10 +130,11 @@ def report(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> dict[
     Those of earlier calls are among them.
     """
     cells = read_cells(plan.output)
-    outcomes, doubts = compare(cells, plan.learnt), mean_doubts(cells)
+    learnt = sorted({cell.target for cell in cells if cell.method != BASE} | set(plan.learnt))
+    outcomes, doubts = compare(cells, learnt), mean_doubts(cells)
     found: dict[str, Any] = {
         **_purpose(predictor, targets, plan),
-        "learnt": list(plan.learnt),
+        "learnt": learnt,
         "splits": {target.name: target.rule for target in targets},
         "overall": [outcome.to_dict() for outcome in outcomes],
         "uncertainty": doubts,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icmoe_core.classes import LARGEST_ID
 from icmoe_core.cli import scores
 from icmoe_core.cli.plane import take_plane
-from icmoe_core.errors import PromptError
+from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.io import Volume, add_to_labels, check_output, read_labels, read_volume
 from icmoe_core.prompts import Prompts, check_prompts
 from icmoe_core.propagation.carrying import WAYS
@@ -145,6 +145,9 @@ def propagate(
     asked = _asked(own, index, label, prompt_file)
     check_output(output, sources=(image,))
     volume = read_volume(image)
+    if len(volume.grid.shape) == 2:
+        raise ImageError(f"{image.name} is a picture and has no slices: use icmoe segment.")
+    check_output(output, (image,), volume.grid)
     planes = [take_plane(volume, axis, one.index, moment) for one in asked]
     for one, plane in zip(asked, planes, strict=True):
         check_prompts(one.prompts, plane.image.shape[:2])
@@ -180,7 +183,7 @@ def propagate(
         way=way,
     )
     proposals, endings, stopped = _follow(steps)
-    kept = _write([*seeds, *proposals], existing, axis, volume, output, image)
+    kept = _write([*seeds, *proposals], axis, volume, output, image)
     record: dict[str, Any] = {
         "image": str(image),
         "axis": axis,
@@ -268,14 +271,15 @@ def _follow(
 
 def _write(
     outlines: list[Seed | Proposal],
-    existing: NDArray | None,
     axis: int,
     volume: Volume,
     output: Path,
     image: Path,
 ) -> int:
     """Add all outlines to the mask file; return how many voxels hold something else already."""
-    taken = np.zeros(volume.grid.shape, bool) if existing is None else existing != 0
+    taken = np.zeros(volume.grid.shape, bool)
+    if output.exists():  # read anew: somebody may have worked on it meanwhile
+        taken |= read_labels(output, volume.grid) != 0
     kept = 0
     for label in dict.fromkeys(one.label for one in outlines):
         mask = np.zeros(volume.grid.shape, bool)

@@ -15,7 +15,7 @@ MARGIN = 0.03
 WAYS = ("box", "box-and-click")
 """How an outline can be carried over; ``docs/propagation.md`` compares them."""
 
-_SMALLEST_PART = 0.1  # of an outline; smaller parts get no box of their own
+_SMALLEST_PART = 0.1  # of the largest; smaller parts get no box of their own
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 
 
@@ -49,8 +49,8 @@ def _parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
     """Return the parts of an outline, without crumbs."""
     labelled, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
     areas = np.bincount(labelled.ravel(), minlength=count + 1)[1:]
-    least = _SMALLEST_PART * areas.sum()
-    return [labelled == 1 + number for number in np.flatnonzero(areas >= min(least, areas.max()))]
+    kept = np.flatnonzero(areas >= _SMALLEST_PART * areas.max())
+    return [labelled == 1 + number for number in kept]
 
 
 def _grown(

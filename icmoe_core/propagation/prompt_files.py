@@ -82,6 +82,12 @@ def _entry(entry: Any, number: int, path: Path) -> SlicePrompts:
         raise wrong('needs a "slice", a whole number from 0')
     if not _is_whole(label) or not 1 <= label <= LARGEST_ID:
         raise wrong(f'has a "label" that is no whole number from 1 to {LARGEST_ID}')
+    for key in ("boxes", "points", "point_labels"):
+        value = entry.get(key, [])
+        if not isinstance(value, list):
+            raise wrong(f'needs a list as its "{key}"')
+    if not all(_is_whole(value) for value in entry.get("point_labels", [])):
+        raise wrong('has "point_labels" other than 0 and 1')
     try:
         prompts = Prompts(
             points=entry.get("points", ()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.errors import PromptError
+from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.predictor import Predictor
 from icmoe_core.propagation.carrying import WAYS, attached, carry
 from icmoe_core.propagation.chains import Chain, plan_chains
@@ -127,7 +127,8 @@ def propagate(
     closed : mapping of int to collection of int, optional
         For each object the slices that must not be changed, apart from its seeds.
     known : iterable of Proposal
-        From an earlier run. Those that would come out the same are yielded as they are.
+        From an earlier run on the same scan, with the same model and settings. Those that follow
+        from the same seeds are yielded as they are.
     way : {"box", "box-and-click"}
         As for :func:`~icmoe_core.propagation.carrying.carry`.
     stop, caution : Limits
@@ -179,7 +180,11 @@ def _walk(
             proposal = None if walk.redone else _still_good(walk, kept)
             if proposal is None:
                 walk.redone = True  # and so is all that follows
-                proposal = _propose(predictor, slice_at(walk.goal), walk, window, way, caution)
+                try:
+                    proposal = _propose(predictor, slice_at(walk.goal), walk, window, way, caution)
+                except ImageError as error:
+                    yield _ended(walk, f"slice {walk.goal} was left out. {error}".rstrip("."), True)
+                    continue
                 against = objections(proposal.change, stop)
                 if against:
                     yield _ended(walk, f"slice {walk.goal} was left out, as {_and(against)}", True)
@@ -194,7 +199,7 @@ def _walk(
 
 
 def _still_good(walk: _Walk, kept: Mapping[tuple[int, int], Proposal]) -> Proposal | None:
-    """Return what an earlier run proposed, if it was made from the same seed by the same way."""
+    """Return what an earlier run proposed, if it followed from the same seed and slice."""
     found = kept.get((walk.chain.label, walk.goal))
     same = found is not None and (found.seed, found.source) == (walk.seed.digest, walk.place)
     return found if same else None

@@ -118,6 +118,11 @@ def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_
         ('{"prompts": [{"slice": 99, "points": [[1, 2]]}]}', "no slice 99 along axis 2"),
         ('{"prompts": [{"slice": 16, "points": [[1, 900]]}]}', "lies outside the slice"),
         ('{"prompts": [{"slice": 16, "boxes": [[1, 2]]}]}', "box must be"),
+        ('{"prompts": [{"slice": 16, "points": null}]}', 'needs a list as its "points"'),
+        (
+            '{"prompts": [{"slice": 16, "points": [[1, 2]], "point_labels": [[1]]}]}',
+            "other than 0 and 1",
+        ),
     ],
 )
 def test_a_prompt_file_that_is_wrong_says_where(propagate, tmp_path, text, said):
@@ -150,6 +155,13 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(propagate, tmp_path,
     assert result.exit_code in (1, 2)
     assert said in " ".join(result.stderr.split())
     assert not output.exists()
+
+
+def test_a_file_that_cannot_hold_a_volume_is_refused_before_the_work(propagate, tmp_path):
+    result = propagate(output=tmp_path / "mask.png")
+    assert result.exit_code == 1
+    assert "mask.png" in result.stderr
+    assert not (tmp_path / "mask.png").exists()
 
 
 def test_ctrl_c_keeps_what_was_done(propagate, scan, tmp_path, monkeypatch):

@@ -26,6 +26,8 @@ def test_each_part_gets_its_box_and_crumbs_get_none():
     mask = outline((2, 2, 12, 12), (20, 30, 30, 42), (35, 50, 36, 51))
     assert list(carry(mask, margin=0).boxes) == [(2, 2, 12, 12), (20, 30, 30, 42)]
     assert list(carry(outline((5, 5, 6, 6)), margin=0).boxes) == [(5, 5, 6, 6)]
+    many = outline(*((3 * n, 4, 3 * n + 2, 6) for n in range(13)))
+    assert len(carry(many).boxes) == 13
 
 
 def test_a_click_comes_with_the_box_of_a_single_part():

@@ -9,7 +9,7 @@ import pytest
 
 import icmoe_core
 from icmoe_core import Predictor
-from icmoe_core.errors import PromptError
+from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.metrics import dice
 from icmoe_core.propagation.propagation import Ending, Proposal, propagate
 from icmoe_core.propagation.seeds import Seed
@@ -71,6 +71,23 @@ def test_nearest_slices_come_first_and_of_each_slice_all_objects(tube):
     order = [(p.index, p.label) for p in steps if isinstance(p, Proposal)]
     assert order[:4] == [(8, 1), (8, 2), (10, 1), (10, 2)]
     assert [abs(index - 9) for index, _ in order] == sorted(abs(i - 9) for i, _ in order)
+
+
+def test_a_slice_that_cannot_be_read_ends_its_chain_and_no_other(tube):
+    class Unreadable(InBoxes):
+        def encode(self, image, window=None):
+            if image is unreadable:
+                raise ImageError("The slice holds nothing but NaN: there is nothing to see.")
+            return super().encode(image, window)
+
+    slices = list(tube)
+    unreadable = slices[11]
+    steps = list(propagate(Unreadable(), slices.__getitem__, [seed_of(tube, 9)], 7, 13))
+    assert {p.index for p in steps if isinstance(p, Proposal)} == {7, 8, 10}
+    (ending,) = [e for e in steps if isinstance(e, Ending) and e.stopped]
+    assert ending.reason.endswith(
+        "slice 11 was left out. The slice holds nothing but NaN: there is nothing to see."
+    )
 
 
 def test_closing_it_leaves_what_was_done_and_does_no_more(tube):
