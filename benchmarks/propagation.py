@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from icmoe_core import Predictor, Prompts, choose_window, load_model, read_volume
 from icmoe_core.metrics import dice
 from icmoe_core.propagation.carrying import WAYS
-from icmoe_core.propagation.propagation import Ending, Proposal, propagate
+from icmoe_core.propagation.propagation import propagate
+from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
 from icmoe_core.simulation import jittered_box
 

@@ -47,6 +47,7 @@ __all__ = [
     "check_kinds",
     "choose_objects",
     "evaluate",
+    "prompts_of",
     "summarise",
 ]
 
@@ -95,6 +96,14 @@ def choose_objects(slices: Sequence[LabelledSlice], limit: int) -> list[Labelled
     return [objects[i] for i in places]
 
 
+def prompts_of(part: LabelledSlice, label: int, kind: str, seed: int) -> Prompts:
+    """Return the first prompt that :func:`evaluate` makes: the box, or the click in the middle."""
+    truth = part.labels == label
+    if kind == BOX:
+        return Prompts(boxes=[jittered_box(truth, _rng(part, label, seed))])
+    return Prompts([deepest_point(truth)])
+
+
 def check_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     """Return kinds of prompts, each once, in the order in which they were given.
 
@@ -121,12 +130,10 @@ def _evaluate(
             for kind in kinds:
                 scores: tuple[float, ...] = ()
                 if kind == BOX:
-                    box = jittered_box(truth, _rng(part, label, seed))
-                    answer = predictor.predict(embedding, Prompts(boxes=[box]))
+                    answer = predictor.predict(embedding, prompts_of(part, label, BOX, seed))
                 else:
                     if first is None:
-                        point = deepest_point(truth)
-                        first = predictor.predict(embedding, Prompts([point]))
+                        first = predictor.predict(embedding, prompts_of(part, label, CLICK, seed))
                     limit = MAXIMUM_CLICKS if kind == CLICKS else 1
                     answer, scores = _correct(predictor, embedding, first, truth, limit)
                 yield _record(part, label, kind, answer, truth, scores)

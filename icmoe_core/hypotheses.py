@@ -51,10 +51,6 @@ SCORE_BIAS = 0.4059
 DISAGREEMENT_COST = 0.15
 """What a mask loses for having all clicks on the wrong side, in units of Dice."""
 
-FAVOUR = 0.1
-"""What masks made in another way are given beforehand, in units of Dice: the score was fitted to
-masks for boxes alone."""
-
 TEMPERATURE = 0.06
 """Scores this far apart have votes that differ by a factor of e."""
 
@@ -95,11 +91,15 @@ class Others(NamedTuple):
         Predicted.
     share : float
         What their votes count beside the boxes', above 0 and up to 1.
+    favour : Tensor, (k,)
+        What each is given beforehand, in units of Dice: the score was fitted to masks for boxes
+        alone.
     """
 
     logits: Tensor
     iou: Tensor
     share: float
+    favour: Tensor
 
 
 def propose_boxes(
@@ -168,7 +168,7 @@ def answer_clicks(
     evidence = describe_masks(logits, iou, boxes, features, picture, frame, clicked)
     scores = score_masks(evidence) - DISAGREEMENT_COST * disagreement(logits, clicked, avoided)
     if others is not None:  # votes are proportional to the share
-        scores[-len(others.iou) :] += FAVOUR + TEMPERATURE * math.log(others.share)
+        scores[-len(others.iou) :] += others.favour + TEMPERATURE * math.log(others.share)
     return fuse(logits, iou, scores)
 
 

@@ -145,15 +145,37 @@ def load_model(
     """
     # Before the weights, which may take minutes to download.
     place = choose_device(device)
-    file = _expert_file(experts, name)
+    _expert_file(experts, name)
     with device_memory_errors(torch.device("cpu")):  # where it is built
         backbone = build_backbone(name, weights=weights)
-    model = PromptableModel(backbone, place)
-    file = shipped_experts(backbone) if experts == "default" else file
-    if file is not None:
-        model = model.with_experts(load_experts(file, backbone))
-    model.experts_enabled = experts is not None
-    return model
+    return exchange_experts(PromptableModel(backbone, place), experts)
+
+
+def exchange_experts(
+    model: PromptableModel, experts: str | PathLike[str] | None
+) -> PromptableModel:
+    """Return a model with other experts, which shares the backbone of `model`.
+
+    What was encoded with `model` is good for it, too.
+
+    Parameters
+    ----------
+    model : PromptableModel
+    experts : "default", path or None
+        As for :func:`load_model`.
+
+    Raises
+    ------
+    ModelError
+        An expert file that is missing, cannot be read, or belongs to another backbone.
+    """
+    backbone = model.backbone
+    file = _expert_file(experts, backbone.name)
+    if experts == "default":
+        file = shipped_experts(backbone)
+    changed = model.with_experts(None if file is None else load_experts(file, backbone))
+    changed.experts_enabled = experts is not None
+    return changed
 
 
 def _expert_file(experts: str | PathLike[str] | None, base: str) -> Path | None:

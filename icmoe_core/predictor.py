@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from icmoe_core.devices import device_memory_errors
+from icmoe_core.embedding_store import EmbeddingStore
 from icmoe_core.embeddings import Embedding, EmbeddingCache, embedding_key
 from icmoe_core.errors import ImageError
 from icmoe_core.frames import Frame
@@ -32,11 +33,20 @@ class Predictor:
     model : PromptableModel
     cache_size : int
         How many embeddings to keep in memory.
+    store : EmbeddingStore, optional
+        Where to look for slices that were encoded earlier, and to keep them for later.
     """
 
-    def __init__(self, model: PromptableModel, *, cache_size: int = 16) -> None:
+    def __init__(
+        self,
+        model: PromptableModel,
+        *,
+        cache_size: int = 16,
+        store: EmbeddingStore | None = None,
+    ) -> None:
         self.model = model
         self.cache = EmbeddingCache(cache_size)
+        self.store = store
 
     def encode(self, image: NDArray, window: Window | None = None) -> Embedding:
         """Encode a slice, or return its embedding from memory.
@@ -66,7 +76,7 @@ class Predictor:
         self, pixels: NDArray, window: Window, key: str, notices: tuple[str, ...]
     ) -> Embedding:
         tensor, picture = as_colour(pixels, window)
-        features, input_hw = self.model.encode(tensor)
+        features, input_hw = self._features(tensor, key)
         backbone = self.model.backbone
         logits_size = backbone.prompt_encoder.mask_input_size[0]
         frame = Frame(picture.shape, input_hw, backbone.input_size, logits_size)
@@ -78,6 +88,19 @@ class Predictor:
             "so there is nothing to segment: choose another window or slice."
         )
         return Embedding(features, picture, frame, window, key, (*notices, notice))
+
+    def _features(self, image: torch.Tensor, key: str) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Encode a picture, or read its features where they are kept on disk."""
+        if self.store is None:
+            return self.model.encode(image)
+        named = f"{key}-{self.model.precision}"
+        kept = self.store.read(named)
+        if kept is not None:
+            _, input_hw = self.model.backbone.preprocess(image)
+            return kept.to(self.model.device), input_hw
+        features, input_hw = self.model.encode(image)
+        self.store.write(named, features)
+        return features, input_hw
 
     def predict(self, embedding: Embedding, prompts: Prompts) -> Prediction:
         """Answer prompts on an encoded slice.

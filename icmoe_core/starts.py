@@ -142,7 +142,9 @@ class Answering:
             frame,
             positions[self.labels == 1],
             positions[self.labels == 0],
-            None if views is None else Others(views.joint.logits, views.joint.iou, views.share),
+            None
+            if views is None
+            else Others(views.joint.logits, views.joint.iou, views.share, views.favour),
         )
 
     def _native_points(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -23,6 +23,10 @@ from icmoe_core.experts.generations import Generations, JointAnswer
 PARTS = (1, 2, 4)
 """Sides of the views: the whole slice, and these parts of it."""
 
+FAVOUR = (0.15, 0.1, 0.05)
+"""What the answer in each view is given when it stands for election, in units of Dice: the less of
+the slice it was made from, the less. Chosen on three of the benchmark's targets, one seed."""
+
 EMPTY_LOGIT = -20.0
 """Logit where there is nothing for certain; what a view does not show has it, and padding."""
 
@@ -43,6 +47,11 @@ class Views:
 
     joint: JointAnswer = field(repr=False)
     share: float
+
+    @property
+    def favour(self) -> Tensor:
+        """What each view's answer is given beforehand, in units of Dice; ``(n,)``."""
+        return torch.tensor(FAVOUR[: len(self.joint.iou)])
 
     @property
     def sureness(self) -> float:

@@ -11,12 +11,16 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.label_layers import FollowedMask, make_target, mismatch
+from napari_icmoe.locks import locked_pixels
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.session import Session
+from napari_icmoe.state import approved_planes
 
 Refusal = tuple[str, str]
 """A level and a sentence for the user."""
+
+LOCKED = "This slice is approved and locked, so nothing was changed: unlock it first."
 
 
 @dataclass(frozen=True)
@@ -126,17 +130,20 @@ class Accepting(QObject):
         if refusal is not None or label is None or answer.mask is None:
             self.said.emit(*(refusal or ("info", "Nothing was written.")))
             return
-        labels, place = mask.layer.data, answer.question.place
+        labels, place, state = mask.layer.data, answer.question.place, self._session.state
         merged = merge(
             np.asarray(labels[place.plane.index]),
             answer.mask,
             label,
             overlap=order.overlap,
             # Objects' ids are not those of classes, and no lock of a class is meant for them.
-            locked=() if order.label is None else self._session.state.classes.locked_ids,
+            locked=() if order.label is None else state.classes.locked_ids,
             painted=mask.painted.within(labels, place.plane),
+            barred=locked_pixels(
+                place.plane, answer.mask.shape, approved_planes(state, place.image)
+            ),
         )
-        self._session.accept(place, mask.write(place.plane, merged.write, label))
+        self._session.accept(place, label, mask.write(place.plane, merged.write, label))
         if self._masks.instances:
             self._masks.set_brush()
         if merged.kept:
@@ -145,6 +152,8 @@ class Accepting(QObject):
     def _refusal(self, answer: Answer, label: int | None) -> Refusal | None:
         if answer.mask is None or not answer.mask.any():
             return "info", "The preview is empty, so nothing was written: add a click or a box."
+        if self._session.state.mark_at(answer.question.place).approved:
+            return "warning", LOCKED
         if label is None:
             return None
         classes = self._session.state.classes

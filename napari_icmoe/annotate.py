@@ -1,4 +1,4 @@
-"""The Annotate widget: its panels, and saving the mask."""
+"""The Annotate widget: its tabs and their panels."""
 
 from __future__ import annotations
 
@@ -7,26 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info, show_warning
+from napari.utils.notifications import show_error, show_warning
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent
 from qtpy.QtGui import QCloseEvent, QShowEvent
-from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
-from icmoe_core.errors import IcmoeError
 from icmoe_core.io import WRITABLE
-from icmoe_core.samples import SAMPLES
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
 from napari_icmoe.events import Connections
-from napari_icmoe.panels import ClassPanel, KeysPanel, ModelPanel, PromptPanel, ScanPanel
-from napari_icmoe.panels.parts import make_button
-from napari_icmoe.readers import GRID_KEY, PATH_KEY, scan_path
+from napari_icmoe.panels import (
+    ClassPanel,
+    KeysPanel,
+    LearnPanel,
+    MapsPanel,
+    MeasuresPanel,
+    MessageLine,
+    ModelPanel,
+    PromptPanel,
+    PropagationPanel,
+    ReviewPanel,
+    ScanPanel,
+    SessionPanel,
+    StripPanel,
+    WorklistPanel,
+)
+from napari_icmoe.panels.parts import make_button, scrolled
+from napari_icmoe.saving import Saving
 from napari_icmoe.workers import Background
-from napari_icmoe.writers import save_labels
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +45,7 @@ _NOTIFY = {"warning": show_warning, "error": show_error}
 
 
 class AnnotateWidget(QWidget):
-    """Point and box prompts on the displayed slice, and the mask they give.
+    """From point and box prompts on a slice to a reviewed mask of the scan.
 
     Parameters
     ----------
@@ -54,36 +65,43 @@ class AnnotateWidget(QWidget):
         self.classes = ClassPanel(self.controller)
         self.model = ModelPanel(self.controller)
         self.keys = KeysPanel(self.controller)
+        self.propagation = PropagationPanel(self.controller)
+        self.review = ReviewPanel(self.controller)
+        self.measures = MeasuresPanel(self.controller)
+        self.maps = MapsPanel(self.controller)
+        self.learn = LearnPanel(self.controller)
+        self.worklist = WorklistPanel(self.controller)
+        self.session = SessionPanel(self.controller)
+        self.strip = StripPanel(self.controller)
+        self.message = MessageLine(self.controller)
+        self.saving = Saving(self.controller, self)
         self.save = make_button("Save mask …", "Write the mask to a file, on the scan's own grid")
         self.save.clicked.connect(self._choose_file)
 
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(8)
-        always: tuple[QWidget, ...] = (self.scan, self.prompt, self.classes, self.save)
-        for part in always:
-            layout.addWidget(part)
-        folded: dict[str, QWidget] = {"Model and window": self.model, "Keys": self.keys}
-        for title, part in folded.items():
-            section = QCollapsible(title)
-            section.setDuration(0)
-            section.addWidget(part)
-            layout.addWidget(section)
-        layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setWidget(content)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(
+            scrolled(
+                [self.scan, self.prompt, self.classes, self.save],
+                {"Model and window": self.model, "Keys": self.keys},
+            ),
+            "Outline",
+        )
+        self.tabs.addTab(
+            scrolled([self.propagation, self.review, self.maps], {"Measures": self.measures}),
+            "Review",
+        )
+        self.tabs.addTab(scrolled([self.learn], {}), "Learn")
+        self.tabs.addTab(scrolled([self.worklist, self.session], {}), "Scans")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
-        # the scroll bar must not cover what it scrolls
-        self.setMinimumWidth(
-            content.minimumSizeHint().width() + scroll.verticalScrollBar().sizeHint().width()
-        )
+        outer.setSpacing(4)
+        outer.addWidget(self.tabs, 1)
+        outer.addWidget(self.message)
+        outer.addWidget(self.strip)
+        self.setMinimumWidth(self.tabs.minimumSizeHint().width())
 
+        self.controller.compare_asked.connect(self.learn.versions.toggle_compare)
         self.controller.said.connect(self._notify)
         self.controller.changed.connect(self._refresh)
         self.controller.replaced.connect(self._on_replaced)
@@ -91,8 +109,6 @@ class AnnotateWidget(QWidget):
         self._connections.add(self._on_inserted, self.viewer.layers.events.inserted)
         self._adopt_image()
         self._refresh()
-        self._saving = Background(self)
-        self._saving.done.connect(self._on_saved)
         self._listing = Background(self)
         self._listing.done.connect(self._on_models)
         self._listing.run(installed_models)
@@ -122,6 +138,8 @@ class AnnotateWidget(QWidget):
         self._open = False
         self._connections.close()
         self.scan.close_panel()
+        self.measures.close_panel()
+        self.learn.close_panel()
         self.controller.close()
         self._drawing.close()
 
@@ -136,45 +154,16 @@ class AnnotateWidget(QWidget):
 
     def save_mask(self, path: Path) -> None:
         """Write the mask to `path` in the background; the outcome is said."""
-        target = self.controller.target
-        if target is None:
-            return
-        layer, image = target.layer, self.controller.image
-        metadata = dict(layer.metadata)
-        if image is not None:  # a mask from elsewhere is saved on the grid of this scan
-            metadata |= {key: image.metadata[key] for key in (GRID_KEY,) if key in image.metadata}
-            metadata[PATH_KEY] = scan_path(image)
-        labels, attributes, _ = layer.as_layer_data_tuple()
-        attributes |= {"metadata": metadata}
-
-        def save() -> tuple[str, str]:
-            # a copy first, so that what is painted while the file is compressed is not torn
-            return save_labels(str(path), labels.copy(), attributes)
-
-        self._saving.run(save)
-
-    def _on_saved(self, written: tuple[str, str] | None, error: Exception | None) -> None:
-        if written is not None:
-            path, notice = written
-            self.controller.say("info", f"The mask was saved as {path}. {notice}".rstrip())
-            show_info(f"Saved {path}")
-        elif isinstance(error, IcmoeError):
-            self.controller.say("error", str(error))
-        else:
-            logger.error("Saving failed", exc_info=error)
-            self.controller.say("error", f"The mask could not be saved ({error}): try elsewhere.")
+        self.saving.save(path)
 
     def _choose_file(self) -> None:
-        target = self.controller.target
-        if target is None:
+        proposed = self.saving.proposed_path()
+        if proposed is None:
             return
-        image = self.controller.image
-        folder = _folder_for(None if image is None else scan_path(image))
-        name = f"{image.name if image is not None else target.layer.name}_mask"
         filters = ";;".join(f"*{suffix}" for suffix in WRITABLE)
-        suffix = ".png" if target.layer.ndim == 2 else ".nii.gz"
+        suffix = "".join(proposed.suffixes[-2:]) if proposed.name.endswith(".gz") else ".png"
         path, chosen = QFileDialog.getSaveFileName(
-            self, "Save mask", str(folder / f"{name}{suffix}"), filters, f"*{suffix}"
+            self, "Save mask", str(proposed), filters, f"*{suffix}"
         )
         if path:
             if not any(path.lower().endswith(known) for known in WRITABLE):
@@ -206,11 +195,3 @@ class AnnotateWidget(QWidget):
     def _on_inserted(self, event: Any) -> None:
         if isalive(self) and self.controller.image is None and isinstance(event.value, Image):
             self.controller.set_image(event.value)
-
-
-def _folder_for(scan: Path | None) -> Path:
-    """Return where to propose saving: beside the scan, but not among the samples."""
-    samples = {sample.image.parent for sample in SAMPLES.values()}
-    if scan is None or not scan.parent.is_dir() or scan.parent in samples:
-        return Path.home()
-    return scan.parent

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.errors import IcmoeError, ImageError, PromptError
 from napari_icmoe.answers import AnswerCache
 from napari_icmoe.downloads import WeightsDownload
 from napari_icmoe.engine import Answer, Engine, MissingWeightsError, ModelChoice, Question, Scan
-from napari_icmoe.workers import NewestWins
+from napari_icmoe.workers import Background, NewestWins
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +29,13 @@ class Asker(QObject):
 
     Slices are also encoded ahead of the first prompt. If that fails, it is said once, and not
     tried again with that model until the user chooses it anew, or a prompt of theirs is answered.
+
+    Attributes
+    ----------
+    engine : Engine
+        To be used on :attr:`worker` only.
+    worker : Background
+        Whose thread answers; others who need the engine work beside it.
     """
 
     answered = Signal(object, object)
@@ -43,8 +53,9 @@ class Asker(QObject):
         super().__init__(parent)
         self.answers = AnswerCache()
         self.progress: tuple[int, int] | None = None
-        self._engine = Engine()
-        self._asking = NewestWins(self)
+        self.engine = Engine()
+        self.worker = Background(self)
+        self._asking = NewestWins(self, self.worker)
         self._asking.answered.connect(self._on_answer)
         self._asking.failed.connect(self._on_failure)
         self._asking.busy_changed.connect(self._on_busy)
@@ -86,14 +97,15 @@ class Asker(QObject):
             return
         if question in self._unanswered:  # it has been said why
             return
-        prompts = question.prompts[:-1]
-        before = Question(
-            question.place, question.version, prompts, question.model, question.window
-        )
-        corrected = self.answers.get(before) if prompts else None
-        prior = None if corrected is None else corrected.logits
+        prior = self.prior_of(question)
         self._last = question, scan
-        self._asking.submit(question, partial(self._engine.answer, question, scan, prior))
+        self._asking.submit(question, partial(self.engine.answer, question, scan, prior))
+
+    def prior_of(self, question: Question) -> NDArray[np.float32] | None:
+        """Return the logits of the answer that the last prompt of `question` corrects."""
+        prompts = question.prompts[:-1]
+        corrected = self.answers.get(replace(question, prompts=prompts)) if prompts else None
+        return None if corrected is None else corrected.logits
 
     def encode_ahead(self, question: Question, scan: Scan) -> bool:
         """Have the slice of a question without prompts encoded.

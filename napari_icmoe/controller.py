@@ -16,18 +16,25 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.classes import ClassTable, default_classes
 from napari_icmoe import shortcuts
-from napari_icmoe.accepting import Accepting
+from napari_icmoe.accepting import LOCKED, Accepting
 from napari_icmoe.asking import Asker
+from napari_icmoe.browsing import Browser
 from napari_icmoe.engine import Answer, ModelChoice, Question
 from napari_icmoe.following import Follower
 from napari_icmoe.history import Step
+from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.maps import Maps
 from napari_icmoe.masks import Masks
+from napari_icmoe.overlays import is_helper
 from napari_icmoe.places import place_of, show_plane
-from napari_icmoe.planes import displayed_plane
+from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.pointer import nearest_prompt, prompt_gesture
-from napari_icmoe.session import Prompt, Session, SessionState
+from napari_icmoe.propagating import Order, Propagating
+from napari_icmoe.reviewing import Reviewing
+from napari_icmoe.session import Session
+from napari_icmoe.state import Prompt, SessionState
 from napari_icmoe.tool import PromptTool
 from napari_icmoe.view import SliceView
 
@@ -52,6 +59,8 @@ class AnnotateController(QObject):
     """The user has done something; what was said before it is over."""
     said = Signal(str, str)
     """A level (``"info"``, ``"warning"`` or ``"error"``) and a sentence for the user."""
+    compare_asked = Signal()
+    """The user wants to see what another version of the experts answers."""
     replaced = Signal()
     """Another controller has taken over the viewer; this one has let go of it."""
 
@@ -67,6 +76,7 @@ class AnnotateController(QObject):
             former.give_way()
         self.viewer = viewer
         self.positive = True
+        self._range = 0, 0, False
         self.session = Session(classes or default_classes(3))
         every = (*shortcuts.ACTIONS, *shortcuts.CLASS_ACTIONS)
         self.tool = PromptTool(
@@ -82,13 +92,32 @@ class AnnotateController(QObject):
             self,
         )
         self.asker = Asker(self)
-        self.view = SliceView(viewer, self.session, self.tool, self.asker, self.masks, self)
+        self.propagating = Propagating(self.session, self.asker, self)
+        self.view = SliceView(
+            viewer,
+            self.session,
+            self.tool,
+            self.asker,
+            self.masks,
+            self.propagating.proposals_at,
+            self,
+        )
+        self.reviewing: Reviewing = Reviewing(
+            self.session, self.masks, self.view, self.propagating.proposals_at, self._show, self
+        )
         self.accepting = Accepting(
             self.session, self.masks, self.tool.add_below, self.asker.hold, self
         )
+        self.maps: Maps = Maps(self, self)
+        self.browser: Browser = Browser(self, self)
+        self.journaling: Journaling = Journaling(self, self)
         self._follower = Follower(viewer, self.tool, self.masks, self)
-        for speaker in (self.asker, self.accepting):
+        speakers = (self.asker, self.accepting, self.propagating, self.reviewing, self.browser)
+        for speaker in speakers:
             speaker.said.connect(self.said)
+        self.propagating.changed.connect(self.view.draw_proposals)
+        self.propagating.changed.connect(self.changed)
+        self.session.listeners.append(self._on_step)
         for changing in (self.asker, self.masks):
             changing.changed.connect(self.changed)
         self.view.drawn.connect(self.changed)
@@ -131,7 +160,11 @@ class AnnotateController(QObject):
 
     def nearest_image(self) -> Image | None:
         """Return the selected image, or else the topmost one; None if there is none."""
-        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        images = [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Image) and not is_helper(layer)
+        ]
         active = self.viewer.layers.selection.active
         if isinstance(active, Image) and active in images:
             return active
@@ -143,6 +176,7 @@ class AnnotateController(QObject):
         if image is self.image:
             return
         was_on = self.tool.on
+        self.propagating.cancel()
         self.asker.drop()
         self.accepting.cancel()
         self.view.image = image
@@ -158,6 +192,7 @@ class AnnotateController(QObject):
     def set_target(self, layer: Labels | None) -> None:
         """Accept masks into `layer`, or into a new layer made at the next accept."""
         self.began.emit()
+        self.propagating.cancel()
         if self.image is not None:
             reason = self.masks.choose(self.image, layer)
             if reason is not None:
@@ -185,6 +220,10 @@ class AnnotateController(QObject):
         self.masks.show_colors()
         self.masks.set_brush()
         self.view.refresh()
+
+    def compare(self) -> None:
+        """Answer with the other of two versions of the experts, to and fro."""
+        self.compare_asked.emit()
 
     # --- the tool ------------------------------------------------------------------------
 
@@ -240,9 +279,11 @@ class AnnotateController(QObject):
             self.view.refresh()
 
     def cancel(self) -> None:
-        """Drop the prompts and the preview of the displayed plane."""
+        """Drop the prompts and the preview of the displayed plane, or else end a propagation."""
         self.began.emit()
         self.accepting.cancel()
+        if not self.view.prompts:
+            self.propagating.cancel()
         place = self.view.place
         if place is not None:
             self.session.cancel(place)
@@ -260,11 +301,50 @@ class AnnotateController(QObject):
         self.began.emit()
         question, image = self.view.question, self.image
         if question is None or image is None or not question.prompts:
-            self.say("info", "There is no preview to accept: click on a structure first.")
+            if self.view.proposals:
+                self.reviewing.accept_here()
+            else:
+                self.say("info", "There is no preview to accept: click on a structure first.")
             return
         self.asker.allow_retry(question)
         self.accepting.accept(question, self.view.answer, image)
         self.view.refresh()
+
+    # --- propagation and review ----------------------------------------------------------
+
+    def choose_range(self, first: int, last: int, *, every: bool) -> None:
+        """Let propagation fill slices `first` … `last`, both included.
+
+        Parameters
+        ----------
+        first, last : int
+        every : bool
+            Carry on all classes that are not locked, instead of the active one.
+        """
+        self._range = first, last, every
+
+    def propagate(self) -> None:
+        """Carry outlines of the mask to the slices of the chosen range."""
+        self.began.emit()
+        first, last, every = self._range
+        image, plane, mask = self.image, self.view.plane, self.target
+        if image is None or plane is None or plane.cut_axis is None:
+            self.say("warning", "Propagation needs a stack of slices: open a scan with several.")
+            return
+        if mask is None:
+            self.say("warning", "There is nothing to propagate: accept an outline first.")
+            return
+        order = Order(
+            str(image.unique_id),
+            self.view.scans.scan_of(image),
+            plane,
+            self.reviewing.labels_to_carry(every=every),
+            first,
+            last,
+            self.view.model,
+            self.view.window,
+        )
+        self.propagating.start(order, mask)
 
     # --- classes and history -------------------------------------------------------------
 
@@ -342,8 +422,24 @@ class AnnotateController(QObject):
             self.view.refresh()
 
     def _on_painted(self, edit: LayerEdit) -> None:
-        self.session.record_stroke(edit)
+        image = self.image
+        if image is None or self.target is None or self.target.layer is not edit.target:
+            self.session.record_stroke(edit)
+        elif self.reviewing.forbids(edit):
+            QTimer.singleShot(0, self, edit.undo)  # some of napari's tools tell before they write
+            self.say("warning", LOCKED)
+        else:
+            self.session.record_stroke(edit, self.reviewing.places_of(edit), edit.labels)
         self.changed.emit()
+
+    def _on_step(self, what: str, step: Step[SessionState]) -> None:
+        if (step.before.proposals, step.before.marks) != (step.after.proposals, step.after.marks):
+            self.view.draw_proposals()
+            self.changed.emit()
+
+    def _show(self, plane: Plane) -> None:
+        if self.image is not None:
+            show_plane(self.viewer, self.image, plane)
 
     def _on_tool_lost(self, name: str) -> None:
         self.view.refresh()
@@ -362,6 +458,7 @@ class AnnotateController(QObject):
         self.asker.answers.forget_image(str(image.unique_id))
         if image is self.image:
             self.asker.drop()
+            self.propagating.abandon()
             self.accepting.cancel()
             self.masks.drop_misfit(image)
             self.view.refresh()
@@ -372,6 +469,7 @@ class AnnotateController(QObject):
         self.masks.forget_image(image)
         if image is self.image:
             self.asker.drop()
+            self.propagating.abandon()
             self.accepting.cancel()
             # napari may be in the middle of deleting several layers, ours among them
             QTimer.singleShot(0, self, self._leave_removed)
@@ -388,6 +486,10 @@ class AnnotateController(QObject):
     def close(self) -> None:
         """Let go of the viewer; answers still on their way are dropped."""
         self._follower.close()
+        self.browser.close()
+        self.journaling.close()
+        self.maps.close()
+        self.propagating.abandon()
         self.view.close()
         self.asker.close()
         self.masks.close()

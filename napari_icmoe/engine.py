@@ -6,15 +6,16 @@ the predictor) the encoded slices.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.propagation.proposals import Proposal
 from icmoe_core.windowing import Window, choose_window
 from napari_icmoe.native import prepare_for_torch
-from napari_icmoe.session import Place, Prompt, core_prompts
+from napari_icmoe.state import Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """Which model answers, and where it runs."""
+    """Which model answers, with which experts, and where it runs.
+
+    Parameters
+    ----------
+    name : str
+    device : str
+    experts : "default", str or None
+        As for :func:`icmoe_core.load_model`: those that come with the model, the path of an
+        expert file, or none.
+    """
 
     name: str = "lite-medsam"
     device: str = "auto"
+    experts: str | None = "default"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +76,8 @@ class Question:
     model : ModelChoice
     window : str
         A name from :data:`icmoe_core.windowing.WINDOW_NAMES`, or ``"LOW,HIGH"``.
+    start : Proposal, optional
+        The outline that the prompts correct.
     """
 
     place: Place
@@ -72,6 +85,7 @@ class Question:
     prompts: tuple[Prompt, ...]
     model: ModelChoice
     window: str
+    start: Proposal | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,27 +160,47 @@ class Engine:
             The model's weights are to be downloaded first.
         """
         predictor = self.load(question.model)
-        window = self._window(scan, question.window)
+        window = self.window_of(scan, question.window)
         image = np.asarray(scan.data[question.place.plane.index])
         embedding: Embedding = predictor.encode(image, window=window)
         if not question.prompts:
             return Answer(question, window, notices=embedding.notices)
+        if prior is None and question.start is not None:
+            prior = question.start.mask.astype(np.float32)
         prediction = predictor.predict(embedding, core_prompts(question.prompts, prior))
         return Answer(question, window, prediction.mask, prediction.logits, prediction.notices)
 
     def load(self, choice: ModelChoice) -> Predictor:
-        """Return the predictor of `choice`, loading its model if another one was in use."""
-        if self._predictor is None or choice != self._choice:
+        """Return the predictor of `choice`, loading its model if another one was in use.
+
+        Other experts alone keep the backbone, and all slices that it has encoded.
+        """
+        former = self._choice
+        if self._predictor is None or former is None or choice != former:
             prepare_for_torch()
             from icmoe_core import Predictor, load_model  # torch: not needed to show the widget
+            from icmoe_core.embedding_store import EmbeddingStore
+            from icmoe_core.model import exchange_experts
 
-            _require_weights(choice)
-            self._predictor = None  # the old model's memory is needed for the new one
-            self._predictor = Predictor(load_model(choice.name, device=choice.device))
+            if (
+                self._predictor is not None
+                and former is not None
+                and (replace(former, experts=choice.experts) == choice)
+            ):
+                model = exchange_experts(self._predictor.model, choice.experts)
+                known = self._predictor.cache
+                self._predictor = Predictor(model, store=self._predictor.store)
+                self._predictor.cache = known
+            else:
+                _require_weights(choice)
+                self._predictor = None  # the old model's memory is needed for the new one
+                model = load_model(choice.name, choice.experts, choice.device)
+                self._predictor = Predictor(model, store=EmbeddingStore())
             self._choice = choice
         return self._predictor
 
-    def _window(self, scan: Scan, name: str) -> Window:
+    def window_of(self, scan: Scan, name: str) -> Window:
+        """Return the window of a whole scan, by its name."""
         key = (scan.uid, scan.version, name)
         if key not in self._windows:
             self._windows[key] = choose_window(scan.data, name, rgb=scan.rgb)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_icmoe import shortcuts
 from napari_icmoe.events import Connections
 from napari_icmoe.masks import Masks
+from napari_icmoe.overlays import is_helper
 from napari_icmoe.tool import PromptTool
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Follower(QObject):
             self._follow(event.value)
 
     def _follow(self, layer: Layer) -> None:
-        if isinstance(layer, Labels) and layer not in self._tool.overlays:
+        if isinstance(layer, Labels) and not is_helper(layer):
             self._masks.follow(layer)
 
     def _on_removed(self, event: Any) -> None:

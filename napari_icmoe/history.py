@@ -57,6 +57,16 @@ class History(Generic[State]):
         self._done: deque[Step[State]] = deque(maxlen=limit)
         self._undone: list[Step[State]] = []
 
+    @property
+    def done(self) -> tuple[Step[State], ...]:
+        """The steps that can be undone, the last one last."""
+        return tuple(self._done)
+
+    @property
+    def undone(self) -> tuple[Step[State], ...]:
+        """The steps that can be redone, the next one last."""
+        return tuple(self._undone)
+
     def __len__(self) -> int:
         return len(self._done)
 

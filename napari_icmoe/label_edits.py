@@ -30,6 +30,11 @@ class PaintedVoxels:
     def __init__(self) -> None:
         self._values: NDArray | None = None
 
+    @property
+    def values(self) -> NDArray | None:
+        """What was painted last on each voxel, 0 where nothing was; None before any stroke."""
+        return self._values
+
     def record(self, labels: NDArray, voxels: NDArray[np.int64], values: NDArray) -> NDArray:
         """Note that `values` were painted at `voxels`; 0 erases.
 
@@ -78,6 +83,11 @@ class LayerEdit:
         The slice that shows the change.
     painted : PaintedVoxels, optional
         Given for a brush stroke, whose voxels are protected while it stands.
+
+    Attributes
+    ----------
+    noted : ndarray of int or None
+        What was known to be painted there before a brush stroke; None for any other change.
     """
 
     def __init__(
@@ -89,27 +99,33 @@ class LayerEdit:
         plane: Plane | None = None,
         painted: PaintedVoxels | None = None,
     ) -> None:
-        self.target, self.plane, self.after = target, plane, after
-        self._voxels, self._before = voxels, before
+        self.target, self.plane = target, plane
+        self.voxels, self.before, self.after = voxels, before, after
         self._array = weakref.ref(target.data)
         self._painted = painted
-        self._noted = None if painted is None else painted.record(target.data, voxels, after)
+        self.noted = None if painted is None else painted.record(target.data, voxels, after)
+
+    @property
+    def labels(self) -> list[int]:
+        """The labels that were written or overwritten, without 0."""
+        met = np.union1d(np.unique(self.before), np.unique(self.after)).tolist()
+        return [label for label in met if label]
 
     def undo(self) -> None:
         """Take the change back."""
-        if self._write(self._before) and self._painted is not None and self._noted is not None:
-            self._painted.record(self.target.data, self._voxels, self._noted)
+        if self._write(self.before) and self._painted is not None and self.noted is not None:
+            self._painted.record(self.target.data, self.voxels, self.noted)
 
     def redo(self) -> None:
         """Make the change again."""
         if self._write(self.after) and self._painted is not None:
-            self._painted.record(self.target.data, self._voxels, self.after)
+            self._painted.record(self.target.data, self.voxels, self.after)
 
     def _write(self, values: NDArray) -> bool:
         data = self._array()
-        if data is None or data is not self.target.data or not self._voxels.size:
+        if data is None or data is not self.target.data or not self.voxels.size:
             return False  # its array was replaced
-        data[np.unravel_index(self._voxels, data.shape)] = values
+        data[np.unravel_index(self.voxels, data.shape)] = values
         self.target.refresh()
         return True
 
@@ -167,3 +183,25 @@ def _masked_voxels(
     local = np.nonzero(np.ones(box, bool) if mask is None else np.asarray(mask).reshape(box))
     index = tuple(axis + bound.start for axis, bound in zip(local, bounds, strict=True))
     return np.ravel_multi_index(index, shape).astype(np.int64)
+
+
+def stroke_slices(items: Iterable[Any], axis: int, size: int) -> set[int]:
+    """Return which slices along an axis a ``paint`` event is about, or some more.
+
+    Parameters
+    ----------
+    items : iterable
+        The event's value, as for :func:`stroke_voxels`.
+    axis : int
+        Of the labels.
+    size : int
+        How many slices there are along it.
+    """
+    touched: set[int] = set()
+    for item in items:
+        if hasattr(item, "slice_key"):
+            part = item.slice_key[axis]
+            touched.update(range(*part.indices(size)) if isinstance(part, slice) else [part])
+        else:
+            touched.update(np.unique(item[0][axis]).tolist())
+    return touched

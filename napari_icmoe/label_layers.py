@@ -34,7 +34,12 @@ def make_target(image: Image, *, instances: bool) -> Labels:
     instances : bool
         Room for many ids: uint32 instead of uint16.
     """
-    data = np.zeros(spatial_shape(image), np.uint32 if instances else np.uint16)
+    dtype = np.uint32 if instances else np.uint16
+    return labels_on(image, np.zeros(spatial_shape(image), dtype))
+
+
+def labels_on(image: Image, data: NDArray) -> Labels:
+    """Return a Labels layer with `data` on the grid of `image`, carrying its metadata."""
     return Labels(
         data,
         name=f"{image.name} mask",
@@ -115,6 +120,20 @@ def ids_in(labels: NDArray) -> set[int]:
     return found - {0}
 
 
+def slices_in(labels: NDArray) -> tuple[NDArray[np.bool_], ...]:
+    """Return for each axis of `labels` which of its slices hold something."""
+    if labels.ndim < 2:
+        return ()
+    parts = [labels[index] != 0 for index in range(len(labels))]
+    first = np.array([part.any() for part in parts], bool)
+    others = np.zeros(labels.shape[1:], bool)
+    for part in parts:
+        others |= part
+    axes = range(others.ndim)
+    rest = (np.asarray(others.any(tuple(a for a in axes if a != axis))) for axis in axes)
+    return first, *rest
+
+
 class FollowedMask:
     """A Labels layer whose brush strokes are followed.
 
@@ -132,6 +151,8 @@ class FollowedMask:
         Numbers that occur, as far as they are known.
     counted : bool
         Whether all of them are known.
+    held : tuple of ndarray of bool
+        For each axis, which of its slices held something when they were counted.
     own_colormap : label colormap
         The layer's colours as they were before we changed them.
     """
@@ -145,6 +166,7 @@ class FollowedMask:
         self.painted = PaintedVoxels()
         self.ids: set[int] = set()
         self.counted = False
+        self.held: tuple[NDArray[np.bool_], ...] = ()
         self.own_colormap = layer.colormap
         self._on_stroke = on_stroke
         self._writing = False
@@ -174,18 +196,21 @@ class FollowedMask:
         rows, columns = np.nonzero(mask)
         if not len(rows):
             return None
-        where = dict(zip(plane.axes, (rows, columns), strict=True))
-        indices = tuple(
-            where[axis] if cut is None else np.full(len(rows), cut)
-            for axis, cut in enumerate(plane.fixed)
-        )
-        flat = np.ravel_multi_index(indices, self.layer.data.shape).astype(np.int64)
-        order = np.argsort(flat)
-        before = self.layer.data[indices][order]
+        flat = plane.voxels(rows, columns, self.layer.data.shape)
+        return self.write_voxels(flat, np.full(len(flat), label, self.layer.data.dtype), plane)
+
+    def write_voxels(
+        self, voxels: NDArray[np.int64], values: NDArray, plane: Plane | None = None
+    ) -> LayerEdit:
+        """Write `values` at flat indices `voxels`, both ``(n,)``; `plane` shows the change."""
+        order = np.argsort(voxels)
+        voxels, values = voxels[order], values[order]
+        indices = np.unravel_index(voxels, self.layer.data.shape)
+        before = self.layer.data[indices]
         with self._own_edit():
-            self.layer.data_setitem(indices, label)
-        self.ids.add(label)
-        return LayerEdit(self.layer, flat[order], before, np.full_like(before, label), plane)
+            self.layer.data_setitem(indices, values)
+        self.ids.update(np.unique(values).tolist())
+        return LayerEdit(self.layer, voxels, before, values, plane)
 
     @contextmanager
     def _own_edit(self) -> Iterator[None]:

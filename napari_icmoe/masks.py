@@ -19,6 +19,7 @@ from napari_icmoe.label_layers import (
     color_objects,
     ids_in,
     mismatch,
+    slices_in,
 )
 from napari_icmoe.planes import Plane, plane_through
 from napari_icmoe.session import Session
@@ -121,6 +122,10 @@ class Masks(QObject):
         self._take(layer)
         return None
 
+    def mask_of(self, image: Image) -> Labels | None:
+        """Return the mask that was chosen for `image`, if there is one."""
+        return self._choices.get(str(image.unique_id))
+
     def choose_for(self, image: Image) -> None:
         """Go back to the mask that was chosen for `image`; else keep the present one if it fits."""
         uid = str(image.unique_id)
@@ -209,14 +214,15 @@ class Masks(QObject):
 
     def _count(self, mask: FollowedMask) -> None:
         labels = mask.layer.data
-        self._counting.run(lambda: (mask, labels, ids_in(labels)))
+        self._counting.run(lambda: (mask, labels, ids_in(labels), slices_in(labels)))
 
     def _on_counted(self, counted: Any, error: Exception | None) -> None:
         if counted is None:
             return
-        mask, labels, ids = counted
+        mask, labels, ids, held = counted
         if labels is mask.layer.data:
             mask.ids |= ids
+            mask.held = held
             mask.counted = True
             if mask is self.target:
                 self.show_colors()
@@ -228,7 +234,7 @@ class Masks(QObject):
         mask = self._followed.get(str(event.source.unique_id))
         if not isalive(self) or mask is None:
             return
-        mask.ids, mask.counted = set(), False
+        mask.ids, mask.counted, mask.held = set(), False, ()
         if mask is self.target:
             self._count(mask)
 

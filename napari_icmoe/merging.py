@@ -41,6 +41,7 @@ def merge(
     overlap: Overlap,
     locked: Collection[int] = (),
     painted: NDArray[np.bool_] | None = None,
+    barred: NDArray[np.bool_] | None = None,
 ) -> Merge:
     """Decide where `label` may be written.
 
@@ -61,7 +62,11 @@ def merge(
         Labels that must not change.
     painted : ndarray of bool, optional
         Voxels painted by hand, same shape.
+    barred : ndarray of bool, optional
+        Voxels that nothing may be written to, background or not, same shape.
     """
+    if barred is not None:
+        mask = mask & ~barred
     other = mask & (current != 0) & (current != label)
     if overlap is Overlap.KEEP:
         held = other

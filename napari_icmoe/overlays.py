@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_icmoe.events import Connections
 from napari_icmoe.planes import Plane, box_corners
-from napari_icmoe.session import Box, Click, Prompt
+from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,6 +26,8 @@ NEGATIVE = "#ff5d5d"
 PROMPTS_NAME = "Prompts"
 BOXES_NAME = "Prompt boxes"
 PREVIEW_NAME = "Preview"
+HELPER = "icmoe_helper"
+"""Under this key a layer's metadata says that it only shows something, and is no mask."""
 MARKER_PIXELS = 13
 """Size of a click's marker on the screen, whatever the zoom."""
 LINE_PIXELS = 2
@@ -108,7 +110,11 @@ class Overlays:
         self._image = image
         on_image = transform_of(image)
         preview = Labels(
-            np.zeros((1,) * image.ndim, np.uint8), name=PREVIEW_NAME, opacity=0.55, **on_image
+            np.zeros((1,) * image.ndim, np.uint8),
+            name=PREVIEW_NAME,
+            opacity=0.55,
+            metadata={HELPER: True},
+            **on_image,
         )
         boxes = Vectors(
             np.empty((0, 2, image.ndim)),
@@ -210,16 +216,12 @@ class Overlays:
             if self.preview.data.any():
                 _fill(self.preview, np.zeros_like(self.preview.data))
             return
-        cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
         if tuple(color) != self._shown_color:
             self._shown_color = tuple(color)
             self.preview.colormap = DirectLabelColormap(
                 color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
             )
-        _fill(self.preview, np.expand_dims(mask.astype(np.uint8), tuple(cut_axes)))
-        translate = plane_translate(self._image, plane)
-        if not np.array_equal(translate, self.preview.translate):
-            self.preview.translate = translate
+        fill_plane(self.preview, self._image, plane, mask.astype(np.uint8))
 
     def _on_zoom(self, event: Any) -> None:
         """Keep lines and markers as wide as they are on the screen."""
@@ -242,7 +244,21 @@ class Overlays:
         return max(1.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
 
 
-def _fill(layer: Labels, data: NDArray[np.uint8]) -> None:
+def fill_plane(layer: Labels, image: Image, plane: Plane, labels: NDArray[Any]) -> None:
+    """Let a layer that holds one slice show `labels` ``(rows, columns)`` on `plane` of `image`."""
+    cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
+    _fill(layer, np.expand_dims(labels, tuple(cut_axes)))
+    translate = plane_translate(image, plane)
+    if not np.array_equal(translate, layer.translate):
+        layer.translate = translate
+
+
+def is_helper(layer: Layer) -> bool:
+    """Tell whether a layer only shows something of ours, and is no mask."""
+    return bool(layer.metadata.get(HELPER, False))
+
+
+def _fill(layer: Labels, data: NDArray[Any]) -> None:
     if layer.data.shape == data.shape:  # a new array would have napari measure all layers again
         layer.data[...] = data
         layer.refresh(extent=False)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import LayerEdit
-from napari_icmoe.planes import Plane
-from napari_icmoe.session import Place, SessionState
+from napari_icmoe.planes import Plane, spatial_shape
+from napari_icmoe.state import Place, SessionState
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,3 +49,11 @@ def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
     cut = [axis for axis, index in enumerate(plane.fixed) if index is not None]
     if cut:
         dims.set_point([axis + offset for axis in cut], [float(world[axis]) for axis in cut])
+
+
+def show_middle(viewer: ViewerModel, layer: Layer) -> None:
+    """Show the middle of `layer`, cut as it is now, and all of it."""
+    middle = [(size - 1) // 2 for size in spatial_shape(layer)]
+    world = [float(value) for value in layer.data_to_world(middle)]
+    viewer.dims.set_point(range(viewer.dims.ndim - layer.ndim, viewer.dims.ndim), world)
+    viewer.reset_view()

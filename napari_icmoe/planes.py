@@ -52,6 +52,27 @@ class Plane:
         data[:, list(self.axes)] = points
         return data
 
+    def at(self, axis: int, index: int) -> Plane:
+        """Return the parallel plane that cuts `axis` at `index`."""
+        return Plane((*self.fixed[:axis], index, *self.fixed[axis + 1 :]))
+
+    @property
+    def cut_axis(self) -> int | None:
+        """The axis along which slices follow one another: the last that is cut; None in 2D."""
+        cuts = [axis for axis, index in enumerate(self.fixed) if index is not None]
+        return cuts[-1] if cuts else None
+
+    def voxels(
+        self, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]
+    ) -> NDArray[np.int64]:
+        """Return the flat indices of pixels ``(n,)`` in an array of `shape`."""
+        where = dict(zip(self.axes, (rows, columns), strict=True))
+        indices = tuple(
+            where[axis] if cut is None else np.full(len(rows), cut)
+            for axis, cut in enumerate(self.fixed)
+        )
+        return np.ravel_multi_index(indices, shape).astype(np.int64)
+
     def from_data(self, position: Sequence[float]) -> tuple[float, float]:
         """Return the ``(row, column)`` of a position in data coordinates."""
         rows, columns = self.axes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_icmoe.planes import box_from_corners
-from napari_icmoe.session import Box, Click, Prompt
+from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
     from napari.layers import Points

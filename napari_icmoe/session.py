@@ -1,4 +1,4 @@
-"""The state of an annotation session, without Qt and without napari.
+"""A session: the actions that change the state of an annotation, and their history.
 
 A session's state is immutable; every action makes a new one and records the step, so that undo
 is exact whatever the action was. Widgets read the state and call the actions.
@@ -6,107 +6,14 @@ is exact whatever the action was. Widgets read the state and call the actions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-
-from numpy.typing import NDArray
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from icmoe_core.classes import ClassTable
-from icmoe_core.prompts import Prompts
+from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, LabelEdit, Step
-from napari_icmoe.planes import Plane
-
-
-@dataclass(frozen=True)
-class Place:
-    """A plane of one image: where prompts live.
-
-    Parameters
-    ----------
-    image : str
-        The image layer's unique id.
-    plane : Plane
-        The slice of it, time or channel included.
-    """
-
-    image: str
-    plane: Plane
-
-
-@dataclass(frozen=True)
-class Click:
-    """A point on a plane, in pixels; positive means on the object."""
-
-    row: float
-    column: float
-    positive: bool = True
-
-
-@dataclass(frozen=True)
-class Box:
-    """A half-open box on a plane, in pixels, as in :mod:`icmoe_core.prompts`."""
-
-    row_min: float
-    col_min: float
-    row_max: float
-    col_max: float
-
-    def as_tuple(self) -> tuple[float, float, float, float]:
-        """Return the box as the core wants it."""
-        return self.row_min, self.col_min, self.row_max, self.col_max
-
-
-Prompt = Click | Box
-
-
-def core_prompts(prompts: tuple[Prompt, ...], mask: NDArray | None = None) -> Prompts:
-    """Translate what was pointed at into the core's prompts.
-
-    Parameters
-    ----------
-    prompts : tuple of (Click or Box)
-        In the order they were made.
-    mask : ndarray, optional
-        The logits of the answer that the last prompt corrects.
-    """
-    clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
-    return Prompts(
-        points=[(click.row, click.column) for click in clicks],
-        point_labels=[int(click.positive) for click in clicks],
-        boxes=[prompt.as_tuple() for prompt in prompts if isinstance(prompt, Box)],
-        mask=mask,
-    )
-
-
-def _no_prompts() -> Mapping[Place, tuple[Prompt, ...]]:
-    return MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class SessionState:
-    """Everything that undo brings back, but for the labels themselves.
-
-    Parameters
-    ----------
-    classes : ClassTable
-        The classes with names, colours and locks.
-    active_class : int
-        Id of the class that the next accept writes.
-    prompts : mapping of Place to tuple of prompts
-        Prompts that are not accepted yet, in the order they were made.
-    """
-
-    classes: ClassTable
-    active_class: int
-    prompts: Mapping[Place, tuple[Prompt, ...]] = field(default_factory=_no_prompts)
-
-    def with_prompts(self, place: Place, prompts: tuple[Prompt, ...]) -> SessionState:
-        """Return this state with the prompts at `place` replaced; empty ones are dropped."""
-        others = {key: value for key, value in self.prompts.items() if key != place}
-        if prompts:
-            others[place] = prompts
-        return replace(self, prompts=MappingProxyType(others))
+from napari_icmoe.marks import Origin
+from napari_icmoe.state import Box, Place, Prompt, SessionState, nothing
 
 
 class Session:
@@ -116,11 +23,17 @@ class Session:
     ----------
     classes : ClassTable
         To start with; its first class is active.
+
+    Attributes
+    ----------
+    listeners : list of callable
+        Each is called with ``"do"``, ``"undo"`` or ``"redo"`` and the step, after it was taken.
     """
 
     def __init__(self, classes: ClassTable) -> None:
         self.state = SessionState(classes, classes.ids[0])
         self.history: History[SessionState] = History()
+        self.listeners: list[Callable[[str, Step[SessionState]], None]] = []
 
     def prompts_at(self, place: Place | None) -> tuple[Prompt, ...]:
         """Return the prompts at `place`, in the order they were made."""
@@ -146,15 +59,69 @@ class Session:
     def clear(self) -> None:
         """Drop every prompt everywhere."""
         if self.state.prompts:
-            self._do("clear prompts", replace(self.state, prompts=_no_prompts()))
+            self._do("clear prompts", replace(self.state, prompts=nothing()))
 
-    def accept(self, place: Place, edit: LabelEdit | None) -> None:
-        """Record that the answer at `place` was written by `edit`, and drop its prompts."""
-        self._do("accept", self.state.with_prompts(place, ()), edit)
+    def accept(self, place: Place, label: int, edit: LabelEdit | None) -> None:
+        """Record that the answer at `place` was written by `edit`.
 
-    def record_stroke(self, edit: LabelEdit) -> None:
-        """Record a brush stroke that has already been painted."""
-        self._do("brush stroke", self.state, edit)
+        Its prompts are done with, and so is what was proposed there for the same label.
+        """
+        after = self.state.with_prompts(place, ())
+        left = tuple(p for p in after.proposals.get(place, ()) if p.label != label)
+        mark = after.mark_at(place).with_origin([label], Origin.PROMPTED)
+        after = after.with_proposals({place: left}).with_marks({place: mark})
+        self._do("accept", after, edit)
+
+    def record_stroke(
+        self, edit: LabelEdit, places: Collection[Place] = (), labels: Collection[int] = ()
+    ) -> None:
+        """Record a brush stroke that has already been painted: where, and which labels it met."""
+        marks = {
+            place: self.state.mark_at(place).with_origin(labels, Origin.PAINTED) for place in places
+        }
+        self._do("brush stroke", self.state.with_marks(marks), edit)
+
+    def propose(
+        self, found: Mapping[Place, Iterable[Proposal]], labels: Collection[int], image: str
+    ) -> None:
+        """Record what a propagation found; earlier proposals for `labels` on `image` are gone."""
+        changes: dict[Place, tuple[Proposal, ...]] = {}
+        for place, proposals in self.state.proposals.items():
+            if place.image == image:
+                changes[place] = tuple(p for p in proposals if p.label not in labels)
+        for place, new in found.items():
+            changes[place] = (*changes.get(place, ()), *new)
+        after = self.state.with_proposals(changes)
+        if dict(after.proposals) != dict(self.state.proposals):
+            self._do("propagation", after)
+
+    def accept_proposals(
+        self, written: Mapping[Place, Collection[int]], edit: LabelEdit | None
+    ) -> None:
+        """Record that the proposals at some places for some labels were written by `edit`."""
+        marks, left = {}, {}
+        for place, labels in written.items():
+            taken = [p for p in self.state.proposals.get(place, ()) if p.label in labels]
+            mark = self.state.mark_at(place).with_origin(labels, Origin.PROPAGATED)
+            marks[place] = replace(mark, doubt=max([mark.doubt, *(p.change.doubt for p in taken)]))
+            kept = self.state.proposals.get(place, ())
+            left[place] = tuple(p for p in kept if p.label not in labels)
+        name = "accept proposal" if len(written) == 1 else "accept proposals"
+        self._do(name, self.state.with_proposals(left).with_marks(marks), edit)
+
+    def reject_proposals(self, places: Collection[Place]) -> None:
+        """Drop the proposals at `places`."""
+        gone = {place: () for place in places if self.state.proposals.get(place)}
+        if gone:
+            name = "reject proposal" if len(gone) == 1 else "reject proposals"
+            self._do(name, self.state.with_proposals(gone))
+
+    def approve(self, place: Place, approved: bool = True) -> None:
+        """Mark the slice at `place` as finished and lock it, or unlock it again."""
+        mark = self.state.mark_at(place)
+        if mark.approved != approved:
+            changed = replace(mark, approved=approved)
+            self._do("approve" if approved else "unlock", self.state.with_marks({place: changed}))
 
     def choose_class(self, class_id: int) -> None:
         """Make `class_id` the class that the next accept writes."""
@@ -187,6 +154,7 @@ class Session:
         step = self.history.undo()
         if step is not None:
             self.state = step.before
+            self._tell("undo", step)
         return step
 
     def redo(self) -> Step[SessionState] | None:
@@ -194,8 +162,15 @@ class Session:
         step = self.history.redo()
         if step is not None:
             self.state = step.after
+            self._tell("redo", step)
         return step
 
     def _do(self, name: str, after: SessionState, edit: LabelEdit | None = None) -> None:
-        self.history.record(Step(name, self.state, after, edit))
+        step = Step(name, self.state, after, edit)
+        self.history.record(step)
         self.state = after
+        self._tell("do", step)
+
+    def _tell(self, what: str, step: Step[SessionState]) -> None:
+        for listener in self.listeners:
+            listener(what, step)

@@ -54,7 +54,7 @@ class Action:
         return f"{PREFIX}:{self.name}"
 
 
-ACTIONS: tuple[Action, ...] = (
+PROMPT_ACTIONS: tuple[Action, ...] = (
     Action("toggle_tool", ("T",), "Prompt tool on or off", lambda c: c.toggle_tool()),
     Action("toggle_sign", ("N",), "Next click: object or background", lambda c: c.toggle_sign()),
     Action("accept", ("Enter", "A"), "Accept the preview", lambda c: c.accept()),
@@ -64,6 +64,48 @@ ACTIONS: tuple[Action, ...] = (
     Action("undo", ("Control-Z",), "Undo", lambda c: c.undo()),
     Action("redo", ("Control-Shift-Z",), "Redo", lambda c: c.redo()),
 )
+REVIEW_ACTIONS: tuple[Action, ...] = (
+    Action("propagate", ("G",), "Propagate: go on to the next slices", lambda c: c.propagate()),
+    Action("reject", ("R",), "Reject this slice's proposals", lambda c: c.reviewing.reject_here()),
+    Action("accept_all", ("Shift-A",), "Accept all proposals", lambda c: c.reviewing.accept_all()),
+    Action("reject_all", ("Shift-R",), "Reject all proposals", lambda c: c.reviewing.reject_all()),
+    Action(
+        "look",
+        ("J",),
+        "Jump to the slice most worth a look",
+        lambda c: c.reviewing.go_to_doubtful(),
+    ),
+    Action(
+        "approve",
+        ("K",),
+        "Approve and lock this slice, or unlock it",
+        lambda c: c.reviewing.toggle_approved(),
+    ),
+)
+MAP_ACTIONS: tuple[Action, ...] = (
+    Action("uncertainty", ("U",), "Map of uncertainty", lambda c: c.maps.toggle("uncertainty")),
+    Action("votes", ("W",), "Map of the winning expert", lambda c: c.maps.toggle("votes")),
+    Action(
+        "difference",
+        ("D",),
+        "Map of what the experts change",
+        lambda c: c.maps.toggle("difference"),
+    ),
+)
+SCAN_ACTIONS: tuple[Action, ...] = (
+    Action("next_scan", ("Control-Right",), "Next scan", lambda c: c.browser.go(1)),
+    Action("previous_scan", ("Control-Left",), "Previous scan", lambda c: c.browser.go(-1)),
+    Action("scan_done", ("Control-D",), "Scan done, or not", lambda c: c.browser.toggle_done()),
+)
+COMPARE = Action("compare", ("Q",), "Compare versions: to and fro", lambda c: c.compare())
+ACTIONS: tuple[Action, ...] = (
+    *PROMPT_ACTIONS,
+    *REVIEW_ACTIONS,
+    *MAP_ACTIONS,
+    COMPARE,
+    *SCAN_ACTIONS,
+)
+ACTIONS_BY_NAME = {action.name: action for action in ACTIONS}
 HISTORY_ACTIONS = tuple(action for action in ACTIONS if action.name in ("undo", "redo"))
 
 

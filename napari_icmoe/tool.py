@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points
+from napari.layers import Image, Layer, Points
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_icmoe.engine import Answer
 from napari_icmoe.overlays import Overlays
 from napari_icmoe.planes import Plane
-from napari_icmoe.session import Box, Prompt
 from napari_icmoe.shortcuts import LayerKeys
+from napari_icmoe.state import Box, Prompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -106,7 +106,7 @@ class PromptTool(QObject):
         scale = np.abs(np.asarray(image.scale)[list(plane.axes)]).mean()
         return float(1 / (self._viewer.scene.camera.zoom * scale))
 
-    def add_below(self, layer: Labels) -> None:
+    def add_below(self, layer: Layer) -> None:
         """Add `layer` to the viewer, below the helper layers."""
         layers = self._viewer.layers
         with self.keeping_active():

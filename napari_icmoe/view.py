@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice, Question
 from napari_icmoe.masks import Masks
 from napari_icmoe.planes import Plane, displayed_plane, spatial_shape
+from napari_icmoe.proposal_layer import ProposalLayer
 from napari_icmoe.scans import Scans
-from napari_icmoe.session import Box, Click, Place, Prompt, Session
+from napari_icmoe.session import Session
+from napari_icmoe.state import Box, Click, Place, Prompt
 from napari_icmoe.tool import PromptTool
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ class SliceView(QObject):
         Knows the answers.
     masks : Masks
         Knows the colour of what is accepted next.
+    proposals_at : callable
+        Returns what is proposed at a place.
 
     Attributes
     ----------
@@ -60,6 +66,7 @@ class SliceView(QObject):
         tool: PromptTool,
         asker: Asker,
         masks: Masks,
+        proposals_at: Callable[[Place], tuple[Proposal, ...]],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -72,6 +79,8 @@ class SliceView(QObject):
         self._tool = tool
         self._asker = asker
         self._masks = masks
+        self._proposals_at = proposals_at
+        self._proposal_layer = ProposalLayer(viewer, tool.add_below)
         self._drag: Box | None = None
         self._drawing = _once(DRAW_MS, self)
         self._drawing.timeout.connect(self.draw)
@@ -97,6 +106,17 @@ class SliceView(QObject):
         return self._session.prompts_at(self.place)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the image, without its colour channel."""
+        return () if self.image is None else spatial_shape(self.image)
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What is proposed on the displayed plane."""
+        place = self.place
+        return () if place is None else self._proposals_at(place)
+
+    @property
     def question(self) -> Question | None:
         """What is asked about the displayed plane."""
         place = self.place
@@ -104,7 +124,15 @@ class SliceView(QObject):
             return None
         version = self.scans.scan_of(self.image).version
         prompts = self._session.prompts_at(place)
-        return Question(place, version, prompts, self.model, self.window)
+        start = self._corrected_proposal(prompts)
+        return Question(place, version, prompts, self.model, self.window, start)
+
+    def _corrected_proposal(self, prompts: tuple[Prompt, ...]) -> Proposal | None:
+        """Clicks alone correct what is proposed for the active class; a box asks anew."""
+        if not prompts or any(isinstance(prompt, Box) for prompt in prompts):
+            return None
+        label = self._masks.next_label()
+        return next((one for one in self.proposals if one.label == label), None)
 
     @property
     def answer(self) -> Answer | None:
@@ -157,9 +185,16 @@ class SliceView(QObject):
         if answer is not None or not self._is_corrected(question):
             self._tool.show_answer(answer, self._masks.preview_color())
         self._tool.show_prompts(self.plane, self.prompts, self._drag)
+        self.draw_proposals()
         if self._tool.on and answer is None:
             self._settled.start()
         self.drawn.emit()
+
+    def draw_proposals(self) -> None:
+        """Outline what is proposed on the displayed plane, unless a correction takes its place."""
+        corrected = None if self.answer is None else self.answer.question.start
+        shown = [one for one in self.proposals if one is not corrected]
+        self._proposal_layer.show(self.image, self.plane, shown, self._session.state.classes)
 
     def _is_corrected(self, question: Question | None) -> bool:
         """While a correction is computed, the mask that it corrects stays on the screen."""
@@ -179,6 +214,7 @@ class SliceView(QObject):
         """Let go of the images; nothing more is asked or drawn."""
         self._drawing.stop()
         self._settled.stop()
+        self._proposal_layer.remove()
         self.scans.close()
 
 

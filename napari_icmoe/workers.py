@@ -18,14 +18,23 @@ class Background(QObject):
     each thread that calls it: with a new thread for each call a box took 90 ms instead of 75.
     Python waits for the thread at exit, so a file is always written to its end. A window that is
     closed meanwhile takes this object with it, and the outcome is dropped.
+
+    Parameters
+    ----------
+    beside : Background, optional
+        Another one, whose thread does this one's work too, in the order in which it was given.
     """
 
     done = Signal(object, object)
     """What the function returned, and the exception it raised; one of them is None."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-icmoe")
+        self._thread: ThreadPoolExecutor = (
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-icmoe")
+            if beside is None
+            else beside._thread
+        )
 
     def run(self, function: Callable[[], Any]) -> None:
         """Call `function` in the thread, after those that were given before."""
@@ -54,6 +63,11 @@ class NewestWins(QObject):
 
     A job that has been overtaken while it ran gives no answer, so a stale one is never shown.
     Nothing is emitted after :meth:`close`.
+
+    Parameters
+    ----------
+    beside : Background, optional
+        Whose thread does the work.
     """
 
     answered = Signal(object, object)
@@ -62,9 +76,9 @@ class NewestWins(QObject):
     """Tag and exception of the newest job."""
     busy_changed = Signal(bool)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
-        self._background = Background(self)
+        self._background = Background(self, beside)
         self._background.done.connect(self._on_done)
         self._running: Job | None = None
         self._waiting: Job | None = None

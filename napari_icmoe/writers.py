@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from napari.utils.transforms import Affine
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from icmoe_core.errors import GridError
 from icmoe_core.io import Grid, from_display, write_labels
 from icmoe_core.io.orientation import grid_of_display
-from napari_icmoe.readers import GRID_KEY, PATH_KEY
+from napari_icmoe.readers import GRID_KEY, PATH_KEY, scan_path
 
 UNKNOWN_ORIENTATION = (
     "The patient's orientation is unknown, because the scan was not opened by this plugin's "
@@ -68,6 +69,29 @@ def save_labels(path: str, data: Any, attributes: Mapping[str, Any]) -> tuple[st
     written = write_labels(Path(path), labels, grid, sources=[scan] if scan else [])
     assumed = data.ndim > 2 and not isinstance(metadata.get(GRID_KEY), Grid)
     return str(written), UNKNOWN_ORIENTATION if assumed else ""
+
+
+def as_saved(layer: Labels, image: Image | None) -> tuple[NDArray, dict[str, Any]]:
+    """Return what :func:`save_labels` wants of a mask, on the grid of the scan it was made for.
+
+    Parameters
+    ----------
+    layer : Labels
+    image : Image or None
+        The scan; a mask from elsewhere is saved on its grid too.
+
+    Returns
+    -------
+    data : ndarray of int
+        The layer's own array, not a copy.
+    attributes : dict
+    """
+    metadata = dict(layer.metadata)
+    if image is not None:
+        metadata |= {key: image.metadata[key] for key in (GRID_KEY,) if key in image.metadata}
+        metadata[PATH_KEY] = scan_path(image)
+    labels, attributes, _ = layer.as_layer_data_tuple()
+    return labels, {**attributes, "metadata": metadata}
 
 
 def on_stored_grid(data: NDArray, attributes: Mapping[str, Any]) -> tuple[NDArray, Grid]:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from icmoe_core.benchmark.names import ABLATIONS, ALL, with_base
-from icmoe_core.cli import scores
+from icmoe_core.cli import options, scores
 from icmoe_core.errors import DatasetError, OutputFileError
 from icmoe_core.io.atomic import check_writable
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
@@ -63,8 +63,8 @@ _TARGET = re.compile(r"([\w-]+)=((?:[A-Za-z]:(?=[\\/]))?[^:]+):((?:[A-Za-z]:(?=[
     is_flag=True,
     help="Give later seeds the steps that the first one took, however busy the machine is.",
 )
-@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@options.MODEL
+@options.DEVICE
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -72,7 +72,7 @@ _TARGET = re.compile(r"([\w-]+)=((?:[A-Za-z]:(?=[\\/]))?[^:]+):((?:[A-Za-z]:(?=[
     metavar="FOLDER",
     help="For the results; those that are there already are not measured again.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@options.JSON
 def benchmark(
     targets: tuple[str, ...],
     train_on: str | None,

@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from icmoe_core import evaluation
-from icmoe_core.cli import scores
+from icmoe_core.cli import options, scores
 from icmoe_core.errors import DatasetError
 from icmoe_core.training.datasets import (
     MINIMUM_PIXELS,
@@ -21,22 +21,10 @@ from icmoe_core.training.datasets import (
     match_files,
     read_slices,
 )
-from icmoe_core.windowing import WINDOW_NAMES
 
 
 @click.command(short_help="Measure how well prompts on labelled images are answered.")
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of images, or one image; a DICOM series is a folder.",
-)
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of label maps that are called as their images, or one label map.",
-)
+@options.dataset_options
 @click.option(
     "--prompts",
     "kinds",
@@ -45,23 +33,10 @@ from icmoe_core.windowing import WINDOW_NAMES
     metavar="KINDS",
     help="Which prompts to try, with commas between them.",
 )
-@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
-@click.option(
-    "--experts",
-    default="default",
-    show_default=True,
-    metavar="FILE|default|none",
-    help="Expert file, those that come with the model, or none.",
-)
-@click.option(
-    "--window",
-    "window_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help=f"LOW,HIGH in the image's units, or one of {', '.join(WINDOW_NAMES)}.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@options.MODEL
+@options.experts_option()
+@options.WINDOW
+@options.DEVICE
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -81,7 +56,7 @@ from icmoe_core.windowing import WINDOW_NAMES
     metavar="FILE.json|.csv",
     help="File for the scores of every slice and class.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@options.JSON
 def evaluate(
     images: Path,
     labels: Path,

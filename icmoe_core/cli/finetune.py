@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from icmoe_core.cli import scores
+from icmoe_core.cli import options, scores
 from icmoe_core.cli.following import follow
 from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 from icmoe_core.training.settings import ICMOE, METHODS, Settings
-from icmoe_core.windowing import WINDOW_NAMES
 
 if TYPE_CHECKING:
     from icmoe_core.training.progress import Progress as Step
@@ -22,18 +21,7 @@ SUFFIX = ".safetensors"
 
 
 @click.command(short_help="Teach the model structures from labelled images.")
-@click.option(
-    "--images",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of images, or one image; a DICOM series is a folder.",
-)
-@click.option(
-    "--labels",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of label maps that are called as their images, or one label map.",
-)
+@options.dataset_options
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -72,28 +60,15 @@ SUFFIX = ".safetensors"
     show_default=True,
     help="Share of the patients, or of a single patient's slices, that is held out.",
 )
-@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
-@click.option(
-    "--experts",
-    default="default",
-    show_default=True,
-    metavar="FILE|default|none",
-    help="Experts to start from; they are part of the result and do not change.",
-)
-@click.option(
-    "--window",
-    "window_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help=f"LOW,HIGH in the images' units, or one of {', '.join(WINDOW_NAMES)}.",
-)
+@options.MODEL
+@options.experts_option("Experts to start from; they are part of the result and do not change.")
+@options.WINDOW
 @click.option(
     "--axis",
     type=click.IntRange(min=0, max=2),
     help="Cut volumes along this axis; by default the one along which they were labelled.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@options.DEVICE
 @click.option(
     "--devices",
     type=click.IntRange(min=1),
@@ -104,7 +79,7 @@ SUFFIX = ".safetensors"
 @click.option(
     "--resume", is_flag=True, help="Go on with a training of the same data that was stopped."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@options.JSON
 def finetune(
     images: Path,
     labels: Path,

@@ -12,18 +12,17 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.classes import LARGEST_ID
-from icmoe_core.cli import scores
+from icmoe_core.cli import options, scores
 from icmoe_core.cli.plane import take_plane
 from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.io import Volume, add_to_labels, check_output, read_labels, read_volume
 from icmoe_core.prompts import Prompts, check_prompts
 from icmoe_core.propagation.carrying import WAYS
 from icmoe_core.propagation.prompt_files import SlicePrompts, read_prompts
-from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
+from icmoe_core.windowing import choose_window, window_record
 
 if TYPE_CHECKING:
-    from icmoe_core.propagation.propagation import Ending, Proposal
+    from icmoe_core.propagation.proposals import Ending, Proposal
     from icmoe_core.propagation.seeds import Seed
 
 
@@ -32,39 +31,8 @@ if TYPE_CHECKING:
 @click.option("--axis", type=int, required=True, help="Axis of the stored array, from 0.")
 @click.option("--time", "moment", type=int, help="Time step, from 0; for volumes over time.")
 @click.option("--slice", "index", type=int, help="Slice of --box and --point, from 0.")
-@click.option(
-    "--box",
-    "boxes",
-    type=float,
-    nargs=4,
-    multiple=True,
-    metavar="R0 C0 R1 C1",
-    help="A box around the object: first row and column, and one past the last. Repeatable.",
-)
-@click.option(
-    "--point",
-    "points",
-    type=float,
-    nargs=2,
-    multiple=True,
-    metavar="R C",
-    help="A click on the object: row and column. Repeatable.",
-)
-@click.option(
-    "--background",
-    type=float,
-    nargs=2,
-    multiple=True,
-    metavar="R C",
-    help="A click beside the object. Repeatable.",
-)
-@click.option(
-    "--label",
-    type=click.IntRange(1, LARGEST_ID),
-    default=1,
-    show_default=True,
-    help="Value that the object gets in the mask file.",
-)
+@options.prompt_options
+@options.LABEL
 @click.option(
     "--prompts",
     "prompt_file",
@@ -82,33 +50,18 @@ if TYPE_CHECKING:
     show_default=True,
     help="What an outline says of the next slice.",
 )
-@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="Weights file in place of the published one."
-)
-@click.option(
-    "--experts",
-    default="default",
-    show_default=True,
-    metavar="FILE|default|none",
-    help="Expert file, those that come with the model, or none.",
-)
-@click.option(
-    "--window",
-    "window_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help=f"LOW,HIGH in the image's units, or one of {', '.join(WINDOW_NAMES)}.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@options.MODEL
+@options.WEIGHTS
+@options.experts_option()
+@options.WINDOW
+@options.DEVICE
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     required=True,
     help="Mask file; one that exists on the same grid is added to, and what it holds is kept.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@options.JSON
 def propagate(
     image: Path,
     axis: int,
@@ -137,12 +90,7 @@ def propagate(
     not convinced of it, and says so. Slices count along --axis of the array as it is stored.
     """
     began = time.perf_counter()
-    own = Prompts(
-        points=[*points, *background],
-        point_labels=[1] * len(points) + [0] * len(background),
-        boxes=list(boxes),
-    )
-    asked = _asked(own, index, label, prompt_file)
+    asked = _asked(options.prompts_of(boxes, points, background), index, label, prompt_file)
     check_output(output, sources=(image,))
     volume = read_volume(image)
     if len(volume.grid.shape) == 2:
@@ -167,10 +115,11 @@ def propagate(
         weights=weights,
     )
     predictor = Predictor(model)
-    seeds = []
+    seeds, notices = [], list(volume.notices)
     for one, plane in zip(asked, planes, strict=True):
         answer = predictor.predict(predictor.encode(plane.image, window), one.prompts)
         seeds.append(Seed(one.index, one.label, answer.mask))
+        notices += [f"Slice {one.index}: {notice}" for notice in answer.notices]
 
     steps = run(
         predictor,
@@ -205,7 +154,7 @@ def propagate(
         ],
         "pixels_kept": kept,
         "seconds": round(time.perf_counter() - began, 3),
-        "notices": list(volume.notices),
+        "notices": notices,
     }
     click.echo(json.dumps(record)) if as_json else _print(record)
     if stopped:
@@ -253,7 +202,7 @@ def _follow(
     steps: Generator[Proposal | Ending, None, None],
 ) -> tuple[list[Proposal], list[Ending], bool]:
     """Go to the end, or to where Ctrl+C is pressed, which the last value says."""
-    from icmoe_core.propagation.propagation import Proposal
+    from icmoe_core.propagation.proposals import Proposal
 
     proposals: list[Proposal] = []
     endings: list[Ending] = []

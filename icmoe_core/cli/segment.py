@@ -11,11 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.classes import LARGEST_ID
+from icmoe_core.cli import options
 from icmoe_core.cli.plane import take_plane
 from icmoe_core.io import add_to_labels, check_output, read_labels, read_volume
-from icmoe_core.prompts import Prompts, check_prompts
-from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
+from icmoe_core.prompts import check_prompts
+from icmoe_core.windowing import choose_window, window_record
 
 
 @click.command(short_help="Outline one object on one slice and save the mask.")
@@ -23,39 +23,8 @@ from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
 @click.option("--axis", type=int, help="Axis of the stored array, from 0; for volumes.")
 @click.option("--slice", "index", type=int, help="Slice along --axis, from 0; for volumes.")
 @click.option("--time", "moment", type=int, help="Time step, from 0; for volumes over time.")
-@click.option(
-    "--box",
-    "boxes",
-    type=float,
-    nargs=4,
-    multiple=True,
-    metavar="R0 C0 R1 C1",
-    help="A box around the object: first row and column, and one past the last. Repeatable.",
-)
-@click.option(
-    "--point",
-    "points",
-    type=float,
-    nargs=2,
-    multiple=True,
-    metavar="R C",
-    help="A click on the object: row and column. Repeatable.",
-)
-@click.option(
-    "--background",
-    type=float,
-    nargs=2,
-    multiple=True,
-    metavar="R C",
-    help="A click beside the object. Repeatable.",
-)
-@click.option(
-    "--label",
-    type=click.IntRange(1, LARGEST_ID),
-    default=1,
-    show_default=True,
-    help="Value that the object gets in the mask file.",
-)
+@options.prompt_options
+@options.LABEL
 @click.option(
     "--overlap",
     type=click.Choice(["keep", "replace"]),
@@ -63,32 +32,17 @@ from icmoe_core.windowing import WINDOW_NAMES, choose_window, window_record
     show_default=True,
     help="What happens to pixels that hold another label already.",
 )
-@click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), help="Weights file in place of the published one."
-)
-@click.option(
-    "--experts",
-    default="default",
-    show_default=True,
-    metavar="FILE|default|none",
-    help="Expert file, those that come with the model, or none.",
-)
-@click.option(
-    "--window",
-    "window_name",
-    default="auto",
-    show_default=True,
-    metavar="NAME",
-    help=f"LOW,HIGH in the image's units, or one of {', '.join(WINDOW_NAMES)}.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@options.MODEL
+@options.WEIGHTS
+@options.experts_option()
+@options.WINDOW
+@options.DEVICE
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="Mask file; one that exists on the same grid is added to.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@options.JSON
 def segment(
     image: Path,
     axis: int | None,
@@ -118,11 +72,7 @@ def segment(
             "There is nowhere to put the mask: give --output MASK.nii.gz, or --json for numbers."
         )
     began = time.perf_counter()
-    prompts = Prompts(
-        points=[*points, *background],
-        point_labels=[1] * len(points) + [0] * len(background),
-        boxes=list(boxes),
-    )
+    prompts = options.prompts_of(boxes, points, background)
     # All that can be wrong with files and numbers is found before the model is loaded.
     if output is not None:
         check_output(output, sources=(image,))

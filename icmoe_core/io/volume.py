@@ -57,9 +57,14 @@ def looks_like_labels(array: NDArray, path: Path) -> bool:
     """
     if array.dtype != np.bool_ and not np.issubdtype(array.dtype, np.integer):
         return False
-    if not _label_words(path.name):
+    if not named_as_labels(path.name):
         return False
     return array.dtype == np.bool_ or bool(array.min() >= 0 and array.max() <= LARGEST_ID)
+
+
+def named_as_labels(name: str) -> bool:
+    """Tell whether the name of a file or folder has a word for label maps in it."""
+    return bool(_label_words(name))
 
 
 def _label_words(name: str) -> set[str]:

@@ -4,6 +4,7 @@
 ``chains``       which slice follows from which, and where they end
 ``carrying``     what the outline on one slice says of the next
 ``limits``       when to go on with caution, and when to stop
+``proposals``    what comes of it, slice by slice
 ``propagation``  all of it together, a generator
 ``prompt_files`` prompts on several slices, as JSON
 """

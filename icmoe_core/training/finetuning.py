@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +13,15 @@ from typing import Any, cast
 import torch
 
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.errors import OutputFileError
+from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.expert_files import save_experts
 from icmoe_core.experts.generations import Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.checkpoints import resume_training, save_training
+from icmoe_core.training.comparisons import Comparison
 from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
@@ -50,6 +52,8 @@ class _Plan:
     output: Path | None
     checkpoint: Path | None
     fabric: Any
+    store: EmbeddingStore | None
+    finish: Callable[[], bool] | None
 
     @property
     def first(self) -> bool:
@@ -67,9 +71,12 @@ def finetune(
     config: ExpertConfig | None = None,
     classes: Sequence[int] | None = None,
     validation: float = VALIDATION,
+    held_out: Sequence[str] = (),
     checkpoint: Path | None = None,
     overwrite: bool = False,
     fabric: Any = None,
+    store: EmbeddingStore | None = None,
+    finish: Callable[[], bool] | None = None,
 ) -> Generator[Progress, None, None]:
     """Teach the model structures, from labelled slices; what it knew stays as it is.
 
@@ -96,12 +103,19 @@ def finetune(
         The labels to learn; all of them when left out.
     validation : float, 0 … 1
         Share of the patients, or of one patient's slices, to hold out.
+    held_out : sequence of str
+        Patients to hold out, in the place of drawing that share of them.
     checkpoint : Path, optional
         Written every 10 seconds and when it is stopped, and removed in the end.
     overwrite : bool
         Whether `output` may replace an expert file; other files are never replaced.
     fabric : lightning_fabric.Fabric, optional
         Of several processes, each of which calls this with the same arguments.
+    store : EmbeddingStore, optional
+        Where slices are looked for that were encoded earlier.
+    finish : callable, optional
+        Asked before each step: from when it returns True on, the training is over, and is measured
+        and kept as if its budget were used up.
 
     Yields
     ------
@@ -115,7 +129,8 @@ def finetune(
     OutputFileError
         An output that cannot, or must not, be written; before anything else is done.
     TrainingError
-        An unknown method, a checkpoint of another training, or a loss that is no number.
+        An unknown method, a checkpoint of another training, a loss that is no number, or a
+        training that was finished before its first step.
     DeviceMemoryError
         If the device has too little memory.
     """
@@ -128,8 +143,9 @@ def finetune(
         check_output(output, overwrite)
     if checkpoint is not None:
         check_place(checkpoint)
-    split = split_by_patient(of_classes(read_all(slices), chosen), validation, settings.seed)
-    plan = _Plan(split, chosen, method, settings, config, output, checkpoint, fabric)
+    labelled = of_classes(read_all(slices), chosen)
+    split = split_by_patient(labelled, validation, settings.seed, held_out)
+    plan = _Plan(split, chosen, method, settings, config, output, checkpoint, fabric, store, finish)
     return _run(model, plan)
 
 
@@ -139,7 +155,7 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
         torch.manual_seed(settings.seed)
         # A peer offers what the loop needs of experts.
         experts = cast(Experts, make_learner(plan.method, model.backbone, plan.config))
-    predictor = Predictor(model, cache_size=MEASURED)
+    predictor = Predictor(model, cache_size=MEASURED, store=plan.store)
     data = yield from encode_split(
         predictor,
         split,
@@ -165,16 +181,21 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     if plan.checkpoint is not None and plan.checkpoint.is_file():
         resume_training(plan.checkpoint, training, purpose)
     yield from _train(training, model, data, memories, plan, purpose)
+    if not training.step:
+        raise TrainingError("The training was stopped before its first step: nothing was learnt.")
     earlier = [] if model.experts is None else model.experts.members
     newest = make_generation(training.experts, data.descriptions, data.replay)
     result = Generations([*earlier, newest]).ready()
     record = describe_run(
         split, data.train, settings, training, data_hash, plan.classes, plan.method
     )
+    worst: tuple[Comparison, ...] = ()
     if plan.first:
         grown = model.with_experts(result)
         replayed = [] if result.sees_pictures else data.replay  # of which features are kept
-        record |= yield from measure(predictor, grown, split, replayed, settings.seed)
+        outcome = yield from measure(predictor, grown, split, replayed, settings.seed)
+        record |= outcome.record
+        worst = outcome.worst
     result.members[-1].record.update(record)
     if plan.first and plan.output is not None:
         save_experts(plan.output, result, model.backbone)
@@ -188,6 +209,7 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
         message=conclude(record, plan.output),
         result=result,
         record=record,
+        worst=worst,
     )
 
 
@@ -219,6 +241,7 @@ def _train(
             plan.settings,
             memories=memories,
             fabric=plan.fabric,
+            finish=plan.finish,
         )
         with device_memory_errors(model.device), closing(steps):
             for progress in steps:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,7 @@ def train(
     *,
     memories: Sequence[Memory] = (),
     fabric: Any = None,
+    finish: Callable[[], bool] | None = None,
 ) -> Generator[Progress, None, None]:
     """Train until the budget is used up, or nothing gets better any more.
 
@@ -122,6 +123,8 @@ def train(
         Replayed, if retention has a weight.
     fabric : lightning_fabric.Fabric, optional
         Of several processes, in each of which this is called with the same arguments.
+    finish : callable, optional
+        Asked before each step; the training is over as soon as it returns True.
 
     Yields
     ------
@@ -134,7 +137,7 @@ def train(
         If a loss, or its gradient, is no longer a number; nothing has been changed by it then.
     """
     pool = Pool(examples)
-    while not agree(is_over(training, settings), fabric):
+    while not agree(is_over(training, settings) or (finish is not None and finish()), fabric):
         began = time.perf_counter()
         training.seconds = agreed(training.seconds, fabric)
         _set_rate(training, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from torch import Tensor
 
 from icmoe_core.decoder import decode
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.evaluation import BOX, CLICK, choose_objects, evaluate, summarise
+from icmoe_core.evaluation import BOX, CLICK, Record, choose_objects, evaluate, summarise
 from icmoe_core.experts.generations import Generations
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
+from icmoe_core.training.comparisons import Comparison, compare_worst
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.examples import Example, stack_truth
 from icmoe_core.training.losses import hard_dice
@@ -30,6 +32,25 @@ WORSE_BY = 0.005
 """Loss of mean Dice on the held-out slices from which a result is called worse."""
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured at the end of a fine-tune.
+
+    Attributes
+    ----------
+    record : dict
+        As JSON can hold it: ``scores``, mean Dice on held-out objects ``before`` and ``after`` by
+        kind of prompt; ``worse``, whether their mean fell; and ``retention``, mean Dice with a box
+        on the replayed pictures, before and after. Each only if there is something to measure it
+        on.
+    worst : tuple of Comparison
+        The held-out slices with the worst answers.
+    """
+
+    record: dict[str, Any]
+    worst: tuple[Comparison, ...] = field(default=(), repr=False)
+
+
 def measured_slices(split: Split) -> list[LabelledSlice]:
     """Choose the held-out objects to measure, each with the slice that it lies on."""
     return choose_objects(split.validation, MEASURED) if split.validation else []
@@ -41,7 +62,7 @@ def measure(
     split: Split,
     replay: Sequence[Example],
     seed: int,
-) -> Generator[Progress, None, dict[str, Any]]:
+) -> Generator[Progress, None, Outcome]:
     """Measure the model before and after, on the same prompts.
 
     Parameters
@@ -63,20 +84,19 @@ def measure(
 
     Returns
     -------
-    dict
-        ``scores``, mean Dice on held-out objects ``before`` and ``after`` by kind of prompt;
-        ``worse``, whether their mean fell; and ``retention``, mean Dice with a box on the
-        replayed pictures, before and after. Each only if there is something to measure it on.
+    Outcome
     """
     found: dict[str, Any] = {}
+    worst: tuple[Comparison, ...] = ()
     after = Predictor(grown, cache_size=1)
     after.cache = predictor.cache  # an embedding does not depend on the experts
     chosen = measured_slices(split)
     if chosen:
         scores: dict[str, dict[str, float]] = {}
+        answered: dict[str, list[Record]] = {}
         total = 4 * len(chosen)
         for name, one in (("before", predictor), ("after", after)):
-            records = []
+            records = answered[name] = []
             for record in evaluate(one, chosen, (BOX, CLICK), seed):
                 records.append(record)
                 done = len(records) + (total // 2 if scores else 0)
@@ -86,12 +106,14 @@ def measure(
             scores[name] = {**dice, "mean": sum(dice.values()) / len(dice)}
         change = scores["after"]["mean"] - scores["before"]["mean"]
         found |= {"scores": scores, "worse": bool(change < -WORSE_BY)}
+        pair = answered["before"], answered["after"]
+        worst = compare_worst(predictor, after, chosen, pair, seed)
     if replay:
         found["retention"] = {
             "before": kept_elsewhere(predictor.model, replay, seed),
             "after": kept_elsewhere(grown, replay, seed),
         }
-    return found
+    return Outcome(found, worst)
 
 
 @torch.inference_mode()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from icmoe_core.experts.generations import Generations
+
+if TYPE_CHECKING:
+    from icmoe_core.training.comparisons import Comparison
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Progress:
         In the end: the experts there were, and the new ones.
     record : dict or None
         In the end: where the new ones come from, and their scores.
+    worst : tuple of Comparison
+        In the end: the held-out slices with the worst answers, worst first.
     """
 
     stage: str
@@ -67,3 +72,4 @@ class Progress:
     message: str = ""
     result: Generations | None = field(default=None, repr=False)
     record: dict[str, Any] | None = None
+    worst: tuple[Comparison, ...] = field(default=(), repr=False)

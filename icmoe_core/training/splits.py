@@ -46,7 +46,10 @@ class Split:
 
 
 def split_by_patient(
-    slices: Iterable[LabelledSlice], validation: float = VALIDATION, seed: int = 0
+    slices: Iterable[LabelledSlice],
+    validation: float = VALIDATION,
+    seed: int = 0,
+    held_out: Sequence[str] = (),
 ) -> Split:
     """Hold out whole patients; of a single patient, the end block of the slices.
 
@@ -61,6 +64,8 @@ def split_by_patient(
         it is 0.
     seed : int
         Decides which patients; slices are never drawn at random.
+    held_out : sequence of str
+        Patients to hold out, in the place of `validation` and `seed`.
 
     Returns
     -------
@@ -71,15 +76,19 @@ def split_by_patient(
     Raises
     ------
     DatasetError
-        No labelled slice, labels that cover all of every slice, or a share out of range.
+        No labelled slice, labels that cover all of every slice, or a share out of range. Patients
+        to hold out that are not there, or without whom nothing, or not every class, is left.
     """
     ordered = sorted(slices, key=_order)
     _check(ordered, validation)
     notices = _rare_classes(ordered)
-    if validation == 0:
-        return Split(tuple(ordered), (), (), "Nothing was held out, as was asked.", notices)
     patients = sorted({part.patient for part in ordered}, key=natural_order)
-    held = _patients_to_hold(ordered, patients, validation, seed) if len(patients) > 1 else []
+    if held_out:
+        held = _check_held(ordered, patients, held_out)
+    elif validation == 0:
+        return Split(tuple(ordered), (), (), "Nothing was held out, as was asked.", notices)
+    else:
+        held = _patients_to_hold(ordered, patients, validation, seed) if len(patients) > 1 else []
     if held:
         train = tuple(part for part in ordered if part.patient not in held)
         measured = tuple(part for part in ordered if part.patient in held)
@@ -114,6 +123,28 @@ def _rare_classes(slices: Sequence[LabelledSlice]) -> tuple[str, ...]:
     names = _list([str(label) for label in rare], "class", "classes")
     verb, pronoun = ("is", "it is") if len(rare) == 1 else ("are", "they are")
     return (f"{names} {verb} labelled on one slice only: {pronoun} learnt, but not measured.",)
+
+
+def _check_held(
+    slices: Sequence[LabelledSlice], patients: list[str], held_out: Sequence[str]
+) -> list[str]:
+    """Return the patients that are to be held out, if enough is left to learn from."""
+    unknown = [name for name in held_out if name not in patients]
+    if unknown:
+        raise DatasetError(
+            f"{_list(unknown, 'patient')} cannot be held out, as there are no labelled slices of "
+            f"theirs: choose among {', '.join(patients[:_NAMED])}."
+        )
+    held = sorted(set(held_out), key=natural_order)
+    left = _classes(part for part in slices if part.patient not in held)
+    missing = sorted(set(_classes(slices)) - set(left))
+    if missing:
+        names = _list([str(label) for label in missing], "class", "classes")
+        raise DatasetError(
+            f"{_list(held, 'patient')} cannot be held out, as no other slice shows "
+            f"{names.lower()}: hold out somebody else, or choose other classes."
+        )
+    return held
 
 
 def _patients_to_hold(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QBrush, QColor, QIcon, QPixmap
+from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -26,7 +26,7 @@ from icmoe_core.errors import IcmoeError
 from icmoe_core.io.class_files import load_classes, save_classes
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
-from napari_icmoe.panels.parts import make_button, make_combo
+from napari_icmoe.panels.parts import make_button, make_combo, make_swatch
 from napari_icmoe.shortcuts import CLASS_ACTIONS, keys_of
 from napari_icmoe.workers import Background
 
@@ -133,7 +133,7 @@ class ClassPanel(QWidget):
         key = QTableWidgetItem(" ".join(keys))
         color = QTableWidgetItem()
         color.setBackground(QBrush(QColor(*entry.color)))
-        color.setIcon(_swatch(entry.color))
+        color.setIcon(make_swatch(entry.color))
         number = QTableWidgetItem(str(entry.id))
         name = QTableWidgetItem(entry.name)
         lock = QTableWidgetItem()
@@ -236,13 +236,3 @@ class ClassPanel(QWidget):
 
     def _choose_overlap(self, row: int) -> None:
         self._controller.accepting.overlap = self.overlap.itemData(row)
-
-
-def _swatch(color: tuple[int, int, int]) -> QIcon:
-    # napari's style sheet paints over item backgrounds, so the colour is an icon
-    pixmap = QPixmap(14, 14)
-    pixmap.fill(QColor(*color))
-    icon = QIcon(pixmap)
-    for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):  # not tinted
-        icon.addPixmap(pixmap, mode)
-    return icon

@@ -64,7 +64,9 @@ class ModelPanel(QWidget):
         self._seen_of = image
 
     def _choose_model(self) -> None:
-        self._controller.set_model(ModelChoice(self.model.currentData(), self.device.currentText()))
+        chosen, name = self._controller.view.model, self.model.currentData()
+        experts = chosen.experts if name == chosen.name else "default"  # they belong to one model
+        self._controller.set_model(ModelChoice(name, self.device.currentText(), experts))
 
     def _choose_window(self) -> None:
         self._controller.set_window(self.windows.currentText().strip().replace(" ", ""))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton
+from qtpy.QtGui import QColor, QIcon, QPixmap, QWheelEvent
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_icmoe.shortcuts import ACTIONS_BY_NAME, keys_of
 
 
 def make_button(text: str = "", tip: str = "", *, checkable: bool = False) -> QPushButton:
@@ -44,3 +49,61 @@ def make_text() -> QLabel:
     label = QLabel()
     label.setWordWrap(True)
     return label
+
+
+def make_swatch(color: tuple[int, int, int]) -> QIcon:
+    """Return a square in the colour of a class, for table cells."""
+    # napari's style sheet paints over item backgrounds, so the colour is an icon
+    pixmap = QPixmap(14, 14)
+    pixmap.fill(QColor(*color))
+    icon = QIcon(pixmap)
+    for mode in (QIcon.Mode.Selected, QIcon.Mode.Disabled):  # not tinted
+        icon.addPixmap(pixmap, mode)
+    return icon
+
+
+def scrolled(parts: Sequence[QWidget], folded: Mapping[str, QWidget]) -> QScrollArea:
+    """Return a page that scrolls: some parts, and below them others folded under their titles."""
+    content = QWidget()
+    layout = QVBoxLayout(content)
+    layout.setContentsMargins(6, 6, 6, 6)
+    layout.setSpacing(8)
+    for part in parts:
+        layout.addWidget(part)
+    for title, part in folded.items():
+        section = QCollapsible(title)
+        section.setDuration(0)
+        section.addWidget(part)
+        layout.addWidget(section)
+    layout.addStretch(1)
+    page = QScrollArea()
+    page.setWidgetResizable(True)
+    page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    page.setFrameShape(QScrollArea.Shape.NoFrame)
+    page.setWidget(content)
+    # the scroll bar must not cover what it scrolls
+    page.setMinimumWidth(
+        content.minimumSizeHint().width() + page.verticalScrollBar().sizeHint().width()
+    )
+    return page
+
+
+def set_text(label: QLabel, text: str) -> None:
+    """Show `text` on a label that wraps it, and let it be as high as that needs.
+
+    A scroll area does not ask wrapped labels how high they are at their width: they tell it here.
+    """
+    if text != label.text():
+        label.setText(text)
+        label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
+
+
+def keys_in_brackets(name: str) -> str:
+    """Return the present keys of an action in brackets; nothing where it has none."""
+    keys = keys_of(ACTIONS_BY_NAME[name])
+    return f"  ({', '.join(keys)})" if keys else ""
+
+
+def with_keys(tip: str, name: str) -> str:
+    """Return a tooltip that names the present keys of an action as well."""
+    return f"{tip}{keys_in_brackets(name)}"

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QVBoxLayout,
     QWidget,
@@ -17,11 +16,8 @@ from qtpy.QtWidgets import (
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.overlays import NEGATIVE, POSITIVE
-from napari_icmoe.panels.parts import make_button, make_text
-from napari_icmoe.shortcuts import ACTIONS, keys_of, pan_keys
-
-_ACTIONS = {action.name: action for action in ACTIONS}
-_LEVEL_COLORS = {"info": "", "warning": "#e0a030", "error": "#ff6b6b"}
+from napari_icmoe.panels.parts import keys_in_brackets, make_button, make_text, set_text
+from napari_icmoe.shortcuts import ACTIONS_BY_NAME, pan_keys
 
 
 class PromptPanel(QWidget):
@@ -57,9 +53,6 @@ class PromptPanel(QWidget):
 
         self.hint = make_text()
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.message = make_text()
-        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.message.hide()
 
         self.buttons = {
             name: make_button(text)
@@ -87,13 +80,10 @@ class PromptPanel(QWidget):
         layout.addLayout(sign_row)
         layout.addWidget(self.hint)
         layout.addWidget(self.sample)
-        layout.addWidget(self.message)
         layout.addLayout(grid)
         self.download = DownloadRow(controller)
         layout.insertWidget(2, self.download)
         controller.changed.connect(self.refresh)
-        controller.began.connect(self.clear_message)
-        controller.said.connect(self.show_message)
         self.refresh()
 
     def refresh(self) -> None:
@@ -102,45 +92,34 @@ class PromptPanel(QWidget):
         self.tool.setChecked(c.tool.on)
         self.tool.setEnabled(c.image is not None)
         self.tool.setText(
-            f"Prompting is on{_keys('toggle_tool')}"
+            f"Prompting is on{keys_in_brackets('toggle_tool')}"
             if c.tool.on
-            else f"Start prompting{_keys('toggle_tool')}"
+            else f"Start prompting{keys_in_brackets('toggle_tool')}"
         )
         self.positive.setChecked(c.positive)
         self.negative.setChecked(not c.positive)
         for button in (self.positive, self.negative):
             button.setToolTip(
                 "What a plain click marks; Shift turns it round for one click"
-                f"{_keys('toggle_sign')}"
+                f"{keys_in_brackets('toggle_sign')}"
             )
-        _set_text(self.hint, self._hint())
+        set_text(self.hint, self._hint())
         self.sample.setVisible(c.image is None)
         self.download.refresh()
         history = c.session.history
-        self.buttons["accept"].setEnabled(bool(c.prompts))
+        self.buttons["accept"].setEnabled(bool(c.prompts or c.view.proposals))
         self.buttons["cancel"].setEnabled(bool(c.prompts))
         self.buttons["remove_last"].setEnabled(bool(c.prompts))
         self.buttons["clear"].setEnabled(bool(c.session.state.prompts))
         self.buttons["undo"].setEnabled(history.next_undo is not None)
         self.buttons["redo"].setEnabled(history.next_redo is not None)
         for name, button in self.buttons.items():
-            tip = f"{_ACTIONS[name].description}{_keys(name)}"
+            tip = f"{ACTIONS_BY_NAME[name].description}{keys_in_brackets(name)}"
             if name == "undo" and history.next_undo:
-                tip = f"Undo: {history.next_undo}{_keys(name)}"
+                tip = f"Undo: {history.next_undo}{keys_in_brackets(name)}"
             if name == "redo" and history.next_redo:
-                tip = f"Redo: {history.next_redo}{_keys(name)}"
+                tip = f"Redo: {history.next_redo}{keys_in_brackets(name)}"
             button.setToolTip(tip)
-
-    def show_message(self, level: str, sentence: str) -> None:
-        """Show a sentence until the user does something."""
-        color = _LEVEL_COLORS[level]
-        self.message.setStyleSheet(f"color: {color}" if color else "")
-        _set_text(self.message, sentence)
-        self.message.show()
-
-    def clear_message(self) -> None:
-        """Take the last sentence away."""
-        self.message.hide()
 
     def _hint(self) -> str:
         c = self._controller
@@ -156,11 +135,16 @@ class PromptPanel(QWidget):
             if c.answer is None and not c.busy:
                 return (
                     "There is no preview. Change the prompts or the model, or try again"
-                    f"{_keys('accept')}."
+                    f"{keys_in_brackets('accept')}."
                 )
             return (
                 "Wrong somewhere? Click what is missing, Shift-click what is too much. "
-                f"Right? Accept it{_keys('accept')}."
+                f"Right? Accept it{keys_in_brackets('accept')}."
+            )
+        if c.view.proposals:
+            return (
+                f"Proposed. Right? Accept it{keys_in_brackets('accept')}. Wrong? Click what is "
+                f"missing, Shift-click what is too much, or reject it{keys_in_brackets('reject')}."
             )
         if not c.tool.on:
             return "Start prompting, then click on a structure or drag a box around it."
@@ -175,7 +159,7 @@ class PromptPanel(QWidget):
             self._controller.toggle_sign()
 
     def _run(self, name: str) -> None:
-        self._do(lambda: _ACTIONS[name].run(self._controller))
+        self._do(lambda: ACTIONS_BY_NAME[name].run(self._controller))
 
     def _do(self, action: Callable[[], None]) -> None:
         action()
@@ -212,17 +196,5 @@ class DownloadRow(QWidget):
         have, whole = (number / 1e6 for number in asker.progress)
         self.bar.setMaximum(1000)
         self.bar.setValue(round(1000 * have / max(whole, 1e-6)))
-        _set_text(self.text, f"Downloading {asker.downloading}: {have:.0f} of {whole:.0f} MB")
+        set_text(self.text, f"Downloading {asker.downloading}: {have:.0f} of {whole:.0f} MB")
         self.show()
-
-
-def _set_text(label: QLabel, text: str) -> None:
-    # a scroll area does not ask wrapped labels how high they are at their width: they tell it here
-    if text != label.text():
-        label.setText(text)
-        label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
-
-
-def _keys(name: str) -> str:
-    keys = keys_of(_ACTIONS[name])
-    return f"  ({', '.join(keys)})" if keys else ""

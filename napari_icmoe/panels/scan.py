@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.events import Connections
+from napari_icmoe.overlays import is_helper
 from napari_icmoe.panels.parts import make_button, make_combo
 from napari_icmoe.readers import GRID_KEY
 
@@ -52,12 +53,15 @@ class ScanPanel(QWidget):
         """Show the layers there are, and the present choices."""
         if not isalive(self):  # napari's events outlive a closed widget
             return
-        overlays = self._controller.tool.overlays
-        images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        images = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, Image) and not is_helper(layer)
+        ]
         masks = [
             layer
             for layer in self._viewer.layers
-            if isinstance(layer, Labels) and layer not in overlays
+            if isinstance(layer, Labels) and not is_helper(layer)
         ]
         target = self._controller.target
         _fill(self.image, images, self._controller.image, "No scan is open")

@@ -15,7 +15,7 @@ from icmoe_core.experts.familiarity import Familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.experts.shipped import shipped_experts
-from icmoe_core.model import PromptableModel, load_model, weights_hash
+from icmoe_core.model import PromptableModel, exchange_experts, load_model, weights_hash
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 
@@ -137,6 +137,18 @@ def test_models_may_share_a_backbone(tiny_model, expert_file):
     assert other.backbone is tiny_model.backbone
     assert tiny_model.experts is None
     assert other.active_experts is other.experts is not None
+
+
+def test_experts_are_exchanged_and_the_backbone_stays(tiny_model, expert_file):
+    model = exchange_experts(tiny_model, expert_file)
+    assert model.backbone is tiny_model.backbone
+    assert len(model.active_experts) == 1
+    bare = exchange_experts(model, None)
+    assert bare.backbone is tiny_model.backbone
+    assert bare.active_experts is None
+    assert exchange_experts(model, "default").active_experts is None, "none are shipped for it"
+    with pytest.raises(ModelError, match="no expert file"):
+        exchange_experts(model, "absent")
 
 
 def test_mistakes_are_told_before_weights_are_sought(tmp_path):

@@ -98,6 +98,13 @@ class Hands:
         self.qtbot.wait(5)
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep journals, versions and worklists out of the folders of whoever runs the tests."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def viewer(make_napari_viewer: Any, qtbot: Any) -> Iterator[Any]:
     """A napari window on the (virtual) screen, which knows the plugin."""
@@ -139,9 +146,8 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
     return wait
 
 
-@pytest.fixture(scope="session")
-def lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
-    """The lesion of the brain sample as it is displayed, its best slice, and its box there."""
+def find_lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
+    """Find the lesion of the brain sample as it is displayed, its best slice and its box there."""
     sample = SAMPLES["brain1"]
     volume = read_volume(sample.image)
     labels = read_labels(sample.labels, volume.grid) == sample.label
@@ -150,6 +156,12 @@ def lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
     rows, columns = np.nonzero(shown[index])
     box = int(rows.min()), int(columns.min()), int(rows.max()) + 1, int(columns.max()) + 1
     return shown, index, box
+
+
+@pytest.fixture(scope="session")
+def lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
+    """The lesion of the brain sample as it is displayed, its best slice, and its box there."""
+    return find_lesion()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from icmoe_core.io import read_volume
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from napari_icmoe.merging import Overlap
-from napari_icmoe.session import Box, Click
+from napari_icmoe.state import Box, Click
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 CTRL = Qt.KeyboardModifier.ControlModifier
@@ -218,7 +218,7 @@ def test_a_locked_class_is_not_written(brain, hands, lesion, answered):
     hands.box(lesion[2])
     answered(brain)
     hands.key("a")
-    assert "locked" in brain.prompt.message.text()
+    assert "locked" in brain.message.text()
     assert controller.target is None
     assert len(controller.prompts) == 1
 
@@ -284,7 +284,7 @@ def test_a_mask_of_another_shape_is_refused_in_words(viewer, brain):
     other = viewer.add_labels(np.zeros((3, 4, 5), np.uint8), name="foreign")
     brain.controller.set_target(other)
     assert brain.controller.target is None
-    assert "shape" in brain.prompt.message.text()
+    assert "shape" in brain.message.text()
 
 
 def test_time_series_keep_prompts_and_masks_apart(
@@ -334,7 +334,7 @@ def test_failures_become_sentences_and_the_widget_lives_on(
     widget = annotate()
     widget.controller.start_tool()
     hands.click(10, 10)
-    qtbot.waitUntil(lambda: "NaN" in widget.prompt.message.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "NaN" in widget.message.text(), timeout=60_000)
     viewer.open_sample("napari-icmoe", "brain")
     widget.controller.set_image(viewer.layers["brain1"])
     viewer.dims.set_current_step(0, lesion[1])
@@ -353,7 +353,7 @@ def test_an_unknown_window_or_model_is_said(brain, hands, lesion, qtbot):
     brain.model.windows.setCurrentText("bright")
     brain.model._choose_window()
     hands.box(lesion[2])
-    qtbot.waitUntil(lambda: "window" in brain.prompt.message.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "window" in brain.message.text(), timeout=60_000)
     brain.controller.set_window("auto")
 
 
@@ -403,13 +403,13 @@ def test_rebinding_a_key_in_napari_works_here(brain, hands, lesion, answered):
     hands.box(lesion[2])
     answered(brain)
     action_manager.unbind_shortcut("napari-icmoe:accept")
-    action_manager.bind_shortcut("napari-icmoe:accept", "G")
+    action_manager.bind_shortcut("napari-icmoe:accept", "Y")
     try:
         hands.key("a")
         assert brain.controller.target is None
-        hands.key("g")
+        hands.key("y")
         assert mask_of(brain).any()
-        assert "G" in brain.prompt.buttons["accept"].toolTip()
+        assert "Y" in brain.prompt.buttons["accept"].toolTip()
     finally:
         action_manager.unbind_shortcut("napari-icmoe:accept")
         for key in ("Enter", "A"):
@@ -433,7 +433,7 @@ def test_classes_travel_through_files(brain, qtbot, tmp_path):
         assert [(c.id, c.name, c.color) for c in loaded] == [(c.id, c.name, c.color) for c in table]
     (tmp_path / "broken.json").write_text("{")
     classes.load_file(tmp_path / "broken.json")
-    qtbot.waitUntil(lambda: "broken.json" in brain.prompt.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "broken.json" in brain.message.text(), timeout=10_000)
     assert session.state.classes == loaded
 
 
@@ -442,7 +442,7 @@ def test_saving_into_a_missing_folder_is_said(brain, hands, lesion, answered, qt
     answered(brain)
     hands.key("a")
     brain.save_mask(tmp_path / "nowhere" / "mask.nii.gz")
-    qtbot.waitUntil(lambda: "does not exist" in brain.prompt.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "does not exist" in brain.message.text(), timeout=10_000)
 
 
 def test_the_empty_state_says_what_to_do(annotate, viewer):
@@ -553,9 +553,9 @@ def test_the_wheel_leaves_combo_boxes_alone(brain):
 
 def test_a_message_ends_with_the_next_prompt(brain, hands):
     hands.click(60, -4)
-    assert brain.prompt.message.isVisible()
+    assert brain.message.isVisible()
     hands.click(60, 60)
-    assert not brain.prompt.message.isVisible()
+    assert not brain.message.isVisible()
 
 
 def test_closing_the_dock_and_opening_it_again(viewer, brain, hands, qtbot):

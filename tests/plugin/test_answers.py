@@ -10,7 +10,7 @@ from napari_icmoe.answers import AnswerCache
 from napari_icmoe.engine import Answer, Engine, ModelChoice, Question
 from napari_icmoe.planes import Plane
 from napari_icmoe.scans import Scans
-from napari_icmoe.session import Click, Place
+from napari_icmoe.state import Click, Place
 
 
 def answer(image, index, nbytes=100):
@@ -54,13 +54,13 @@ def test_new_pixels_have_another_version_and_another_window(qapp):
     scans, engine = Scans(), Engine()
     layer = Image(np.linspace(0, 1, 64).reshape(4, 4, 4))
     first = scans.scan_of(layer)
-    windows = [engine._window(first, "full")]
+    windows = [engine.window_of(first, "full")]
     replaced = []
     scans.replaced.connect(replaced.append)
     for top in range(2, 6):  # arrays come and go, and their ids come again
         layer.data = np.linspace(0, top, 64).reshape(4, 4, 4)
         gc.collect()
-        windows.append(engine._window(scans.scan_of(layer), "full"))
+        windows.append(engine.window_of(scans.scan_of(layer), "full"))
     assert [window.high for window in windows] == [1, 2, 3, 4, 5]
     assert replaced == [layer] * 4
     assert scans.scan_of(layer).version > first.version

@@ -81,7 +81,7 @@ def test_a_class_number_that_the_mask_cannot_hold_is_said(viewer, brain, hands, 
     hands.box(lesion[2])
     answered(brain)
     hands.key("a")
-    assert "no room" in brain.prompt.message.text()
+    assert "no room" in brain.message.text()
     assert not layer.data.any()
 
 
@@ -120,7 +120,7 @@ def test_a_read_only_mask_is_refused_and_its_copy_is_not(viewer, brain):
     layer = add_mask(viewer, data, "archive")
     brain.controller.set_target(layer)
     assert brain.controller.target is None
-    assert "read-only" in brain.prompt.message.text()
+    assert "read-only" in brain.message.text()
     viewer.layers.selection.active = layer
     from napari.layers._layer_actions import _duplicate_layer
 
@@ -135,7 +135,7 @@ def test_a_turned_mask_is_refused(viewer, brain):
     layer.rotate = (0, 0, 10)
     brain.controller.set_target(layer)
     assert brain.controller.target is None
-    assert "rotation" in brain.prompt.message.text()
+    assert "rotation" in brain.message.text()
 
 
 def test_each_image_keeps_its_mask(viewer, brain):
@@ -187,8 +187,8 @@ def test_a_scan_of_another_reader_is_saved_where_it_lies(viewer, annotate, qtbot
     widget.controller.set_target(mask)
     mask.data[4, 5, 6] = 9
     widget.save_mask(tmp_path / "mask.nii.gz")
-    qtbot.waitUntil(lambda: "saved" in widget.prompt.message.text(), timeout=10_000)
-    assert "orientation is unknown" in widget.prompt.message.text()
+    qtbot.waitUntil(lambda: "saved" in widget.message.text(), timeout=10_000)
+    assert "orientation is unknown" in widget.message.text()
     saved = nib.load(tmp_path / "mask.nii.gz")
     marked = np.argwhere(np.asarray(saved.dataobj) == 9)
     assert len(marked) == 1
@@ -199,5 +199,5 @@ def test_a_scan_of_another_reader_is_saved_where_it_lies(viewer, annotate, qtbot
     mask.shear = image.shear = (0.3, 0, 0)
     widget.controller.set_target(mask)
     widget.save_mask(tmp_path / "sheared.nii.gz")
-    qtbot.waitUntil(lambda: "sheared" in widget.prompt.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "sheared" in widget.message.text(), timeout=10_000)
     assert not (tmp_path / "sheared.nii.gz").exists()

@@ -161,7 +161,7 @@ def test_a_corrupt_checkpoint_is_said_once_for_slices_and_each_time_for_prompts(
 
 def test_the_slice_at_rest_is_encoded_even_if_another_one_was_being_encoded(viewer, brain, qtbot):
     asked = []
-    engine = brain.controller.asker._engine
+    engine = brain.controller.asker.engine
     answer = engine.answer
     engine.answer = lambda question, *rest: asked.append(question) or answer(question, *rest)
     viewer.dims.set_current_step(0, 2)

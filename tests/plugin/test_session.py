@@ -5,9 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icmoe_core.classes import default_classes
+from icmoe_core.propagation.limits import Change
+from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, Step
+from napari_icmoe.marks import Origin, SliceState, slice_state
 from napari_icmoe.planes import Plane
-from napari_icmoe.session import Box, Click, Place, Session, core_prompts
+from napari_icmoe.session import Session
+from napari_icmoe.state import Box, Click, Place, approved_planes, core_prompts
 
 PLACES = tuple(Place("scan", Plane((index, None, None))) for index in range(3))
 
@@ -24,6 +28,11 @@ class Painted:
 
     def redo(self) -> None:
         self.labels[0] = self.value
+
+
+def proposal(label: int, doubt: float = 0.2, cautions: tuple[str, ...] = ()) -> Proposal:
+    change = Change(score=0.9, overlap=0.8, area=4, before=4, doubt=doubt)
+    return Proposal(1, label, 0, "seed", np.ones((2, 2), bool), change, cautions)
 
 
 def test_core_prompts_keep_kinds_and_signs_apart():
@@ -46,7 +55,7 @@ def test_prompts_belong_to_their_place():
 def test_accept_drops_the_prompts_and_undo_brings_both_back():
     session, labels = Session(default_classes(1)), [0]
     session.add_prompt(PLACES[0], Click(1, 1))
-    session.accept(PLACES[0], Painted(labels, 7))
+    session.accept(PLACES[0], 7, Painted(labels, 7))
     assert (session.prompts_at(PLACES[0]), labels) == ((), [7])
     session.undo()
     assert (session.prompts_at(PLACES[0]), labels) == ((Click(1, 1),), [0])
@@ -110,6 +119,67 @@ def test_a_new_step_forgets_what_was_undone():
     assert history.next_undo == "b"
 
 
+def state_of(session: Session, place: Place) -> SliceState:
+    state = session.state
+    return slice_state(state.mark_at(place), state.proposals.get(place, ()))
+
+
+def test_a_slice_goes_from_proposed_to_approved():
+    session = Session(default_classes(2))
+    place = PLACES[1]
+    assert state_of(session, place) is SliceState.EMPTY
+    session.propose({place: [proposal(1), proposal(2, cautions=("it grew",))]}, [1, 2], "scan")
+    assert state_of(session, place) is SliceState.DOUBTFUL
+    session.accept_proposals({place: [2]}, Painted([0], 2))
+    assert state_of(session, place) is SliceState.PROPOSED
+    session.accept_proposals({place: [1]}, Painted([0], 1))
+    assert state_of(session, place) is SliceState.ACCEPTED
+    assert session.state.mark_at(place).origins == {
+        1: (Origin.PROPAGATED,),
+        2: (Origin.PROPAGATED,),
+    }
+    session.record_stroke(Painted([0], 1), [place], [1])
+    assert state_of(session, place) is SliceState.EDITED
+    session.approve(place)
+    assert state_of(session, place) is SliceState.APPROVED
+    assert approved_planes(session.state, "scan") == (place.plane,)
+    assert approved_planes(session.state, "another scan") == ()
+    session.approve(place, False)
+    assert state_of(session, place) is SliceState.EDITED
+
+
+def test_an_outline_of_ones_own_takes_the_place_of_a_proposal():
+    session = Session(default_classes(2))
+    session.propose({PLACES[0]: [proposal(1), proposal(2)]}, [1, 2], "scan")
+    session.accept(PLACES[0], 1, Painted([0], 1))
+    assert [one.label for one in session.state.proposals[PLACES[0]]] == [2]
+    session.undo()
+    assert [one.label for one in session.state.proposals[PLACES[0]]] == [1, 2]
+
+
+def test_a_second_propagation_replaces_what_the_first_proposed_for_its_labels():
+    session = Session(default_classes(2))
+    session.propose({place: [proposal(1), proposal(2)] for place in PLACES}, [1, 2], "scan")
+    again = proposal(1)
+    session.propose({PLACES[0]: [again]}, [1], "scan")
+    labels = {
+        place: [one.label for one in found] for place, found in session.state.proposals.items()
+    }
+    assert labels == {PLACES[0]: [2, 1], PLACES[1]: [2], PLACES[2]: [2]}
+    assert session.state.proposals[PLACES[0]][1] is again
+
+
+def test_listeners_hear_every_step():
+    session, heard = Session(default_classes(1)), []
+    session.listeners.append(lambda what, step: heard.append((what, step.name)))
+    session.add_prompt(PLACES[0], Click(1, 1))
+    session.undo()
+    session.redo()
+    session.undo()
+    session.undo()
+    assert heard == [("do", "click"), ("undo", "click"), ("redo", "click"), ("undo", "click")]
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("click"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("box"), st.integers(0, 2), st.none()),
@@ -117,7 +187,11 @@ ACTIONS = st.one_of(
     st.tuples(st.just("cancel"), st.integers(0, 2), st.none()),
     st.tuples(st.just("clear"), st.none(), st.none()),
     st.tuples(st.just("accept"), st.integers(0, 2), st.integers(1, 9)),
-    st.tuples(st.just("stroke"), st.none(), st.integers(1, 9)),
+    st.tuples(st.just("stroke"), st.integers(0, 2), st.integers(1, 9)),
+    st.tuples(st.just("propose"), st.integers(0, 2), st.integers(1, 3)),
+    st.tuples(st.just("take"), st.integers(0, 2), st.integers(1, 3)),
+    st.tuples(st.just("reject"), st.integers(0, 3), st.none()),
+    st.tuples(st.just("approve"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("class"), st.none(), st.integers(1, 4)),
     st.tuples(st.just("lock"), st.none(), st.integers(1, 3)),
 )
@@ -125,7 +199,7 @@ ACTIONS = st.one_of(
 
 def perform(session: Session, labels: list[int], action: tuple) -> None:
     kind, where, value = action
-    place = None if where is None else PLACES[where]
+    place = None if where is None else PLACES[min(where, 2)]
     match kind:
         case "click":
             session.add_prompt(place, Click(1, 2, value))
@@ -138,9 +212,17 @@ def perform(session: Session, labels: list[int], action: tuple) -> None:
         case "clear":
             session.clear()
         case "accept":
-            session.accept(place, Painted(labels, value))
+            session.accept(place, value, Painted(labels, value))
         case "stroke":
-            session.record_stroke(Painted(labels, value))
+            session.record_stroke(Painted(labels, value), PLACES[:where], [value])
+        case "propose":
+            session.propose({place: [proposal(value)]}, [value], "scan")
+        case "take":
+            session.accept_proposals({place: [value]}, Painted(labels, value))
+        case "reject":
+            session.reject_proposals(PLACES[:where])
+        case "approve":
+            session.approve(place, value)
         case "class":
             session.choose_class(value)
         case "lock":

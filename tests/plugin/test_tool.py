@@ -20,7 +20,7 @@ def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot,
     qtbot.wait(50)
     assert names(viewer) == ["brain1"]
     assert not brain.controller.tool.on
-    assert "is off now" in brain.prompt.message.text()
+    assert "is off now" in brain.message.text()
     assert len(brain.controller.prompts) == 1
     brain.controller.toggle_tool()
     assert names(viewer) == ["brain1", *OVERLAYS]
@@ -52,14 +52,14 @@ def test_a_tiny_box_and_a_click_beside_the_scan_are_said(viewer, brain, hands):
     world = viewer.scene.camera.center
     row, column = viewer.layers["brain1"].world_to_data(world)[-2:]
     hands.drag((row, column), (row + 0.4, column + 0.4))
-    assert "less than a pixel" in brain.prompt.message.text()
+    assert "less than a pixel" in brain.message.text()
     assert brain.controller.prompts == ()
     assert not len(brain.controller.tool.overlays.boxes.data)
     viewer.reset_view()
     hands.qtbot.wait(100)
-    brain.prompt.clear_message()
+    brain.message.hide()
     hands.click(60, -4)
-    assert "outside the scan" in brain.prompt.message.text()
+    assert "outside the scan" in brain.message.text()
     assert brain.controller.prompts == ()
 
 
@@ -70,7 +70,7 @@ def test_a_second_widget_takes_over(viewer, brain, hands, qtbot):
     qtbot.wait(50)
     assert names(viewer) == ["brain1"]
     assert not brain.isEnabled()
-    assert "opened again" in brain.prompt.message.text()
+    assert "opened again" in brain.message.text()
     second.controller.start_tool()
     hands.click(80, 80)
     assert len(second.controller.prompts) == 1

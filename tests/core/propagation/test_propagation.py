@@ -11,7 +11,8 @@ import icmoe_core
 from icmoe_core import Predictor
 from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.metrics import dice
-from icmoe_core.propagation.propagation import Ending, Proposal, propagate
+from icmoe_core.propagation.propagation import propagate
+from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
 from icmoe_core.samples import SAMPLES
 

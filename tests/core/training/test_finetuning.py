@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from icmoe_core import load_model
+from icmoe_core.embedding_store import EmbeddingStore
 from icmoe_core.errors import (
     DatasetError,
     DeviceMemoryError,
@@ -522,3 +523,56 @@ def test_experts_of_other_weights_are_refused(tiny_model, slices, tmp_path):
     )
     with pytest.raises(ModelError, match="other weights of"):
         load_experts(output, changed)
+
+
+# What is shown of the result, and a training that is cut short
+
+LONG = replace(SHORT, max_steps=200)
+
+
+def test_the_worst_held_out_slices_are_shown_with_their_masks(tiny_model, slices):
+    last = last_of(finetune(tiny_model, slices, settings=SHORT, held_out=["p1"]))
+    assert len(last.worst) == 3
+    assert len({one.name for one in last.worst}) == 3
+    assert [one.dice_after for one in last.worst] == sorted(one.dice_after for one in last.worst)
+    for one in last.worst:
+        assert one.name.startswith("scan-p1, slice")
+        assert one.picture.shape == one.truth.shape == one.before.shape == one.after.shape
+        again = 2 * (one.after & one.truth).sum() / max(one.after.sum() + one.truth.sum(), 1)
+        assert again == pytest.approx(one.dice_after, abs=1e-6)
+
+
+def test_nothing_held_out_shows_nothing(tiny_model, slices):
+    assert last_of(finetune(tiny_model, slices, settings=SHORT, validation=0)).worst == ()
+
+
+def test_a_training_can_be_cut_short_and_is_measured_all_the_same(tiny_model, slices, tmp_path):
+    seen = []
+    output = tmp_path / "short.safetensors"
+    steps = finetune(
+        tiny_model, slices, settings=LONG, output=output, finish=lambda: len(seen) >= 3
+    )
+    for progress in steps:
+        if progress.stage == "training":
+            seen.append(progress.step)
+    assert seen == [1, 2, 3]
+    assert progress.stage == "done"
+    assert set(progress.record["scores"]) == {"before", "after"}
+    assert output.is_file()
+
+
+def test_cut_short_before_the_first_step_there_is_nothing_to_keep(tiny_model, slices, tmp_path):
+    output = tmp_path / "none.safetensors"
+    with pytest.raises(TrainingError, match="nothing was learnt"):
+        list(finetune(tiny_model, slices, settings=LONG, output=output, finish=lambda: True))
+    assert not output.exists()
+
+
+def test_slices_that_were_encoded_before_are_not_encoded_again(tiny_model, slices, tmp_path):
+    store = EmbeddingStore(tmp_path / "store")
+    known = Predictor(tiny_model, store=store)
+    for part in slices:
+        known.encode(part.image, part.window)
+    before = sorted(store.folder.iterdir())
+    list(finetune(tiny_model, slices, settings=SHORT, store=store))
+    assert sorted(store.folder.iterdir()) == before

@@ -186,3 +186,24 @@ def test_what_cannot_be_learnt_is_refused():
     for share in (-0.1, 1, 2):
         with pytest.raises(DatasetError, match="less than 1"):
             split_by_patient(scan("a", 3), validation=share)
+
+
+# Patients that are named
+
+
+def test_the_patients_that_are_named_are_held_out():
+    slices = [found for number in range(4) for found in scan(f"p{number}", 3)]
+    split = split_by_patient(slices, validation=0.5, held_out=["p2"])
+    assert split.held_out == ("p2",)
+    assert {found.patient for found in split.validation} == {"p2"}
+    assert len(split.train) == 9
+
+
+def test_a_patient_who_is_not_there_cannot_be_held_out():
+    with pytest.raises(DatasetError, match=r"Patient q.*choose among a, b"):
+        split_by_patient([*scan("a", 3), *scan("b", 3)], held_out=["q"])
+
+
+def test_a_patient_without_whom_a_class_is_lost_cannot_be_held_out():
+    with pytest.raises(DatasetError, match=r"no other slice shows class 2: hold out"):
+        split_by_patient([*scan("a", 3), *scan("b", 3, (1, 2))], held_out=["b"])

@@ -1,0 +1,99 @@
+"""Entries: the records of a journal, put together on its thread from what a step is made of."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icmoe_core.classes import ClassTable
+from icmoe_core.windowing import Window
+from napari_icmoe.engine import ModelChoice
+from napari_icmoe.history import Step
+from napari_icmoe.journal.choices import describe_choices
+from napari_icmoe.journal.records import Record, describe_change, describe_edit, describe_voxels
+from napari_icmoe.journal.scan_journal import ScanJournal, software_versions
+from napari_icmoe.journal.snapshots import MaskSnapshot
+from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.state import SessionState
+
+BLANK = SessionState(ClassTable(), 0)
+"""What the first state of a journal tells the difference from."""
+
+
+def present_records(
+    journal: ScanJournal,
+    state: SessionState,
+    image: str,
+    mask: tuple[NDArray, PaintedVoxels] | None,
+) -> list[Record]:
+    """Return a journal of a session as it is now, without its history; on any thread.
+
+    Parameters
+    ----------
+    journal : ScanJournal
+        Knows the scan.
+    state : SessionState
+    image : str
+        The image layer's unique id.
+    mask : tuple of ndarray and PaintedVoxels, optional
+    """
+    now = time.time()
+    records = [journal.header(now), present_state(now, state, image)]
+    if mask is not None:
+        array, painted = mask
+        records.append(MaskSnapshot(0, array, painted).take(array))
+    return records
+
+
+def step_done(
+    now: float, step: Step[SessionState], image: str, edit: LayerEdit | None, mask: int | None
+) -> Record:
+    """Return a step; `mask` is the number of the mask that it changed."""
+    return {
+        "type": "do",
+        "time": now,
+        "name": step.name,
+        "change": describe_change(step.before, step.after, image),
+        "edit": None if edit is None or mask is None else describe_edit(edit, mask),
+    }
+
+
+def present_state(now: float, state: SessionState, image: str) -> Record:
+    """Return all that a session holds of one image."""
+    return {"type": "state", "time": now, "change": describe_change(BLANK, state, image)}
+
+
+def other_change(
+    now: float,
+    before: SessionState,
+    after: SessionState,
+    image: str,
+    voxels: tuple[int, NDArray[np.int64], NDArray, NDArray | None] | None = None,
+) -> Record:
+    """Return a change that is no step of the journal.
+
+    `voxels` is what :func:`~napari_icmoe.journal.records.describe_voxels` takes.
+    """
+    return {
+        "type": "change",
+        "time": now,
+        "change": describe_change(before, after, image),
+        "edit": None if voxels is None else describe_voxels(*voxels),
+    }
+
+
+def settings_chosen(now: float, choice: ModelChoice, name: str, window: Window | None) -> Record:
+    """Return what answers are made with from now on."""
+    return {"type": "settings", "time": now, "settings": describe_choices(choice, name, window)}
+
+
+def session_opened(now: float) -> Record:
+    """Return that the journal was brought back."""
+    return {"type": "opened", "time": now, "software": software_versions()}
+
+
+def event(kind: str, now: float) -> Record:
+    """Return something that needs no more words."""
+    return {"type": kind, "time": now}

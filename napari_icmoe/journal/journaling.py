@@ -1,0 +1,306 @@
+"""Journaling: which step of the session belongs into the journal of which scan."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Signal
+
+from icmoe_core.errors import IcmoeError
+from icmoe_core.windowing import Window
+from napari_icmoe.engine import Answer, Question
+from napari_icmoe.events import Connections
+from napari_icmoe.history import Step
+from napari_icmoe.journal.files import JournalFile
+from napari_icmoe.journal.folders import (
+    JournalFolder,
+    Unfinished,
+    find_unfinished,
+    load_choice,
+    save_choice,
+)
+from napari_icmoe.journal.geometry import geometry_of
+from napari_icmoe.journal.recorder import Recorder
+from napari_icmoe.journal.replaying import Replay
+from napari_icmoe.journal.routing import routes
+from napari_icmoe.journal.saving import note_saved
+from napari_icmoe.journal.scan_journal import ScanJournal
+from napari_icmoe.journal.threads import JournalThread
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.readers import scan_path
+from napari_icmoe.state import SessionState
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
+
+logger = logging.getLogger(__name__)
+
+NOT_RECORDED = (
+    "Annotation goes on, but what you do on this scan is not being recorded: choose another folder "
+    "for the journal."
+)
+
+OFFERED = "There is unfinished work on this scan: restore or discard it under Scans."
+
+
+@dataclass(eq=False)
+class JournaledScan:
+    """A scan and its journal.
+
+    Attributes
+    ----------
+    image : Image
+    recorder : Recorder
+    offers : tuple of Unfinished
+        Earlier sessions of the same scan.
+    problem : str
+        Why nothing is recorded, in a sentence; empty if all is well.
+    """
+
+    image: Image
+    recorder: Recorder
+    offers: tuple[Unfinished, ...] = ()
+    problem: str = ""
+
+
+class Journaling(QObject):
+    """Writes down what the user does in one viewer.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+
+    Attributes
+    ----------
+    choice : JournalFolder
+        Where journals are kept.
+    names_wanted : bool
+        Whether provenance files name the scan.
+    is_open : bool
+        Whether anything is written, until it is closed.
+    worker : JournalThread
+        Does all that reads and writes files.
+    """
+
+    changed = Signal()
+    """What is known of a journal has changed."""
+
+    def __init__(self, controller: AnnotateController, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.choice = load_choice()
+        self.names_wanted = False
+        self.is_open = True
+        self.worker = JournalThread(self)
+        self._controller = controller
+        self._scans: dict[str, JournaledScan] = {}
+        self._windows: dict[str, Window] = {}
+        self._connections = Connections()
+        self._connections.add(self._on_removed, controller.viewer.layers.events.removed)
+        controller.session.listeners.append(self._on_step)
+        controller.changed.connect(self._follow)
+        controller.asker.answered.connect(self._on_answer)
+        controller.view.scans.replaced.connect(self._on_pixels_replaced)
+        self._follow()
+
+    @property
+    def current(self) -> JournaledScan | None:
+        """The scan that is annotated now."""
+        image = self._controller.image
+        return None if image is None else self._scans.get(str(image.unique_id))
+
+    def folder_of(self, scan: JournaledScan) -> Path:
+        """Return where the journal of `scan` belongs."""
+        return self.choice.of(scan_path(scan.image))
+
+    def keep_in(self, choice: JournalFolder) -> None:
+        """Keep journals elsewhere from now on; those that are open move there."""
+        self.choice = choice
+        self.worker.run(partial(save_choice, choice), self._on_done_for_user)
+        for scan in self._scans.values():
+            folder = self.folder_of(scan)
+            if scan.recorder.failed:
+                self.begin_again(scan)
+            elif scan.recorder.started:
+                self.worker.run(partial(scan.recorder.journal.move, folder), self._on_done_for_user)
+            self.look_for_offers(scan)
+        self.changed.emit()
+
+    def begin_again(self, scan: JournaledScan) -> None:
+        """Begin a new journal with the session as it is now."""
+        scan.problem = ""
+        scan.recorder.begin(self.folder_of(scan), self._controller.session.state)
+        target = self._controller.target
+        if scan is self.current and target is not None:
+            scan.recorder.know(target.layer.data, target.painted)
+
+    def look_for_offers(self, scan: JournaledScan) -> None:
+        """Find the unfinished sessions of a scan in the folder of its journal."""
+        folder, journal = self.folder_of(scan), scan.recorder.journal
+        self.worker.run(
+            lambda: find_unfinished(folder, journal.fingerprint), partial(self._on_found, scan)
+        )
+
+    def take_over(
+        self, scan: JournaledScan, file: JournalFile | None, replayed: Replay, steps: int
+    ) -> None:
+        """Go on in a journal that was brought back; the one that was written until now is closed.
+
+        Parameters
+        ----------
+        scan : JournaledScan
+        file : JournalFile or None
+            None where none can be written.
+        replayed : Replay
+            The session, as it was put back into the window.
+        steps : int
+            How often the session has changed in it.
+        """
+        if file is None:
+            scan.recorder.give_up()
+            scan.problem = NOT_RECORDED
+        else:
+            scan.recorder.take_over(file, replayed, steps)
+            scan.problem = ""
+        self.look_for_offers(scan)
+
+    def saving(self, image: Image) -> Callable[[Path], None]:
+        """Note what there is to be saved of the mask of `image`, before it is.
+
+        Returns
+        -------
+        callable
+            To be called with the path once the file is there: the journal notes it, and the
+            provenance is written beside the mask.
+        """
+        scan = self._scans.get(str(image.unique_id))
+        steps = 0 if scan is None else scan.recorder.steps
+        names: dict[str, str] = {}
+        if self.names_wanted:
+            names = {"name": image.name, "path": str(scan_path(image) or "")}
+
+        def saved(path: Path) -> None:
+            if scan is None or not scan.recorder.started:
+                return
+            if scan.recorder.failed:
+                self._controller.say("warning", f"No provenance file was written. {NOT_RECORDED}")
+                return
+            journal = scan.recorder.journal
+            work = partial(note_saved, journal, path, steps, time.time(), names)
+            self.worker.run(work, self._on_done_for_user)
+
+        return saved
+
+    def close(self) -> None:
+        """Close every journal; the thread ends by itself when all is written."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._connections.close()
+        self._controller.changed.disconnect(self._follow)
+        self._controller.view.scans.replaced.disconnect(self._on_pixels_replaced)
+        self._controller.session.listeners.remove(self._on_step)
+        for uid in list(self._scans):
+            self._leave(uid)
+
+    # --- scans -----------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        image = self._controller.image
+        if image is None or image not in self._controller.viewer.layers:
+            return  # napari is in the middle of removing it
+        uid = str(image.unique_id)
+        if uid in self._scans:
+            return
+        journal = ScanJournal(image.data[0] if image.multiscale else image.data, geometry_of(image))
+        recorder = Recorder(uid, journal, self.worker.run, partial(self._on_failure, uid))
+        self._scans[uid] = scan = JournaledScan(image, recorder)
+        self.look_for_offers(scan)
+        self.worker.run(lambda: None, partial(self._tell_offers, scan))
+
+    def _on_found(
+        self, scan: JournaledScan, found: list[Unfinished] | None, error: Exception | None
+    ) -> None:
+        if error is not None:
+            logger.error("Looking for earlier sessions failed", exc_info=error)
+        scan.offers = tuple(found or ())
+        self.changed.emit()
+
+    def _tell_offers(self, scan: JournaledScan, result: Any, error: Exception | None) -> None:
+        if scan.offers and scan is self.current:
+            self._controller.say("info", OFFERED)
+
+    def _on_removed(self, event: Any) -> None:
+        if isalive(self) and isinstance(event.value, Image):
+            self._leave(str(event.value.unique_id))
+
+    def _on_pixels_replaced(self, image: Image) -> None:
+        self._leave(str(image.unique_id))
+        self._follow()
+
+    def _leave(self, uid: str) -> None:
+        scan = self._scans.pop(uid, None)
+        if scan is not None:
+            scan.recorder.end()
+
+    # --- steps -----------------------------------------------------------------------------
+
+    def _on_answer(self, question: Question, answer: Answer) -> None:
+        self._windows[question.place.image] = answer.window
+
+    def _on_step(self, what: str, step: Step[SessionState]) -> None:
+        journals = [scan.recorder for scan in self._scans.values()]
+        begun = [journal.started for journal in journals]
+        for recorder, edit in routes(journals, step, self._shown_mask()):
+            self._write_step(recorder, what, step, edit)
+        if begun != [journal.started for journal in journals]:
+            self.changed.emit()
+
+    def _shown_mask(self) -> tuple[str, FollowedMask] | None:
+        image, target = self._controller.image, self._controller.target
+        return None if image is None or target is None else (str(image.unique_id), target)
+
+    def _write_step(
+        self, recorder: Recorder, what: str, step: Step[SessionState], edit: LayerEdit | None
+    ) -> None:
+        if recorder.failed:
+            return
+        if not recorder.started:
+            folder = self.folder_of(self._scans[recorder.image])
+            recorder.begin(folder, step.after if what == "undo" else step.before)
+        view, shown = self._controller.view, self._shown_mask()
+        recorder.write_choices(view.model, view.window, self._windows.get(recorder.image))
+        masks = [shown[1]] if shown is not None and shown[0] == recorder.image else []
+        if edit is not None and edit.target in self._controller.viewer.layers:
+            masks.append(self._controller.masks.follow(edit.target))
+        for mask in dict.fromkeys(masks):
+            recorder.know(mask.layer.data, mask.painted, what, edit)
+        recorder.write_step(what, step, edit)
+
+    # --- what came of it -------------------------------------------------------------------
+
+    def _on_done_for_user(self, result: str | None, error: Exception | None) -> None:
+        if error is not None:
+            if not isinstance(error, IcmoeError):
+                logger.error("The journal's thread failed", exc_info=error)
+            self._controller.say("error", str(error))
+        elif result:
+            self._controller.say("info", result)
+        self.changed.emit()
+
+    def _on_failure(self, uid: str, error: Exception) -> None:
+        scan = self._scans.get(uid)
+        if not isinstance(error, IcmoeError):
+            logger.error("A journal could not be written", exc_info=error)
+        if scan is not None:
+            scan.problem = f"{error} {NOT_RECORDED}"
+            self._controller.say("warning", scan.problem)
+            self.changed.emit()

@@ -1,0 +1,84 @@
+"""Snapshots: what a mask held at one moment, copied on another thread while work on it goes on."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_icmoe.journal.records import Record, describe_voxels
+from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+
+
+class MaskSnapshot:
+    """A mask that a journal knows, and its content at the moment at which it came to know it.
+
+    The copy is made later, on the journal's thread. What has been changed until then is told with
+    :meth:`note`, and taken back in the copy.
+
+    Parameters
+    ----------
+    number : int
+        Of the mask in the journal.
+    array : ndarray of int
+    painted : PaintedVoxels
+    taken : bool
+        Whether its content is in the journal already.
+    """
+
+    def __init__(
+        self, number: int, array: NDArray, painted: PaintedVoxels, *, taken: bool = False
+    ) -> None:
+        self.number = number
+        self._array = weakref.ref(array)
+        self._painted = painted
+        self._later: list[tuple[str, LayerEdit]] = []
+        self._taken = taken
+
+    def is_of(self, array: NDArray) -> bool:
+        """Whether this is the mask with that very array."""
+        return self._array() is array
+
+    def note(self, what: str, edit: LayerEdit) -> None:
+        """Remember that an edit was done, undone or redone after the moment."""
+        if not self._taken:
+            self._later.append((what, edit))
+
+    def present(
+        self, array: NDArray, voxels: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray, NDArray | None]:
+        """Return those of the voxels that there are, their values, and what was painted there."""
+        voxels = voxels[voxels < array.size]
+        where = np.unravel_index(voxels, array.shape)
+        noted = self._noted(array)
+        return voxels, array[where], None if noted is None else noted[where]
+
+    def take(self, array: NDArray) -> Record:
+        """Return the record of the mask, on any thread; `array` is its array, held till then."""
+        values = array.copy()
+        noted = self._noted(array)
+        noted = None if noted is None else noted.copy()
+        later = list(self._later)
+        self._taken = True
+        self._later.clear()
+        for what, edit in reversed(later):
+            where = np.unravel_index(edit.voxels, values.shape)
+            values[where] = edit.after if what == "undo" else edit.before
+            if noted is not None and edit.noted is not None:
+                noted[where] = edit.after if what == "undo" else edit.noted
+        flat = values.reshape(-1)
+        marks = None if noted is None else noted.reshape(-1)
+        voxels = np.flatnonzero(flat if marks is None else (flat != 0) | (marks != 0))
+        return {
+            "type": "mask",
+            "shape": list(array.shape),
+            "dtype": array.dtype.newbyteorder("<").str,
+            "content": describe_voxels(
+                self.number, voxels, flat[voxels], None if marks is None else marks[voxels]
+            ),
+        }
+
+    def _noted(self, array: NDArray) -> NDArray | None:
+        noted = self._painted.values
+        return None if noted is None or noted.shape != array.shape else noted

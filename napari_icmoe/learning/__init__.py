@@ -1,0 +1,5 @@
+"""Learning: fine-tuning on what was approved, in a process of its own, and the versions it makes.
+
+The modules without Qt (handover, messages, child, budgets, curves, outlines, version_store) are
+pure; training_process, trainer, sources and versions join them to the window.
+"""

@@ -1,0 +1,318 @@
+"""The learn panel: from approved slices to a version of the model that knows the structure."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from qtpy.compat import isalive
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_icmoe.controller import AnnotateController
+from napari_icmoe.events import Connections
+from napari_icmoe.learning.budgets import BUDGETS
+from napari_icmoe.learning.sources import Sources
+from napari_icmoe.learning.trainer import Card, Plan, State, Trainer
+from napari_icmoe.learning.versions import Versions
+from napari_icmoe.panels.outcome_card import OutcomeCard
+from napari_icmoe.panels.parts import make_button, make_combo, make_text, set_text
+from napari_icmoe.panels.sources import SourcesPanel
+from napari_icmoe.panels.versions import VersionsPanel
+from napari_icmoe.workers import Background
+
+if TYPE_CHECKING:
+    from napari_icmoe.panels.curves import CurvesView
+
+_EMPTY = (
+    "Nothing to learn from yet. Outline a structure on some slices, and approve each when it is "
+    "right. Five approved slices are a beginning, twenty are good. Or add a folder of images with "
+    "label maps."
+)
+_STAGES = {
+    "": "Getting the slices ready …",
+    "loading": "Loading the model …",
+    "encoding": "Encoding slices",
+    "training": "Learning",
+    "evaluating": "Measuring before and after",
+}
+_START_TIP = (
+    "Learn from the ticked slices, in a process of its own: go on outlining meanwhile. What the "
+    "model knew before is kept"
+)
+
+
+class LearnPanel(QWidget):
+    """What to learn from and for how long; how it goes; how it went; and the versions.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+    versions : Versions, optional
+        Those of the controller, if they were made before.
+    """
+
+    def __init__(
+        self,
+        controller: AnnotateController,
+        versions: Versions | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._controller = controller
+        self.versions = Versions(controller, parent=self) if versions is None else versions
+        self.trainer = Trainer(self.versions, self)
+        self.data = Sources(controller, self)
+        self.hint = make_text()
+        self.sources = SourcesPanel(self.data, controller)
+        self.budget = make_combo("How long it may take")
+        for budget in BUDGETS:
+            self.budget.addItem(budget.text, budget)
+        self.budget_words = make_text()
+        self.start = make_button("Start", _START_TIP)
+        self.start.setMinimumHeight(34)
+        self.run = RunPanel(self.trainer)
+        self.card = OutcomeCard()
+        self.list = VersionsPanel(self.versions)
+        self.curves: CurvesView | None = None
+        self._loading = Background(self)
+        self._shown_card: Card | None = None
+        self._was_under_way = False
+        self._curves = _section("Curves")
+        self._setup = self._make_setup()
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        for part in (self.hint, self.run, self.card, self._curves, self._setup):
+            layout.addWidget(part)
+        layout.addWidget(QLabel("<b>Versions</b>"))
+        layout.addWidget(self.list)
+        layout.addStretch(1)
+
+        self.budget.activated.connect(lambda _: self.refresh())
+        self.start.clicked.connect(self.begin)
+        for changing in (self.data, self.trainer, self.versions):
+            changing.changed.connect(self.refresh)
+        for speaker in (self.data, self.trainer):
+            speaker.said.connect(controller.say)
+        self._connections = Connections()
+        self._connections.add(self._on_theme, controller.viewer.events.theme)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the present state."""
+        trainer = self.trainer
+        under_way = trainer.state != State.IDLE
+        nothing = not (self.data.scans or self.data.folders)
+        self.hint.setVisible(nothing and not under_way)
+        if nothing:
+            set_text(self.hint, _EMPTY)
+        self._setup.setVisible(not under_way)
+        self.run.setVisible(under_way)
+        self.run.refresh()
+        reason = self._reason()
+        self.start.setEnabled(reason is None)
+        self.start.setToolTip(_START_TIP if reason is None else reason)
+        for part in (self.budget, self.budget_words):
+            self.sources.form.setRowVisible(part, not nothing)
+        set_text(self.budget_words, reason or self.budget.currentData().explanation)
+        self.card.setVisible(trainer.card is not None and not under_way)
+        if trainer.card is not None and trainer.card is not self._shown_card:
+            self.card.show_card(trainer.card, self._controller.session.state.classes)
+        self._shown_card = trainer.card
+        self._show_curves()
+
+    def begin(self) -> None:
+        """Start a training with what is chosen, or say what is missing."""
+        reason = self._reason()
+        if reason is not None:
+            self._controller.say("warning", reason)
+            return
+        # Takes a tenth of a second, and is needed in a few seconds only.
+        self._loading.run(lambda: import_module("pyqtgraph"))
+        classes = self.sources.chosen_classes
+        hold_out = self.sources.chosen_hold_out
+        self.trainer.start(
+            Plan(
+                self.data.chosen_scans,
+                self.data.chosen_folders,
+                classes,
+                self._name(classes),
+                self.budget.currentData(),
+                hold_out.validation,
+                hold_out.held_out,
+                self._controller.view.model,
+            )
+        )
+
+    def close_panel(self) -> None:
+        """Let go of the viewer and of the process, which keeps what it has learnt."""
+        self._connections.close()
+        self.data.close()
+        self.trainer.close()
+
+    def _make_setup(self) -> QWidget:
+        setup = QWidget()
+        self.sources.form.addRow("Time", self.budget)
+        self.sources.form.addRow("", self.budget_words)
+        layout = QVBoxLayout(setup)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.sources)
+        layout.addWidget(self.start)
+        return setup
+
+    def _reason(self) -> str | None:
+        """Say why a training cannot begin; None if it can."""
+        if not (self.data.scans or self.data.folders):
+            return "Approve slices first, or add a folder of images and labels."
+        if not (self.data.chosen_scans or self.data.chosen_folders):
+            return "Tick a scan or a folder to learn from."
+        classes = self.sources.chosen_classes
+        if not classes:
+            return "Tick at least one class to learn."
+        counts = self.data.class_counts()
+        if counts and not self.data.chosen_folders and not any(counts[id] for id in classes):
+            return (
+                "None of the approved slices shows a ticked class: tick another, or approve "
+                "slices that show it."
+            )
+        return None
+
+    def _name(self, classes: tuple[int, ...]) -> str:
+        """Name a version by what it learns."""
+        counts = self.data.class_counts()
+        table = self._controller.session.state.classes
+        names = [table[id].name for id in classes if counts[id] or self.data.chosen_folders]
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        return ", ".join(names[:2]) + more or "Fine-tuned"
+
+    def _show_curves(self) -> None:
+        curves = self.trainer.curves
+        shown = bool(curves.losses)
+        self._curves.setVisible(shown)
+        if not shown:
+            return
+        if self.curves is None:
+            from napari_icmoe.panels.curves import CurvesView
+
+            self.curves = CurvesView(self._controller.viewer.theme)
+            self._curves.addWidget(self.curves)
+        self.curves.show_curves(curves)
+        under_way = self.trainer.state != State.IDLE
+        if under_way != self._was_under_way:  # the card is what counts in the end
+            self._was_under_way = under_way
+            (self._curves.expand if under_way else self._curves.collapse)(animate=False)
+
+    def _on_theme(self, event: object = None) -> None:
+        if isalive(self) and self.curves is not None:
+            self.curves.set_theme(self._controller.viewer.theme)
+
+
+class RunPanel(QWidget):
+    """A training under way: where it stands, the time left, and how to pause and stop it."""
+
+    def __init__(self, trainer: Trainer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._trainer = trainer
+        self.stage = make_text()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.bar.setMaximum(1000)
+        self.split = make_text()
+        self.pause = make_button("Pause", "Wait after this step, and leave the processor alone")
+        self.stop = make_button("Stop", "Be content with the best so far: measure it and keep it")
+        row = QHBoxLayout()
+        row.setSpacing(2)
+        row.addWidget(self.pause)
+        row.addWidget(self.stop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for part in (self.stage, self.bar, self.split):
+            layout.addWidget(part)
+        layout.addLayout(row)
+        self.pause.clicked.connect(self._pause)
+        self.stop.clicked.connect(trainer.stop)
+
+    def refresh(self) -> None:
+        """Show the present state."""
+        trainer, state = self._trainer, self._trainer.state
+        set_text(self.stage, self._words())
+        self.bar.setValue(round(1000 * self._share()))
+        set_text(self.split, trainer.split)
+        self.split.setVisible(bool(trainer.split))
+        waiting = state in (State.PAUSED, State.PAUSING, State.BROKEN)
+        measuring = trainer.report is not None and trainer.report.stage == "evaluating"
+        self.pause.setText("Resume" if waiting else "Pause")
+        self.pause.setToolTip(
+            "Go on from the last ten seconds before it broke off"
+            if state == State.BROKEN
+            else "Go on"
+            if waiting
+            else "Wait after this step, and leave the processor alone"
+        )
+        self.pause.setEnabled(state != State.FINISHING)
+        self.stop.setText("Discard" if state == State.BROKEN else "Stop")
+        self.stop.setToolTip(
+            "Drop this training; versions and outlines are untouched"
+            if state == State.BROKEN
+            else "Be content with the best so far: measure it and keep it"
+        )
+        self.stop.setEnabled(state != State.FINISHING and not measuring)
+
+    def _words(self) -> str:
+        trainer, report = self._trainer, self._trainer.report
+        if trainer.state == State.BROKEN:
+            return "The training broke off. Resume goes on from its last checkpoint."
+        if trainer.state == State.PAUSED:
+            return "Paused. Resume when you like."
+        stage = report.stage if report is not None else ""
+        if trainer.state == State.FINISHING and stage in ("encoding", "training"):
+            return "Stopping …"
+        words = f"<b>{_STAGES[stage]}</b>"
+        if report is None or stage not in ("encoding", "training", "evaluating"):
+            return words
+        if stage != "training" and report.total:
+            words += f": {report.step} of {report.total}"
+        if stage == "training":
+            words += f", step {report.step}"
+        if report.seconds_left is not None:
+            words += f", {_in_words(report.seconds_left)} left"
+        return words
+
+    def _share(self) -> float:
+        report = self._trainer.report
+        if report is None:
+            return 0.0
+        if report.total:
+            return report.step / report.total
+        if report.seconds_left is not None and report.stage == "training":
+            return report.seconds / max(report.seconds + report.seconds_left, 1e-6)
+        return 0.0
+
+    def _pause(self) -> None:
+        if self._trainer.state == State.RUNNING:
+            self._trainer.pause()
+        else:
+            self._trainer.resume()
+
+
+def _section(title: str) -> QCollapsible:
+    section = QCollapsible(title)
+    section.setDuration(0)
+    return section
+
+
+def _in_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"at most {seconds / 60:.0f} min"

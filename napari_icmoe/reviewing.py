@@ -1,0 +1,247 @@
+"""Reviewing: proposals accepted or rejected, slices approved, and which slice to look at next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from icmoe_core.propagation.proposals import Proposal
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.locks import locked_pixels, touches
+from napari_icmoe.marks import SliceState, doubt_of, next_in_doubt, slice_state
+from napari_icmoe.masks import Masks
+from napari_icmoe.merging import Overlap, merge
+from napari_icmoe.planes import Plane
+from napari_icmoe.session import Session
+from napari_icmoe.state import Place, SessionState, approved_planes
+from napari_icmoe.view import SliceView
+
+
+class Reviewing(QObject):
+    """What a person decides about the slices of one stack.
+
+    Parameters
+    ----------
+    session : Session
+    masks : Masks
+        Take what is accepted.
+    view : SliceView
+        Knows the displayed slice.
+    proposals_at : callable
+        Returns what is proposed at a place.
+    show : callable
+        Displays a plane of the image.
+    """
+
+    said = Signal(str, str)
+    """A level and a sentence for the user."""
+
+    def __init__(
+        self,
+        session: Session,
+        masks: Masks,
+        view: SliceView,
+        proposals_at: Callable[[Place], tuple[Proposal, ...]],
+        show: Callable[[Plane], None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session = session
+        self._masks = masks
+        self._view = view
+        self._proposals_at = proposals_at
+        self._show = show
+
+    @property
+    def stack(self) -> list[Place]:
+        """The slices parallel to the displayed one, in their order; none in 2D."""
+        place = self._view.place
+        if place is None or place.plane.cut_axis is None:
+            return []
+        axis = place.plane.cut_axis
+        size = self._view.shape[axis]
+        return [Place(place.image, place.plane.at(axis, index)) for index in range(size)]
+
+    @property
+    def position(self) -> int | None:
+        """Number of the displayed slice in the stack."""
+        place = self._view.place
+        if place is None or place.plane.cut_axis is None:
+            return None
+        return place.plane.fixed[place.plane.cut_axis]
+
+    def states(self) -> list[SliceState]:
+        """Tell the state of each slice of the stack."""
+        stack, state = self.stack, self._session.state
+        if not stack:
+            return []
+        held = self._held(stack[0].plane.cut_axis, len(stack))
+        return [
+            slice_state(state.mark_at(place), self._proposals_at(place), bool(filled))
+            for place, filled in zip(stack, held, strict=True)
+        ]
+
+    def cautions(self, index: int) -> tuple[str, ...]:
+        """Tell why what is proposed on a slice of the stack is of low confidence."""
+        return tuple(c for one in self._proposals_at(self.stack[index]) for c in one.cautions)
+
+    def go_to(self, index: int) -> None:
+        """Display a slice of the stack."""
+        stack = self.stack
+        if 0 <= index < len(stack):
+            self._show(stack[index].plane)
+
+    def go_to_doubtful(self) -> None:
+        """Display the slice that is most worth a look; if it is displayed, the next one."""
+        state = self._session.state
+        doubts = {
+            index: doubt_of(state.mark_at(place), self._proposals_at(place))
+            for index, place in enumerate(self.stack)
+        }
+        index = next_in_doubt(doubts, self.position)
+        if index is None:
+            self.said.emit("info", "No slice is in doubt: all that was proposed has been reviewed.")
+        else:
+            self.go_to(index)
+
+    def labels_to_carry(self, *, every: bool) -> tuple[int, ...]:
+        """Return the objects to propagate: the active class or all that are not locked.
+
+        Where each object has an id of its own, those on the displayed slice are meant.
+        """
+        state, target, plane = self._session.state, self._masks.target, self._view.plane
+        if self._masks.instances and target is not None and plane is not None:
+            here = np.unique(target.layer.data[plane.index]).tolist()
+            return tuple(label for label in here if label)
+        labels = state.classes.ids if every else (state.active_class,)
+        return tuple(label for label in labels if not state.classes[label].locked)
+
+    def forbids(self, edit: LayerEdit) -> bool:
+        """Whether a brush stroke on the mask has met an approved slice."""
+        place = self._view.place
+        if place is None:
+            return False
+        approved = approved_planes(self._session.state, place.image)
+        return touches(edit.voxels, edit.target.data.shape, approved) is not None
+
+    def places_of(self, edit: LayerEdit) -> list[Place]:
+        """Return the slices of the stack that a brush stroke on the mask has met."""
+        place = self._view.place
+        axis = None if place is None else place.plane.cut_axis
+        if place is None or axis is None or not len(edit.voxels):
+            return [] if place is None else [place]
+        met = np.unique(np.unravel_index(edit.voxels, edit.target.data.shape)[axis])
+        return [Place(place.image, place.plane.at(axis, int(index))) for index in met]
+
+    def accept_here(self) -> None:
+        """Write what is proposed on the displayed slice into the mask."""
+        self._accept([] if self._view.place is None else [self._view.place])
+
+    def accept_all(self) -> None:
+        """Write all that is proposed on the stack into the mask, as one step."""
+        self._accept(self.stack)
+
+    def reject_here(self) -> None:
+        """Drop what is proposed on the displayed slice."""
+        self._reject([] if self._view.place is None else [self._view.place])
+
+    def reject_all(self) -> None:
+        """Drop all that is proposed on the stack, as one step."""
+        self._reject(self.stack)
+
+    def toggle_approved(self) -> None:
+        """Approve the displayed slice and lock it, or unlock it again."""
+        place = self._view.place
+        if place is None:
+            return
+        approved = self._session.state.mark_at(place).approved
+        if not approved and self._proposals_at(place):
+            self.said.emit(
+                "warning",
+                "There are proposals on this slice: accept or reject them, then approve it.",
+            )
+            return
+        self._session.approve(place, not approved)
+
+    def _accept(self, places: Sequence[Place]) -> None:
+        state, target = self._session.state, self._masks.target
+        asked = {place: state.proposals.get(place, ()) for place in places}
+        asked = {place: proposals for place, proposals in asked.items() if proposals}
+        if not asked:
+            self.said.emit("info", "There is no proposal to accept here: propagate first.")
+            return
+        if target is None:
+            self.said.emit("warning", "The mask is gone: choose one, then accept again.")
+            return
+        shape = target.layer.data.shape
+        voxels: list[NDArray[np.int64]] = []
+        values: list[NDArray] = []
+        taken: dict[Place, list[int]] = {}
+        refused: set[str] = set()
+        kept = 0
+        for place, proposals in asked.items():
+            current = np.array(target.layer.data[place.plane.index])
+            for one in proposals:
+                why = _refusal(state, place, one)
+                if why is not None:
+                    refused.add(why)
+                    continue
+                write, here = _writable(state, place, target, current, one)
+                kept += here
+                rows, columns = np.nonzero(write)
+                current[write] = one.label
+                voxels.append(place.plane.voxels(rows, columns, shape))
+                values.append(np.full(len(rows), one.label, target.layer.data.dtype))
+                taken.setdefault(place, []).append(one.label)
+        for sentence in sorted(refused):
+            self.said.emit("warning", sentence)
+        if not taken:
+            return
+        flat = np.concatenate(voxels)
+        plane = next(iter(taken)).plane if len(taken) == 1 else None
+        edit = target.write_voxels(flat, np.concatenate(values), plane) if len(flat) else None
+        self._session.accept_proposals(taken, edit)
+        if kept:
+            self.said.emit("info", f"{kept} pixels of other classes were kept.")
+
+    def _reject(self, places: Sequence[Place]) -> None:
+        if any(self._session.state.proposals.get(place) for place in places):
+            self._session.reject_proposals(places)
+        else:
+            self.said.emit("info", "There is no proposal to reject here.")
+
+    def _held(self, axis: int | None, size: int) -> NDArray[np.bool_]:
+        target = self._masks.target
+        if target is None or axis is None or axis >= len(target.held):
+            return np.zeros(size, bool)
+        held = target.held[axis]
+        return held if len(held) == size else np.zeros(size, bool)
+
+
+def _refusal(state: SessionState, place: Place, proposal: Proposal) -> str | None:
+    """Return why a proposal must not be written, in one sentence, or None if it may be."""
+    if state.mark_at(place).approved:
+        return "Approved slices were left as they are: unlock them first."
+    classes = state.classes
+    if proposal.label in classes.ids and classes[proposal.label].locked:
+        return f"{classes[proposal.label].name!r} is locked: unlock it, then accept again."
+    return None
+
+
+def _writable(
+    state: SessionState, place: Place, target: FollowedMask, current: NDArray, proposal: Proposal
+) -> tuple[NDArray[np.bool_], int]:
+    """Return where a proposal may be written, and how many pixels of others it must leave."""
+    merged = merge(
+        current,
+        proposal.mask,
+        proposal.label,
+        overlap=Overlap.KEEP,
+        painted=target.painted.within(target.layer.data, place.plane),
+        barred=locked_pixels(place.plane, proposal.mask.shape, approved_planes(state, place.image)),
+    )
+    return merged.write, merged.kept

@@ -1,0 +1,216 @@
+"""Whatever was done, and wherever the journal was cut off: the same state and voxels come back."""
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from desk import IMAGE, SHAPE, Desk, Restored, content, place, whole
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from icmoe_core.classes import default_classes
+from icmoe_core.propagation.limits import Change
+from icmoe_core.propagation.proposals import Proposal
+from napari_icmoe.journal.files import JournalFile, read_journal
+from napari_icmoe.journal.records import describe_change
+from napari_icmoe.journal.replaying import replay
+from napari_icmoe.journal.summaries import count_steps
+from napari_icmoe.marks import Mark
+from napari_icmoe.session import Session
+from napari_icmoe.state import Click, SessionState
+
+SLICES = st.integers(0, 2)
+LABELS = st.integers(1, 3)
+ACTIONS = st.one_of(
+    st.tuples(st.just("click"), SLICES, st.integers(0, 3), st.integers(0, 4)),
+    st.tuples(st.just("box"), SLICES),
+    st.tuples(st.just("accept"), SLICES, LABELS, st.sampled_from([slice(0, 2), slice(1, 4)])),
+    st.tuples(st.just("paint"), st.integers(0, 40), st.integers(1, 19), st.integers(0, 3)),
+    st.tuples(st.just("propose"), SLICES, LABELS, st.sampled_from([(), ("in doubt",)])),
+    st.tuples(st.just("accept_proposals")),
+    st.tuples(st.just("reject"), SLICES),
+    st.tuples(st.just("approve"), SLICES, st.booleans()),
+    st.tuples(st.just("cancel"), SLICES),
+    st.tuples(st.just("remove_prompt"), SLICES),
+    st.tuples(st.just("clear")),
+    st.tuples(st.just("choose_class"), LABELS),
+    st.tuples(st.just("rename"), LABELS, st.text(min_size=1, max_size=5)),
+    st.tuples(st.just("undo")),
+    st.tuples(st.just("redo")),
+    st.tuples(st.just("flush")),
+)
+
+
+def act(desk, name, *arguments):
+    session = desk.session
+    if name == "reject":
+        session.reject_proposals([place(*arguments)])
+    elif name == "approve":
+        session.approve(place(arguments[0]), arguments[1])
+    elif name in ("cancel", "remove_prompt"):
+        getattr(session, name)(place(*arguments))
+    elif name == "rename":
+        label, text = arguments
+        text = "".join(one for one in text if one.isprintable()).strip() or "name"
+        session.change_classes(session.state.classes.rename(label, text))
+    elif hasattr(desk, name):
+        getattr(desk, name)(*arguments)
+    else:
+        getattr(session, name)(*arguments)
+
+
+def play(desk, actions):
+    """Take the actions; returns all that there is after each step, by their number."""
+    known = {desk.recorder.steps: whole(desk.session, desk.mask)}
+    for action in actions:
+        act(desk, *action)
+        known[desk.recorder.steps] = whole(desk.session, desk.mask)
+    desk.flush()
+    assert desk.failures == []
+    return known
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ACTIONS, max_size=25), st.lists(ACTIONS, max_size=8), st.floats(0, 1))
+def test_a_journal_cut_anywhere_comes_back_and_goes_on(actions, more, share):
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        known = play(desk, actions)
+        path = desk.journal.path
+        if path is None:
+            return
+        desk.journal.leave()
+        records = read_journal(path).records
+        assert Restored(records).whole == known[desk.recorder.steps]
+
+        data = path.read_bytes()
+        first = len(data.splitlines(keepends=True)[0])
+        cut = first + round(share * (len(data) - first))
+        path.write_bytes(data[:cut])
+        reading = read_journal(path)
+        kept = count_steps(reading.records)
+        assert not reading.damaged
+        back = Restored(reading.records)
+        assert back.whole == known[kept]
+
+        again = Desk(Path(folder))
+        again.resume(back, JournalFile(path), kept)
+        later = play(again, more)
+        again.journal.leave()
+        records = read_journal(path).records
+        assert count_steps(records) == again.recorder.steps
+        assert Restored(records).whole == later[again.recorder.steps]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(ACTIONS, max_size=25))
+def test_undo_and_redo_after_restoring_do_what_they_would_have_done(actions):
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        play(desk, actions)
+        path = desk.journal.path
+        if path is None:
+            return
+        back = Restored(read_journal(path).records)
+        for travel in ("undo", "redo"):
+            for _ in range(len(actions)):
+                here = getattr(desk.session, travel)()
+                there = getattr(back.session, travel)()
+                if here is None or there is None:
+                    assert there is None
+                    break
+                assert back.whole == whole(desk.session, desk.mask)
+        desk.flush()
+        desk.journal.leave()
+
+
+def test_a_mask_from_a_file_comes_back_with_what_was_in_it(tmp_path):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[1, 2] = 9
+    desk = Desk(tmp_path, labels)
+    desk.accept(1, 2, slice(1, 4))
+    desk.paint(0, 3, 4)
+    expected = whole(desk.session, desk.mask)
+    desk.flush()  # the content is packed only now, when it is no more what it was
+    back = Restored(read_journal(desk.journal.path).records)
+    assert back.whole == expected
+    back.session.undo()
+    back.session.undo()
+    assert (back.mask.layer.data[1, 2] == 9).all()
+    assert back.mask.layer.data.sum() == 9 * SHAPE[2]
+
+
+def test_what_was_done_before_the_journal_began_can_be_undone_in_it(tmp_path):
+    desk = Desk(tmp_path)
+    desk.session.listeners.clear()
+    desk.paint(20, 4, 2)
+    desk.click(1)
+    desk.session.listeners.append(desk._on_step)
+    desk.accept(1)
+    known = [whole(desk.session, desk.mask)["state"]]
+    for travel in ("undo", "undo", "undo", "redo", "redo", "redo"):
+        getattr(desk.session, travel)()
+        desk.flush()
+        back = Restored(read_journal(desk.journal.path).records)
+        expected = whole(desk.session, desk.mask)
+        known.append(expected["state"])
+        assert {**back.whole, "done": 0, "undone": 0} == {**expected, "done": 0, "undone": 0}
+    assert known[0] == known[-1]
+
+
+def test_the_history_is_bounded_as_it_was(tmp_path):
+    desk = Desk(tmp_path)
+    for number in range(230):
+        desk.session.choose_class(1 + number % 3)
+        desk.click(0)
+    desk.flush()
+    back = Restored(read_journal(desk.journal.path).records)
+    assert len(back.session.history) == len(desk.session.history) == 200
+    assert back.whole == whole(desk.session, desk.mask)
+
+
+def test_other_images_keep_their_state_and_their_classes(tmp_path):
+    desk = Desk(tmp_path)
+    desk.session.change_classes(default_classes(2))
+    desk.click(0)
+    desk.flush()
+    other = Session(default_classes(5))
+    other.add_prompt(place(1, "another"), Click(2, 2))
+    other.add_prompt(place(1), Click(3, 3))
+    back = replay(read_journal(desk.journal.path).records, IMAGE, other.state)
+    assert back.state.prompts[place(1, "another")] == (Click(2, 2),)
+    assert place(1) not in back.state.prompts
+    assert back.state.prompts[place(0)]
+    assert back.state.classes.ids == (1, 2, 3, 4, 5)
+
+
+def test_a_record_that_cannot_be_read_ends_the_replay(tmp_path):
+    desk = Desk(tmp_path)
+    desk.click(0)
+    desk.accept(0)
+    desk.click(1)
+    desk.flush()
+    records = [*read_journal(desk.journal.path).records]
+    at = next(i for i, record in enumerate(records) if record.get("name") == "accept")
+    records[at] = {**records[at], "edit": {**records[at]["edit"], "voxels": {}}}
+    back = replay(records, IMAGE, Session(default_classes(3)).state)
+    assert back.made == at
+    assert back.state.prompts[place(0)]
+
+
+def test_every_field_is_in_the_records():
+    known = {
+        SessionState: {"classes", "active_class", "prompts", "proposals", "marks"},
+        Mark: {"origins", "doubt", "approved"},
+        Proposal: {"index", "label", "source", "seed", "mask", "change", "cautions"},
+        Change: {"score", "overlap", "area", "before", "doubt"},
+    }
+    for kind, names in known.items():
+        assert {one.name for one in fields(kind)} == names, kind
+
+
+def test_nothing_changed_is_an_empty_record():
+    state = Session(default_classes(3)).state
+    assert describe_change(state, state, IMAGE) == {}
+    assert content(state)["active_class"] == 1

@@ -1,0 +1,182 @@
+"""The process that trains: real, on a real scan, paused, stopped, killed and gone on with."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from approved_scans import open_lesion
+from napari.layers import Labels
+
+from napari_icmoe.learning.budgets import Budget
+from napari_icmoe.learning.sources import FolderPair, Sources
+from napari_icmoe.learning.trainer import Plan, State, Trainer
+from napari_icmoe.learning.training_process import PREFIX
+
+SHORT = Budget("a moment", "", 4.0, 6)
+ENDS_MS = 120_000
+
+
+@pytest.fixture
+def trainer(versions):
+    trainer = Trainer(versions)
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture
+def heard(trainer):
+    sentences = []
+    trainer.said.connect(lambda level, sentence: sentences.append(sentence))
+    return sentences
+
+
+@pytest.fixture
+def plan(controller, qtbot):
+    open_lesion(controller.viewer, controller, count=6)
+    sources = Sources(controller)
+    sources.refresh()
+    qtbot.waitUntil(lambda: bool(sources.class_counts()), timeout=10_000)
+    assert sources.patients == ("brain1",)
+    return Plan(sources.scans, (), (1, 2, 3), "lesion", SHORT, 0.2, (), controller.view.model)
+
+
+def jobs():
+    return set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
+
+
+def training(trainer):
+    return trainer.report is not None and trainer.report.stage == "training"
+
+
+def test_the_process_knows_no_gui():
+    code = (
+        "import sys, napari_icmoe.learning.child as c; "
+        "print([m for m in sys.modules if m.split('.')[0] in ('qtpy','PySide6','napari','torch')])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_from_start_over_a_pause_to_a_version_that_answers(
+    controller, versions, trainer, plan, heard, qtbot
+):
+    before = jobs()
+    trainer.start(replace(plan, budget=replace(SHORT, max_seconds=600.0)))
+    qtbot.waitUntil(lambda: bool(jobs() - before), timeout=10_000)
+    (folder,) = jobs() - before
+    assert folder.stat().st_mode & 0o077 == 0, "for this user alone"
+    qtbot.waitUntil(lambda: training(trainer) and trainer.report.step >= 2, timeout=ENDS_MS)
+    assert "brain1" in trainer.split
+    assert os.getpriority(os.PRIO_PROCESS, trainer.pid) >= 10
+    trainer.pause()
+    qtbot.waitUntil(lambda: trainer.state == State.PAUSED, timeout=20_000)
+    step = trainer.report.step
+    qtbot.wait(700)
+    assert trainer.report.step == step
+    trainer.resume()
+    qtbot.waitUntil(lambda: trainer.report.step > step, timeout=20_000)
+    trainer.stop()
+    assert trainer.state == State.FINISHING
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=ENDS_MS)
+    qtbot.waitUntil(lambda: bool(versions.listed), timeout=10_000)
+    assert heard == []
+    record = trainer.card.record
+    assert set(record["scores"]) == {"before", "after"}
+    assert set(record["retention"]) == {"before", "after"}
+    assert 1 <= len(trainer.card.worst) <= 3
+    assert trainer.card.worst[0].picture.shape == (192, 192, 3)
+    assert {"mask", "tuned"} <= set(trainer.curves.losses)
+    (version,) = versions.listed
+    assert version.name == "lesion"
+    worse = trainer.card.is_worse
+    assert versions.active == ("default" if worse else version.id)
+    qtbot.waitUntil(lambda: not folder.exists(), timeout=5_000)
+
+
+def test_killed_it_goes_on_from_its_checkpoint(versions, trainer, plan, heard, qtbot):
+    trainer.start(plan)
+    qtbot.waitUntil(lambda: training(trainer) and trainer.report.step >= 2, timeout=ENDS_MS)
+    os.kill(trainer.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: trainer.state == State.BROKEN, timeout=20_000)
+    assert heard == [
+        "The training ended unexpectedly; nothing is lost but its last ten seconds: Resume goes "
+        "on from there."
+    ]
+    assert versions.listed == ()
+    trainer.resume()
+    qtbot.waitUntil(lambda: training(trainer), timeout=ENDS_MS)
+    assert trainer.report.step >= 2, "not from the beginning"
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=ENDS_MS)
+    qtbot.waitUntil(lambda: bool(versions.listed), timeout=10_000)
+    assert trainer.card is not None
+
+
+def test_killed_before_anything_was_learnt(trainer, plan, heard, qtbot):
+    before = jobs()
+    trainer.start(plan)
+    qtbot.waitUntil(lambda: trainer.pid is not None, timeout=10_000)
+    os.kill(trainer.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=20_000)
+    assert heard == [
+        "The training ended unexpectedly; your outlines are untouched: start it again."
+    ]
+    qtbot.waitUntil(lambda: jobs() <= before, timeout=5_000)
+
+
+def test_classes_that_no_slice_shows(trainer, plan, heard, qtbot):
+    trainer.start(replace(plan, classes=(9,)))
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE and bool(heard), timeout=30_000)
+    assert heard[0].startswith("No slice shows enough of the chosen classes")
+
+
+def test_a_folder_that_went_away(trainer, plan, heard, tmp_path, qtbot):
+    pair = FolderPair(tmp_path / "images", tmp_path / "labels")
+    trainer.start(replace(plan, scans=(), folders=(pair,)))
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE and bool(heard), timeout=30_000)
+    assert len(heard) == 1
+    assert "images" in heard[0]
+
+
+def test_a_full_disk_while_slices_are_handed_over(trainer, plan, heard, monkeypatch, qtbot):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "scan-0.npz")
+
+    monkeypatch.setattr("napari_icmoe.learning.handover.np.savez", full)
+    trainer.start(plan)
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE and bool(heard), timeout=10_000)
+    assert "no space left" in heard[0]
+
+
+def test_folders_whose_names_do_not_match(controller, tmp_path, qtbot):
+    sources = Sources(controller)
+    said = []
+    sources.said.connect(lambda level, sentence: said.append(sentence))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"")
+    (tmp_path / "b" / "y.png").write_bytes(b"")
+    sources.add_folder(tmp_path / "a", tmp_path / "b")
+    qtbot.waitUntil(lambda: bool(said), timeout=10_000)
+    assert "No label file has the name of an image" in said[0]
+    assert sources.folders == ()
+
+
+def test_scans_that_share_a_mask_are_one_patient(controller, qtbot):
+    first = open_lesion(controller.viewer, controller)
+    second = open_lesion(controller.viewer, controller)
+    third = open_lesion(controller.viewer, controller)
+    masks = [layer for layer in controller.viewer.layers if isinstance(layer, Labels)]
+    controller.set_image(second)
+    controller.set_target(masks[0])
+    sources = Sources(controller)
+    sources.refresh()
+    assert len(sources.scans) == 3
+    assert sources.patients == (first.name, third.name)
+    sources.choose(str(third.unique_id), False)
+    assert sources.patients == (first.name,)
+    sources.close()

@@ -1,0 +1,255 @@
+"""Propagation and review in a real window: proposals, decisions, corrections, locks."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_icmoe.marks import SliceState
+from napari_icmoe.state import Box
+
+WAIT_MS = 90_000
+
+
+@pytest.fixture
+def seeded(brain, lesion, answered):
+    """The lesion outlined and accepted on its best slice, and a range of two slices around it."""
+    controller = brain.controller
+    controller.add_prompt(Box(*lesion[2]))
+    answered(brain)
+    controller.accept()
+    assert controller.target is not None
+    index = lesion[1]
+    brain.propagation.first.setValue(index - 2)
+    brain.propagation.last.setValue(index + 2)
+    return brain
+
+
+@pytest.fixture
+def run(qtbot):
+    """Lets a propagation go to its end."""
+
+    def wait(widget):
+        qtbot.waitUntil(lambda: not widget.controller.propagating.running, timeout=WAIT_MS)
+
+    return wait
+
+
+def states(widget):
+    return widget.controller.reviewing.states()
+
+
+def proposed_by_slice(widget):
+    """What is proposed, by the number of the slice."""
+    proposals = widget.controller.session.state.proposals
+    return {place.plane.fixed[0]: found for place, found in proposals.items()}
+
+
+def mask_of(widget):
+    return np.asarray(widget.controller.target.layer.data)
+
+
+def layer_named(widget, name):
+    return next((layer for layer in widget.viewer.layers if layer.name == name), None)
+
+
+def test_propagate_review_correct_and_propagate_again(
+    seeded, hands, lesion, answered, run, qtbot, artefacts
+):
+    controller, middle = seeded.controller, lesion[1]
+    before = mask_of(seeded).copy()
+    hands.key(Qt.Key.Key_G)
+    assert controller.propagating.running
+    run(seeded)
+    proposed = proposed_by_slice(seeded)
+    assert set(proposed) == {middle - 2, middle - 1, middle + 1, middle + 2}
+    np.testing.assert_array_equal(mask_of(seeded), before)  # proposals only
+    found = states(seeded)
+    assert found[middle] is SliceState.ACCEPTED
+    assert all(found[i] in (SliceState.PROPOSED, SliceState.DOUBTFUL) for i in proposed)
+    for index in (middle - 1, middle + 1):
+        truth, mask = lesion[0][index], proposed[index][0].mask
+        assert 2 * (truth & mask).sum() / (truth.sum() + mask.sum()) > 0.7
+    assert seeded.propagation.text.text().count("end of the range") == 2
+
+    # one is rejected, one is accepted, each by a key
+    seeded.viewer.dims.set_current_step(0, middle + 1)
+    shown = layer_named(seeded, "Proposals")
+    assert np.squeeze(shown.data).sum() == proposed[middle + 1][0].mask.sum()
+    seeded.viewer.window._qt_window.grab().save(str(artefacts / "proposal.png"))
+    hands.key(Qt.Key.Key_A)
+    assert states(seeded)[middle + 1] is SliceState.ACCEPTED
+    np.testing.assert_array_equal(mask_of(seeded)[middle + 1] == 1, proposed[middle + 1][0].mask)
+    assert not shown.data.any()
+    seeded.viewer.dims.set_current_step(0, middle + 2)
+    hands.key(Qt.Key.Key_R)
+    assert states(seeded)[middle + 2] is SliceState.EMPTY
+    assert not mask_of(seeded)[middle + 2].any()
+
+    # a click corrects what is proposed; accepted, it is where the next run starts
+    seeded.viewer.dims.set_current_step(0, middle - 1)
+    rows, columns = np.nonzero(proposed[middle - 1][0].mask)
+    row, column = int(rows.min()) - 3, int(np.median(columns))
+    hands.click(row, column)
+    answered(seeded)
+    corrected = controller.answer.mask
+    assert corrected[row, column]
+    assert (corrected & proposed[middle - 1][0].mask).sum() > 0.8 * proposed[middle - 1][
+        0
+    ].mask.sum()
+    hands.key(Qt.Key.Key_A)
+    assert states(seeded)[middle - 1] is SliceState.ACCEPTED
+    hands.key(Qt.Key.Key_G)
+    run(seeded)
+    again = {
+        place.plane.fixed[0]: found for place, found in controller.session.state.proposals.items()
+    }
+    assert set(again) == {middle - 2, middle + 2}
+    assert again[middle - 2][0].source == middle - 1
+    assert again[middle - 2][0] is not proposed[middle - 2][0]  # it followed from the correction
+
+    # all at once, taken back by one undo
+    hands.key(Qt.Key.Key_A, Qt.KeyboardModifier.ShiftModifier)
+    full = mask_of(seeded).copy()
+    assert all(full[i].any() for i in range(middle - 2, middle + 3))
+    assert not controller.session.state.proposals
+    controller.undo()
+    assert not mask_of(seeded)[middle + 2].any()
+    assert len(controller.session.state.proposals) == 2
+    controller.redo()
+    np.testing.assert_array_equal(mask_of(seeded), full)
+
+
+def test_running_again_without_a_change_redoes_nothing(seeded, run):
+    controller = seeded.controller
+    controller.propagate()
+    run(seeded)
+    first = dict(controller.session.state.proposals)
+    steps = len(controller.session.history)
+    controller.propagate()
+    run(seeded)
+    assert dict(controller.session.state.proposals) == first  # the very same proposals
+    assert len(controller.session.history) == steps
+
+
+def test_cancel_keeps_what_is_done(seeded, qtbot, run):
+    controller = seeded.controller
+    controller.propagate()
+    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+    seeded.propagation.cancel.click()
+    run(seeded)
+    assert 1 <= len(controller.session.state.proposals) < 4
+    assert "cancelled" in seeded.message.text()
+
+
+def test_approved_slices_are_locked_for_everything(seeded, hands, lesion, answered, run, qtbot):
+    controller, middle = seeded.controller, lesion[1]
+    hands.key(Qt.Key.Key_K)
+    assert states(seeded)[middle] is SliceState.APPROVED
+    assert seeded.review.buttons["approve"].text() == "Unlock slice"
+    before = mask_of(seeded).copy()
+
+    controller.add_prompt(Box(5, 5, 40, 40))
+    answered(seeded)
+    controller.accept()
+    assert "locked" in seeded.message.text()
+    np.testing.assert_array_equal(mask_of(seeded), before)
+    controller.cancel()
+
+    layer = controller.target.layer
+    steps = len(controller.session.history)
+    layer.paint((middle, 10, 10), 2)
+    qtbot.wait(50)
+    np.testing.assert_array_equal(mask_of(seeded), before)
+    assert len(controller.session.history) == steps
+
+    controller.propagate()
+    run(seeded)
+    controller.reviewing.accept_all()
+    np.testing.assert_array_equal(mask_of(seeded)[middle], before[middle])
+    seeded.viewer.dims.set_current_step(0, middle)
+    hands.key(Qt.Key.Key_K)
+    assert states(seeded)[middle] is SliceState.ACCEPTED
+
+
+def test_a_painted_slice_is_left_out_and_called_edited(seeded, lesion, run):
+    controller, middle = seeded.controller, lesion[1]
+    seeded.viewer.dims.set_current_step(0, middle + 1)
+    layer = controller.target.layer
+    layer.brush_size = 3
+    layer.paint((middle + 1, 4, 4), 1)
+    assert states(seeded)[middle + 1] is SliceState.EDITED
+    controller.undo()
+    assert states(seeded)[middle + 1] is SliceState.EMPTY
+    controller.redo()
+    painted = mask_of(seeded)[middle + 1].copy()
+    controller.propagate()
+    run(seeded)
+    assert middle + 1 not in proposed_by_slice(seeded)
+    np.testing.assert_array_equal(mask_of(seeded)[middle + 1], painted)
+
+
+def test_jump_goes_to_the_most_doubtful_slice_first(seeded, hands, run):
+    controller = seeded.controller
+    controller.propagate()
+    run(seeded)
+    doubts = {
+        index: found[0].change.doubt + len(found[0].cautions)
+        for index, found in proposed_by_slice(seeded).items()
+    }
+    order = sorted(doubts, key=lambda index: -doubts[index])
+    hands.key(Qt.Key.Key_J)
+    assert controller.reviewing.position == order[0]
+    hands.key(Qt.Key.Key_J)
+    assert controller.reviewing.position == order[1]
+    controller.reviewing.reject_all()
+    assert not controller.session.state.proposals
+
+
+def test_the_strip_shows_and_finds_slices(seeded, lesion, run, qtbot):
+    strip = seeded.strip.strip
+    count = len(strip.states)
+    assert count == lesion[0].shape[0]
+    assert strip.states[lesion[1]] is SliceState.ACCEPTED
+    x = round((lesion[1] + 2.5) * strip.width() / count)
+    QTest.mouseClick(strip, Qt.MouseButton.LeftButton, pos=QPoint(x, 10))
+    assert seeded.controller.reviewing.position == lesion[1] + 2
+    QTest.keyClick(strip, Qt.Key.Key_Left)
+    assert seeded.controller.reviewing.position == lesion[1] + 1
+    assert "accepted" in seeded.strip.counts.text()
+
+
+def test_without_a_mask_or_a_stack_it_is_said_what_is_missing(brain, viewer, hands):
+    hands.key(Qt.Key.Key_G)
+    assert "accept an outline first" in brain.message.text()
+    viewer.add_image(np.zeros((30, 30), np.float32), name="picture")
+    brain.controller.set_image(viewer.layers["picture"])
+    brain.controller.propagate()
+    assert "several" in brain.message.text()
+    assert not brain.strip.isVisible()
+
+
+@pytest.mark.parametrize("mishap", ["image", "mask", "pixels", "close", "other image"])
+def test_whatever_happens_meanwhile_ends_the_run(seeded, viewer, qtbot, run, mishap):
+    controller = seeded.controller
+    other = viewer.add_image(np.zeros((4, 30, 30), np.float32), name="other")
+    controller.propagate()
+    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+    match mishap:
+        case "image":
+            viewer.layers.remove(controller.image)
+        case "mask":
+            viewer.layers.remove(controller.target.layer)
+        case "pixels":
+            controller.image.data = np.zeros_like(controller.image.data)
+        case "close":
+            seeded.close()
+        case "other image":
+            controller.set_image(other)
+    run(seeded)
+    qtbot.wait(200)
+    if mishap in ("pixels", "close", "image"):
+        assert not controller.session.state.proposals
+    if mishap == "mask":
+        seeded.controller.reviewing.accept_all()
+        assert "mask is gone" in seeded.message.text() or not controller.session.state.proposals
