@@ -132,14 +132,16 @@ def main(scan: Path, labels: Path, label: int, reach: int, output: Path | None) 
     )
     phase("undo of that", controller.undo, lambda: True)
     controller.redo()
-    saved: list[object] = []
-    widget.saving.saved.connect(saved.append)
     with tempfile.TemporaryDirectory() as folder:
-        phase(
-            "saving",
-            lambda: widget.save_mask(Path(folder) / "mask.nii.gz"),
-            lambda: bool(saved),
-        )
+        mask = Path(folder) / "mask.nii.gz"
+        provenance = mask.with_name(f"{mask.name}.provenance.json")
+        phase("saving", lambda: widget.save_mask(mask), provenance.exists)
+    learn = widget.learn
+    for number in range(index - reach, index + reach + 1):
+        controller.reviewing.go_to(number)
+        controller.reviewing.toggle_approved()
+    wait(learn.start.isEnabled, 30.0)
+    phase("fine-tuning", learn.start.click, lambda: learn.trainer.card is not None)
     table = Table(title=f"How late a timer of 10 ms is, {SHAPE[1]} x {SHAPE[2]} x {SHAPE[0]}")
     for heading in ("while", "ticks", "median ms", "99.9 % ms", "worst ms", "target"):
         table.add_column(heading)

@@ -30,8 +30,8 @@ class Budget:
 BUDGETS = (
     Budget(
         "1 minute",
-        "40 seconds of learning; loading and measuring take the rest. Slices that no prompt was "
-        "made on take a second more each.",
+        "40 seconds of learning, then the measurement. A slice that no prompt was made on takes a "
+        "second more.",
         40.0,
         6,
     ),

@@ -109,4 +109,4 @@ class _Plot:
         if ranges != self._ranges:
             self._ranges = ranges
             self.canvas.setXRange(0, ranges[0], padding=0.01)
-            self.canvas.setYRange(0, ranges[1], padding=0.03)
+            self.canvas.setYRange(0, ranges[1], padding=0.1)

@@ -16,7 +16,7 @@ from napari_icmoe.panels.parts import make_text, set_text
 GOOD, BAD, PLAIN = "#2ea043", "#e5534b", "#8a8f98"
 SAME = 0.005
 """Differences of Dice below this are called the same."""
-_SIDE = 92  # pixels of a picture
+_SIDE = 84  # pixels of a picture
 
 
 class OutcomeCard(QFrame):
@@ -51,7 +51,7 @@ class OutcomeCard(QFrame):
         set_text(self.notes, _notes(card))
         self.worst.setVisible(bool(card.worst))
         self.worst.setText(
-            f"<b>Worst held-out slices</b>&nbsp; {_legend(LABEL, 'label')} "
+            f"<b>Worst held-out slices</b><br>{_legend(LABEL, 'label')} "
             f"{_legend(BEFORE, 'before')} {_legend(AFTER, 'after')}"
         )
         self._show_pictures(card.worst, classes)
@@ -60,6 +60,7 @@ class OutcomeCard(QFrame):
         while (item := self._grid.takeAt(0)) is not None:
             old = item.widget()
             if old is not None:
+                old.hide()  # it is deleted only when the event loop comes to it
                 old.deleteLater()
         self.pictures = []
         for column, drawn in enumerate(worst):
@@ -74,7 +75,7 @@ class OutcomeCard(QFrame):
             picture.setAccessibleName(picture.toolTip())
             words = QLabel(
                 f"{html.escape(name)}, {note.kind}<br>"
-                f"{note.dice_before:.2f} → <b>{note.dice_after:.2f}</b>"
+                f"{note.dice_before:.2f}→<b>{note.dice_after:.2f}</b>"
             )
             words.setMaximumWidth(_SIDE)
             self._grid.addWidget(picture, 0, column)

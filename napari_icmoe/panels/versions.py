@@ -38,6 +38,7 @@ class VersionsPanel(QWidget):
         super().__init__(parent)
         self._versions = versions
         self._keys: list[Key] = []
+        self._active: Key = versions.active
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.verticalHeader().hide()
@@ -91,7 +92,9 @@ class VersionsPanel(QWidget):
 
     def refresh(self) -> None:
         """Show the present versions, and which one answers."""
-        chosen, active = self.selected, self._versions.active
+        active = self._versions.active
+        chosen = self.selected if active == self._active else active
+        self._active = active
         listed = self._versions.listed
         with QSignalBlocker(self.table):
             self._keys = [*(version.id for version in listed), DEFAULT, None]
