@@ -11,9 +11,9 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.label_layers import FollowedMask, make_target, mismatch
-from napari_icmoe.locks import locked_pixels
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
+from napari_icmoe.review.locks import locked_pixels
 from napari_icmoe.session import Session
 from napari_icmoe.state import approved_planes
 

@@ -69,7 +69,7 @@ class AnnotateWidget(QWidget):
         self.review = ReviewPanel(self.controller)
         self.measures = MeasuresPanel(self.controller)
         self.maps = MapsPanel(self.controller)
-        self.learn = LearnPanel(self.controller)
+        self.learn = LearnPanel(self.controller, self.controller.versions)
         self.worklist = WorklistPanel(self.controller)
         self.session = SessionPanel(self.controller)
         self.strip = StripPanel(self.controller)
@@ -101,7 +101,6 @@ class AnnotateWidget(QWidget):
         outer.addWidget(self.strip)
         self.setMinimumWidth(self.tabs.minimumSizeHint().width())
 
-        self.controller.compare_asked.connect(self.learn.versions.toggle_compare)
         self.controller.said.connect(self._notify)
         self.controller.changed.connect(self._refresh)
         self.controller.replaced.connect(self._on_replaced)

@@ -2,7 +2,7 @@
 
 Everything here runs on the GUI thread and is quick. The parts that it joins do the work: the view
 shows the displayed slice, the tool takes the prompts, the asker has them answered, and the masks
-take what is accepted.
+take what is accepted. What happens without the user's doing is in :mod:`napari_icmoe.reactions`.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
-from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.classes import ClassTable, default_classes
 from napari_icmoe import shortcuts
-from napari_icmoe.accepting import LOCKED, Accepting
+from napari_icmoe.accepting import Accepting
 from napari_icmoe.asking import Asker
-from napari_icmoe.browsing import Browser
-from napari_icmoe.engine import Answer, ModelChoice, Question
-from napari_icmoe.following import Follower
+from napari_icmoe.engine import Answer, ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.journaling import Journaling
-from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import FollowedMask
-from napari_icmoe.maps import Maps
+from napari_icmoe.learning.versions import Versions
 from napari_icmoe.masks import Masks
 from napari_icmoe.overlays import is_helper
 from napari_icmoe.places import place_of, show_plane
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.pointer import nearest_prompt, prompt_gesture
-from napari_icmoe.propagating import Order, Propagating
-from napari_icmoe.reviewing import Reviewing
+from napari_icmoe.reactions import Reactions
+from napari_icmoe.review.maps import Maps
+from napari_icmoe.review.propagating import Order, Propagating
+from napari_icmoe.review.reviewing import Reviewing
 from napari_icmoe.session import Session
 from napari_icmoe.state import Prompt, SessionState
 from napari_icmoe.tool import PromptTool
 from napari_icmoe.view import SliceView
+from napari_icmoe.worklist.browsing import Browser
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -59,8 +58,6 @@ class AnnotateController(QObject):
     """The user has done something; what was said before it is over."""
     said = Signal(str, str)
     """A level (``"info"``, ``"warning"`` or ``"error"``) and a sentence for the user."""
-    compare_asked = Signal()
-    """The user wants to see what another version of the experts answers."""
     replaced = Signal()
     """Another controller has taken over the viewer; this one has let go of it."""
 
@@ -103,7 +100,7 @@ class AnnotateController(QObject):
             self,
         )
         self.reviewing: Reviewing = Reviewing(
-            self.session, self.masks, self.view, self.propagating.proposals_at, self._show, self
+            self.session, self.masks, self.view, self.propagating.proposals_at, self.show, self
         )
         self.accepting = Accepting(
             self.session, self.masks, self.tool.add_below, self.asker.hold, self
@@ -111,25 +108,8 @@ class AnnotateController(QObject):
         self.maps: Maps = Maps(self, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
-        self._follower = Follower(viewer, self.tool, self.masks, self)
-        speakers = (self.asker, self.accepting, self.propagating, self.reviewing, self.browser)
-        for speaker in speakers:
-            speaker.said.connect(self.said)
-        self.propagating.changed.connect(self.view.draw_proposals)
-        self.propagating.changed.connect(self.changed)
-        self.session.listeners.append(self._on_step)
-        for changing in (self.asker, self.masks):
-            changing.changed.connect(self.changed)
-        self.view.drawn.connect(self.changed)
-        self.view.scans.replaced.connect(self._on_pixels_replaced)
-        self.asker.answered.connect(self._on_answer)
-        self.asker.failed.connect(self._on_failed)
-        self.asker.ready.connect(self.view.refresh)
-        self.masks.painted.connect(self._on_painted)
-        self.tool.lost.connect(self._on_tool_lost)
-        self._follower.moved.connect(self._on_moved)
-        self._follower.selected.connect(self.changed)
-        self._follower.image_removed.connect(self._on_image_removed)
+        self.versions: Versions = Versions(self, parent=self)
+        self._reactions = Reactions(self)
 
     # --- choices -------------------------------------------------------------------------
 
@@ -220,10 +200,6 @@ class AnnotateController(QObject):
         self.masks.show_colors()
         self.masks.set_brush()
         self.view.refresh()
-
-    def compare(self) -> None:
-        """Answer with the other of two versions of the experts, to and fro."""
-        self.compare_asked.emit()
 
     # --- the tool ------------------------------------------------------------------------
 
@@ -400,83 +376,14 @@ class AnnotateController(QObject):
             self.masks.set_brush()
         self.view.refresh()
 
-    def say(self, level: str, sentence: str) -> None:
-        """Tell the user something."""
-        self.said.emit(level, sentence)
-
-    # --- what comes from elsewhere -------------------------------------------------------
-
-    def _on_answer(self, question: Question, answer: Answer) -> None:
-        for notice in answer.notices:
-            self.say("info", notice)
-        if self.accepting.on_answer(question, answer):
-            self.view.refresh()
-        else:
-            self.view.draw()
-
-    def _on_failed(self, question: Question) -> None:
-        self.accepting.cancel()
-        if question == self.view.question:
-            self.view.draw()
-        else:  # another one may have had to wait
-            self.view.refresh()
-
-    def _on_painted(self, edit: LayerEdit) -> None:
-        image = self.image
-        if image is None or self.target is None or self.target.layer is not edit.target:
-            self.session.record_stroke(edit)
-        elif self.reviewing.forbids(edit):
-            QTimer.singleShot(0, self, edit.undo)  # some of napari's tools tell before they write
-            self.say("warning", LOCKED)
-        else:
-            self.session.record_stroke(edit, self.reviewing.places_of(edit), edit.labels)
-        self.changed.emit()
-
-    def _on_step(self, what: str, step: Step[SessionState]) -> None:
-        if (step.before.proposals, step.before.marks) != (step.after.proposals, step.after.marks):
-            self.view.draw_proposals()
-            self.changed.emit()
-
-    def _show(self, plane: Plane) -> None:
+    def show(self, plane: Plane) -> None:
+        """Display a plane of the image."""
         if self.image is not None:
             show_plane(self.viewer, self.image, plane)
 
-    def _on_tool_lost(self, name: str) -> None:
-        self.view.refresh()
-        self.say(
-            "info",
-            f"The layer {name!r} belonged to the prompt tool, which is off now. Nothing else is "
-            "lost: start prompting again to see your prompts.",
-        )
-
-    def _on_moved(self) -> None:
-        if self.tool.on and self.viewer.dims.ndisplay != 2:
-            self.toggle_tool()
-        self.view.refresh()
-
-    def _on_pixels_replaced(self, image: Image) -> None:
-        self.asker.answers.forget_image(str(image.unique_id))
-        if image is self.image:
-            self.asker.drop()
-            self.propagating.abandon()
-            self.accepting.cancel()
-            self.masks.drop_misfit(image)
-            self.view.refresh()
-
-    def _on_image_removed(self, image: Image) -> None:
-        self.view.scans.forget(image)
-        self.asker.answers.forget_image(str(image.unique_id))
-        self.masks.forget_image(image)
-        if image is self.image:
-            self.asker.drop()
-            self.propagating.abandon()
-            self.accepting.cancel()
-            # napari may be in the middle of deleting several layers, ours among them
-            QTimer.singleShot(0, self, self._leave_removed)
-
-    def _leave_removed(self) -> None:
-        if isalive(self) and self.image is not None and self.image not in self.viewer.layers:
-            self.set_image(self.nearest_image())
+    def say(self, level: str, sentence: str) -> None:
+        """Tell the user something."""
+        self.said.emit(level, sentence)
 
     def give_way(self) -> None:
         """Let go of the viewer, because another controller takes it over."""
@@ -485,7 +392,7 @@ class AnnotateController(QObject):
 
     def close(self) -> None:
         """Let go of the viewer; answers still on their way are dropped."""
-        self._follower.close()
+        self._reactions.close()
         self.browser.close()
         self.journaling.close()
         self.maps.close()

@@ -126,6 +126,10 @@ class Masks(QObject):
         """Return the mask that was chosen for `image`, if there is one."""
         return self._choices.get(str(image.unique_id))
 
+    def images_of(self, layer: Labels) -> list[str]:
+        """Return the unique ids of the images for which `layer` was chosen."""
+        return [uid for uid, mask in self._choices.items() if mask is layer]
+
     def choose_for(self, image: Image) -> None:
         """Go back to the mask that was chosen for `image`; else keep the present one if it fits."""
         uid = str(image.unique_id)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from icmoe_core.classes import ClassTable
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, LabelEdit, Step
-from napari_icmoe.marks import Origin
+from napari_icmoe.review.marks import Origin
 from napari_icmoe.state import Box, Place, Prompt, SessionState, nothing
 
 

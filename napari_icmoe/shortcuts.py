@@ -97,7 +97,9 @@ SCAN_ACTIONS: tuple[Action, ...] = (
     Action("previous_scan", ("Control-Left",), "Previous scan", lambda c: c.browser.go(-1)),
     Action("scan_done", ("Control-D",), "Scan done, or not", lambda c: c.browser.toggle_done()),
 )
-COMPARE = Action("compare", ("Q",), "Compare versions: to and fro", lambda c: c.compare())
+COMPARE = Action(
+    "compare", ("Q",), "Compare versions: to and fro", lambda c: c.versions.toggle_compare()
+)
 ACTIONS: tuple[Action, ...] = (
     *PROMPT_ACTIONS,
     *REVIEW_ACTIONS,

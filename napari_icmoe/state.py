@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from icmoe_core.classes import ClassTable
 from icmoe_core.prompts import Prompts
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.marks import UNMARKED, Mark
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.marks import UNMARKED, Mark
 
 
 @dataclass(frozen=True)

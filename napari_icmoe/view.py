@@ -14,7 +14,7 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice, Question
 from napari_icmoe.masks import Masks
 from napari_icmoe.planes import Plane, displayed_plane, spatial_shape
-from napari_icmoe.proposal_layer import ProposalLayer
+from napari_icmoe.review.proposal_layer import ProposalLayer
 from napari_icmoe.scans import Scans
 from napari_icmoe.session import Session
 from napari_icmoe.state import Box, Click, Place, Prompt

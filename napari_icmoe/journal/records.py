@@ -19,8 +19,8 @@ from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal.packing import pack_mask, pack_values, pack_voxels, unpack_mask
 from napari_icmoe.label_edits import LayerEdit
-from napari_icmoe.marks import UNMARKED, Mark, Origin
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.marks import UNMARKED, Mark, Origin
 from napari_icmoe.state import Box, Click, Place, Prompt, SessionState
 
 Record = dict[str, Any]

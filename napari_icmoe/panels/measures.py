@@ -22,9 +22,17 @@ from qtpy.QtWidgets import (
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.atomic import atomic_path
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.counting import MaskCounter
-from napari_icmoe.measures import Measure, Units, as_text, in_short, measure, name_of, table_of
 from napari_icmoe.panels.parts import make_button, make_swatch, make_text
+from napari_icmoe.review.counting import MaskCounter
+from napari_icmoe.review.measures import (
+    Measure,
+    Units,
+    as_text,
+    in_short,
+    measure,
+    name_of,
+    table_of,
+)
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.marks import SliceState
 from napari_icmoe.panels.parts import make_button, make_text, set_text, with_keys
+from napari_icmoe.review.marks import SliceState
 
 _BUTTONS = {
     "accept": "Accept slice",

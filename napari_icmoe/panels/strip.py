@@ -7,8 +7,8 @@ from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPa
 from qtpy.QtWidgets import QToolTip, QVBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.marks import SliceState
 from napari_icmoe.panels.parts import make_text, set_text
+from napari_icmoe.review.marks import SliceState
 
 HEIGHT = 30
 COLORS = {

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_icmoe.learning.version_store import DEFAULT, EXPERTS, Version
 from napari_icmoe.learning.versions import BARE_NAME, DEFAULT_NAME, Key, Versions
-from napari_icmoe.panels.parts import make_button
+from napari_icmoe.panels.parts import make_button, with_keys
 
 COLUMNS = ("", "Version", "Date", "Box", "Click")
 ON, NAME, DATE, BOX, CLICK = range(5)
@@ -50,7 +50,9 @@ class VersionsPanel(QWidget):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(18)
         self.switch = make_button("Switch on", "The next click is answered by the selected version")
-        self.compare = make_button("Compare", "Change to and fro between two versions")
+        self.compare = make_button(
+            "Compare", with_keys("Change to and fro between two versions", "compare")
+        )
         self.back = make_button(
             "Roll back", "Go back to what the active version started from; nothing is deleted"
         )

@@ -19,12 +19,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_icmoe.browsing import Browser
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import make_button, make_text
-from napari_icmoe.replacing import Choice
 from napari_icmoe.shortcuts import ACTIONS_BY_NAME, keys_of
-from napari_icmoe.worklist import ScanState, Worklist
+from napari_icmoe.worklist.browsing import Browser
+from napari_icmoe.worklist.listing import ScanState, Worklist
+from napari_icmoe.worklist.replacing import Choice
 
 MARKS = {ScanState.UNTOUCHED: "○", ScanState.IN_WORK: "◐", ScanState.DONE: "✓"}
 FAULT = "⚠"

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from napari_icmoe.locks import locked_pixels, touches
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.locks import locked_pixels, touches
 
 SHAPE = (4, 5, 6)
 AXIAL = Plane((2, None, None))

@@ -5,7 +5,7 @@ import pytest
 
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.marks import (
+from napari_icmoe.review.marks import (
     ACCEPTED_SHARE,
     CAUTION_WEIGHT,
     UNMARKED,

@@ -12,9 +12,12 @@ from qtpy.QtWidgets import QFileDialog
 
 from icmoe_core.classes import default_classes
 from icmoe_core.io import Grid
-from napari_icmoe.counting import columns_mm
 from napari_icmoe.label_edits import stroke_slices
-from napari_icmoe.measures import (
+from napari_icmoe.panels.measures import MeasuresPanel
+from napari_icmoe.planes import Plane
+from napari_icmoe.readers import GRID_KEY
+from napari_icmoe.review.counting import columns_mm
+from napari_icmoe.review.measures import (
     Measure,
     Units,
     as_text,
@@ -23,10 +26,7 @@ from napari_icmoe.measures import (
     table_of,
     units_of,
 )
-from napari_icmoe.panels.measures import MeasuresPanel
-from napari_icmoe.planes import Plane
-from napari_icmoe.readers import GRID_KEY
-from napari_icmoe.slice_counts import (
+from napari_icmoe.review.slice_counts import (
     Stack,
     count_slice,
     count_slices,

@@ -5,7 +5,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
-from napari_icmoe.marks import SliceState
+from napari_icmoe.review.marks import SliceState
 from napari_icmoe.state import Box
 
 WAIT_MS = 90_000

@@ -8,8 +8,8 @@ from icmoe_core.classes import default_classes
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, Step
-from napari_icmoe.marks import Origin, SliceState, slice_state
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.marks import Origin, SliceState, slice_state
 from napari_icmoe.session import Session
 from napari_icmoe.state import Box, Click, Place, approved_planes, core_prompts
 

@@ -11,11 +11,9 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from icmoe_core.errors import InputFileError
 from icmoe_core.io import read_labels, read_volume
-from napari_icmoe.opening import is_saved, read_scan
 from napari_icmoe.panels.worklist import WorklistPanel
-from napari_icmoe.scan_folders import find_scans, mask_path, saved_mask
 from napari_icmoe.state import Box
-from napari_icmoe.worklist import (
+from napari_icmoe.worklist.listing import (
     ScanState,
     Worklist,
     key_of,
@@ -24,6 +22,8 @@ from napari_icmoe.worklist import (
     save_state,
     states_file,
 )
+from napari_icmoe.worklist.opening import is_saved, read_scan
+from napari_icmoe.worklist.scan_folders import find_scans, mask_path, saved_mask
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 AFFINE = np.diag([-2.0, 2.0, 3.0, 1.0])

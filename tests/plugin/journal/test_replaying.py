@@ -16,7 +16,7 @@ from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.summaries import count_steps
-from napari_icmoe.marks import Mark
+from napari_icmoe.review.marks import Mark
 from napari_icmoe.session import Session
 from napari_icmoe.state import Click, SessionState
 

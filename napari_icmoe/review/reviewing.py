@@ -11,11 +11,11 @@ from qtpy.QtCore import QObject, Signal
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import FollowedMask
-from napari_icmoe.locks import locked_pixels, touches
-from napari_icmoe.marks import SliceState, doubt_of, next_in_doubt, slice_state
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.locks import locked_pixels, touches
+from napari_icmoe.review.marks import SliceState, doubt_of, next_in_doubt, slice_state
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, SessionState, approved_planes
 from napari_icmoe.view import SliceView
@@ -121,21 +121,34 @@ class Reviewing(QObject):
         return tuple(label for label in labels if not state.classes[label].locked)
 
     def forbids(self, edit: LayerEdit) -> bool:
-        """Whether a brush stroke on the mask has met an approved slice."""
-        place = self._view.place
-        if place is None:
-            return False
-        approved = approved_planes(self._session.state, place.image)
-        return touches(edit.voxels, edit.target.data.shape, approved) is not None
+        """Whether a brush stroke has met an approved slice."""
+        state, shape = self._session.state, edit.target.data.shape
+        return any(
+            touches(edit.voxels, shape, approved_planes(state, image)) is not None
+            for image in self._images_of(edit)
+        )
 
     def places_of(self, edit: LayerEdit) -> list[Place]:
-        """Return the slices of the stack that a brush stroke on the mask has met."""
-        place = self._view.place
-        axis = None if place is None else place.plane.cut_axis
-        if place is None or axis is None or not len(edit.voxels):
-            return [] if place is None else [place]
-        met = np.unique(np.unravel_index(edit.voxels, edit.target.data.shape)[axis])
-        return [Place(place.image, place.plane.at(axis, int(index))) for index in met]
+        """Return the slices that a brush stroke has met, along the axis on which it shows."""
+        plane, images = edit.plane, self._images_of(edit)
+        if plane is None:
+            return []
+        axis = plane.cut_axis
+        if axis is None:
+            return [Place(image, plane) for image in images]
+        met = np.unique(np.unravel_index(edit.voxels, edit.target.data.shape)[axis]).tolist()
+        return [Place(image, plane.at(axis, index)) for image in images for index in met]
+
+    def _images_of(self, edit: LayerEdit) -> list[str]:
+        """Return the images whose mask a brush stroke was made on."""
+        images, place, target = (
+            self._masks.images_of(edit.target),
+            self._view.place,
+            self._masks.target,
+        )
+        if place is not None and target is not None and target.layer is edit.target:
+            images = list(dict.fromkeys([*images, place.image]))
+        return images
 
     def accept_here(self) -> None:
         """Write what is proposed on the displayed slice into the mask."""

@@ -21,7 +21,7 @@ from platformdirs import user_data_path
 
 from icmoe_core.errors import InputFileError
 from icmoe_core.io.atomic import atomic_path
-from napari_icmoe.scan_folders import find_scans, mask_names
+from napari_icmoe.worklist.scan_folders import find_scans, mask_names
 
 _FORMAT = 1
 

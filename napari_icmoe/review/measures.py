@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable
-from napari_icmoe.slice_counts import SPACE, SliceCount
+from napari_icmoe.review.slice_counts import SPACE, SliceCount
 
 
 @dataclass(frozen=True)

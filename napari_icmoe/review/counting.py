@@ -17,10 +17,10 @@ from napari_icmoe.engine import Scan
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import LayerEdit, stroke_slices
-from napari_icmoe.measures import Units, units_of
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.readers import GRID_KEY
-from napari_icmoe.slice_counts import (
+from napari_icmoe.review.measures import Units, units_of
+from napari_icmoe.review.slice_counts import (
     SPACE,
     SliceCount,
     Stack,

@@ -12,9 +12,8 @@ from qtpy.QtCore import QObject, Signal
 from icmoe_core.errors import IcmoeError
 from napari_icmoe.history import Step
 from napari_icmoe.readers import scan_path
-from napari_icmoe.replacing import Replacing
 from napari_icmoe.workers import Background, NewestWins
-from napari_icmoe.worklist import (
+from napari_icmoe.worklist.listing import (
     ScanState,
     Worklist,
     key_of,
@@ -22,6 +21,7 @@ from napari_icmoe.worklist import (
     save_state,
     states_file,
 )
+from napari_icmoe.worklist.replacing import Replacing
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController

@@ -20,11 +20,11 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError, OutputFileError
 from napari_icmoe.history import Step
-from napari_icmoe.opening import OpenedScan, is_saved, mask_layer, read_scan
 from napari_icmoe.places import show_middle
 from napari_icmoe.readers import PATH_KEY
-from napari_icmoe.scan_folders import mask_path, saved_mask
 from napari_icmoe.workers import NewestWins
+from napari_icmoe.worklist.opening import OpenedScan, is_saved, mask_layer, read_scan
+from napari_icmoe.worklist.scan_folders import mask_path, saved_mask
 from napari_icmoe.writers import as_saved, save_labels
 
 if TYPE_CHECKING:

@@ -1,0 +1,129 @@
+"""Reactions: what follows from answers, strokes and napari's events, without the user asking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer
+
+from napari_icmoe.accepting import LOCKED
+from napari_icmoe.engine import Answer, Question
+from napari_icmoe.following import Follower
+from napari_icmoe.history import Step
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.state import SessionState
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
+
+
+class Reactions(QObject):
+    """Keeps the parts of a controller in step with one another and with the viewer.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+        Whose parts have all been made.
+    """
+
+    def __init__(self, controller: AnnotateController) -> None:
+        super().__init__(controller)
+        self._controller = c = controller
+        self._follower = Follower(c.viewer, c.tool, c.masks, self)
+        speakers = (c.asker, c.accepting, c.propagating, c.reviewing, c.browser)
+        for speaker in speakers:
+            speaker.said.connect(c.said)
+        for changing in (c.asker, c.masks, c.propagating):
+            changing.changed.connect(c.changed)
+        c.view.drawn.connect(c.changed)
+        c.view.scans.replaced.connect(self._on_pixels_replaced)
+        c.propagating.changed.connect(c.view.draw_proposals)
+        c.session.listeners.append(self._on_step)
+        c.asker.answered.connect(self._on_answer)
+        c.asker.failed.connect(self._on_failed)
+        c.asker.ready.connect(c.view.refresh)
+        c.masks.painted.connect(self._on_painted)
+        c.tool.lost.connect(self._on_tool_lost)
+        self._follower.moved.connect(self._on_moved)
+        self._follower.selected.connect(c.changed)
+        self._follower.image_removed.connect(self._on_image_removed)
+
+    def close(self) -> None:
+        """Follow the viewer no longer."""
+        self._follower.close()
+
+    def _on_answer(self, question: Question, answer: Answer) -> None:
+        c = self._controller
+        for notice in answer.notices:
+            c.say("info", notice)
+        if c.accepting.on_answer(question, answer):
+            c.view.refresh()
+        else:
+            c.view.draw()
+
+    def _on_failed(self, question: Question) -> None:
+        c = self._controller
+        c.accepting.cancel()
+        if question == c.view.question:
+            c.view.draw()
+        else:  # another one may have had to wait
+            c.view.refresh()
+
+    def _on_painted(self, edit: LayerEdit) -> None:
+        c = self._controller
+        if c.reviewing.forbids(edit):
+            QTimer.singleShot(0, self, edit.undo)  # some of napari's tools tell before they write
+            c.say("warning", LOCKED)
+        else:
+            c.session.record_stroke(edit, c.reviewing.places_of(edit), edit.labels)
+        c.changed.emit()
+
+    def _on_step(self, what: str, step: Step[SessionState]) -> None:
+        if (step.before.proposals, step.before.marks) != (step.after.proposals, step.after.marks):
+            self._controller.view.draw_proposals()
+            self._controller.changed.emit()
+
+    def _on_tool_lost(self, name: str) -> None:
+        self._controller.view.refresh()
+        self._controller.say(
+            "info",
+            f"The layer {name!r} belonged to the prompt tool, which is off now. Nothing else is "
+            "lost: start prompting again to see your prompts.",
+        )
+
+    def _on_moved(self) -> None:
+        c = self._controller
+        if c.tool.on and c.viewer.dims.ndisplay != 2:
+            c.toggle_tool()
+        c.view.refresh()
+
+    def _on_pixels_replaced(self, image: Image) -> None:
+        c = self._controller
+        c.asker.answers.forget_image(str(image.unique_id))
+        if image is c.image:
+            self._drop_work()
+            c.masks.drop_misfit(image)
+            c.view.refresh()
+
+    def _on_image_removed(self, image: Image) -> None:
+        c = self._controller
+        c.view.scans.forget(image)
+        c.asker.answers.forget_image(str(image.unique_id))
+        c.masks.forget_image(image)
+        if image is c.image:
+            self._drop_work()
+            # napari may be in the middle of deleting several layers, ours among them
+            QTimer.singleShot(0, self, self._leave_removed)
+
+    def _drop_work(self) -> None:
+        c = self._controller
+        c.asker.drop()
+        c.propagating.abandon()
+        c.accepting.cancel()
+
+    def _leave_removed(self) -> None:
+        c = self._controller
+        if isalive(self) and c.image is not None and c.image not in c.viewer.layers:
+            c.set_image(c.nearest_image())
