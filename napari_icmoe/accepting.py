@@ -15,7 +15,6 @@ from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.review.locks import locked_pixels
 from napari_icmoe.session import Session
-from napari_icmoe.state import approved_planes
 
 Refusal = tuple[str, str]
 """A level and a sentence for the user."""
@@ -88,6 +87,8 @@ class Accepting(QObject):
         """
         self.cancel()
         label = None if self._masks.instances else self._session.state.active_class
+        if question.start is not None:  # what is corrected stays the object that it is
+            label = question.start.label
         order = _Order(image, self._masks.target, label, self.overlap)
         if answer is None:
             self._awaited = question, order
@@ -137,10 +138,10 @@ class Accepting(QObject):
             label,
             overlap=order.overlap,
             # Objects' ids are not those of classes, and no lock of a class is meant for them.
-            locked=() if order.label is None else state.classes.locked_ids,
+            locked=() if self._masks.instances else state.classes.locked_ids,
             painted=mask.painted.within(labels, place.plane),
             barred=locked_pixels(
-                place.plane, answer.mask.shape, approved_planes(state, place.image)
+                place.plane, answer.mask.shape, self._masks.approved(mask.layer, place.image)
             ),
         )
         self._session.accept(place, label, mask.write(place.plane, merged.write, label))
@@ -152,9 +153,10 @@ class Accepting(QObject):
     def _refusal(self, answer: Answer, label: int | None) -> Refusal | None:
         if answer.mask is None or not answer.mask.any():
             return "info", "The preview is empty, so nothing was written: add a click or a box."
-        if self._session.state.mark_at(answer.question.place).approved:
+        approved = self._session.state.mark_at(answer.question.place).approved
+        if approved and self._masks.target is not None:
             return "warning", LOCKED
-        if label is None:
+        if label is None or self._masks.instances:
             return None
         classes = self._session.state.classes
         if label not in classes.ids:
@@ -168,6 +170,8 @@ class Accepting(QObject):
         if order.target is not None and self._masks.follows(order.target):
             return order.target
         if self._masks.target is None:
+            # What was done on slices was done on another mask, which is gone.
+            self._session.start_anew(str(order.image.unique_id), "new mask", marks=True)
             layer = make_target(order.image, instances=self._masks.instances)
             self._add_layer(layer)
             self._masks.choose(order.image, layer, empty=True)

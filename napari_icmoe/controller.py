@@ -100,7 +100,7 @@ class AnnotateController(QObject):
             self,
         )
         self.reviewing: Reviewing = Reviewing(
-            self.session, self.masks, self.view, self.propagating.proposals_at, self.show, self
+            self.session, self.masks, self.view, self.propagating, self.show, self
         )
         self.accepting = Accepting(
             self.session, self.masks, self.tool.add_below, self.asker.hold, self
@@ -174,9 +174,12 @@ class AnnotateController(QObject):
         self.began.emit()
         self.propagating.cancel()
         if self.image is not None:
+            former = self.masks.mask_of(self.image)
             reason = self.masks.choose(self.image, layer)
             if reason is not None:
                 self.say("warning", reason)
+            elif former is not layer:  # what was done on slices was done on the other mask
+                self.session.start_anew(str(self.image.unique_id), "another mask", marks=True)
         self.changed.emit()
 
     def set_model(self, choice: ModelChoice) -> None:
@@ -319,6 +322,7 @@ class AnnotateController(QObject):
             last,
             self.view.model,
             self.view.window,
+            mask.held[plane.cut_axis] if plane.cut_axis < len(mask.held) else None,
         )
         self.propagating.start(order, mask)
 
@@ -352,11 +356,18 @@ class AnnotateController(QObject):
     def undo(self) -> None:
         """Take back the last thing the user did, whatever it was, and show where."""
         self.began.emit()
+        if self.propagating.running:
+            self.propagating.abandon()
+            self.say("info", "The propagation was taken back.")
+            return
         self._travel(self.session.undo(), "undo")
 
     def redo(self) -> None:
         """Do again what was undone last, and show where."""
         self.began.emit()
+        if self.propagating.running:
+            self.say("info", "A propagation is under way: wait for it, or cancel it.")
+            return
         self._travel(self.session.redo(), "redo")
 
     def _travel(self, step: Step[SessionState] | None, verb: str) -> None:

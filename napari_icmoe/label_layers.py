@@ -203,8 +203,9 @@ class FollowedMask:
         self, voxels: NDArray[np.int64], values: NDArray, plane: Plane | None = None
     ) -> LayerEdit:
         """Write `values` at flat indices `voxels`, both ``(n,)``; `plane` shows the change."""
-        order = np.argsort(voxels)
-        voxels, values = voxels[order], values[order]
+        if (voxels[1:] < voxels[:-1]).any():
+            order = np.argsort(voxels)
+            voxels, values = voxels[order], values[order]
         indices = np.unravel_index(voxels, self.layer.data.shape)
         before = self.layer.data[indices]
         with self._own_edit():

@@ -24,6 +24,7 @@ from napari_icmoe.label_layers import (
 from napari_icmoe.planes import Plane, plane_through
 from napari_icmoe.session import Session
 from napari_icmoe.shortcuts import LayerKeys
+from napari_icmoe.state import approved_planes
 from napari_icmoe.workers import Background
 
 
@@ -130,11 +131,15 @@ class Masks(QObject):
         """Return the unique ids of the images for which `layer` was chosen."""
         return [uid for uid, mask in self._choices.items() if mask is layer]
 
+    def approved(self, layer: Labels, image: str | None = None) -> tuple[Plane, ...]:
+        """Return the approved slices of all images for which `layer` was chosen, and of `image`."""
+        images = {*self.images_of(layer), *([] if image is None else [image])}
+        state = self._session.state
+        return tuple(plane for one in sorted(images) for plane in approved_planes(state, one))
+
     def choose_for(self, image: Image) -> None:
-        """Go back to the mask that was chosen for `image`; else keep the present one if it fits."""
-        uid = str(image.unique_id)
-        present = None if self.target is None else self.target.layer
-        layer = self._choices.get(uid, present)
+        """Go back to the mask that was chosen for `image`; a new one is made if there is none."""
+        layer = self.mask_of(image)
         if layer is not None and mismatch(image, layer) is not None:
             layer = None
         self._take(layer)

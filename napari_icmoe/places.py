@@ -27,10 +27,19 @@ def place_of(viewer: ViewerModel, step: Step[SessionState]) -> tuple[Layer, Plan
 
 
 def changed_place(step: Step[SessionState]) -> Place | None:
-    """Return where a step changed the prompts, if it did so in one place."""
-    before, after = step.before.prompts, step.after.prompts
-    places = [place for place in {*before, *after} if before.get(place) != after.get(place)]
-    return places[0] if len(places) == 1 else None
+    """Return where a step changed prompts, proposals or marks, if it did so in one place."""
+    pairs = (
+        (step.before.prompts, step.after.prompts),
+        (step.before.proposals, step.after.proposals),
+        (step.before.marks, step.after.marks),
+    )
+    places = {
+        place
+        for before, after in pairs
+        for place in {*before, *after}
+        if before.get(place) != after.get(place)
+    }
+    return places.pop() if len(places) == 1 else None
 
 
 def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:

@@ -77,7 +77,7 @@ class Reactions(QObject):
             QTimer.singleShot(0, self, edit.undo)  # some of napari's tools tell before they write
             c.say("warning", LOCKED)
         else:
-            c.session.record_stroke(edit, c.reviewing.places_of(edit), edit.labels)
+            c.session.record_stroke(edit, c.reviewing.labels_met(edit))
         c.changed.emit()
 
     def _on_step(self, what: str, step: Step[SessionState]) -> None:
@@ -101,7 +101,10 @@ class Reactions(QObject):
 
     def _on_pixels_replaced(self, image: Image) -> None:
         c = self._controller
-        c.asker.answers.forget_image(str(image.unique_id))
+        uid = str(image.unique_id)
+        c.asker.answers.forget_image(uid)
+        c.propagating.abandon(uid)
+        c.session.start_anew(uid, "new pixels", marks=False)
         if image is c.image:
             self._drop_work()
             c.masks.drop_misfit(image)
@@ -112,6 +115,7 @@ class Reactions(QObject):
         c.view.scans.forget(image)
         c.asker.answers.forget_image(str(image.unique_id))
         c.masks.forget_image(image)
+        c.propagating.abandon(str(image.unique_id))
         if image is c.image:
             self._drop_work()
             # napari may be in the middle of deleting several layers, ours among them
@@ -120,7 +124,6 @@ class Reactions(QObject):
     def _drop_work(self) -> None:
         c = self._controller
         c.asker.drop()
-        c.propagating.abandon()
         c.accepting.cancel()
 
     def _leave_removed(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from icmoe_core.classes import ClassTable
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, LabelEdit, Step
-from napari_icmoe.review.marks import Origin
+from napari_icmoe.review.marks import UNMARKED, Origin
 from napari_icmoe.state import Box, Place, Prompt, SessionState, nothing
 
 
@@ -73,24 +73,31 @@ class Session:
         self._do("accept", after, edit)
 
     def record_stroke(
-        self, edit: LabelEdit, places: Collection[Place] = (), labels: Collection[int] = ()
+        self, edit: LabelEdit, met: Mapping[Place, Collection[int]] | None = None
     ) -> None:
-        """Record a brush stroke that has already been painted: where, and which labels it met."""
-        marks = {
-            place: self.state.mark_at(place).with_origin(labels, Origin.PAINTED) for place in places
-        }
-        self._do("brush stroke", self.state.with_marks(marks), edit)
+        """Record a brush stroke that has already been painted, and which labels it met where.
+
+        What was proposed there for these labels is done with.
+        """
+        marks, left = {}, {}
+        for place, labels in ({} if met is None else met).items():
+            marks[place] = self.state.mark_at(place).with_origin(labels, Origin.PAINTED)
+            kept = self.state.proposals.get(place, ())
+            left[place] = tuple(one for one in kept if one.label not in labels)
+        self._do("brush stroke", self.state.with_marks(marks).with_proposals(left), edit)
 
     def propose(
-        self, found: Mapping[Place, Iterable[Proposal]], labels: Collection[int], image: str
+        self,
+        found: Mapping[Place, Iterable[Proposal]],
+        labels: Collection[int],
+        places: Collection[Place],
     ) -> None:
-        """Record what a propagation found; earlier proposals for `labels` on `image` are gone."""
+        """Record what a propagation found; earlier proposals for `labels` at `places` are gone."""
         changes: dict[Place, tuple[Proposal, ...]] = {}
-        for place, proposals in self.state.proposals.items():
-            if place.image == image:
-                changes[place] = tuple(p for p in proposals if p.label not in labels)
-        for place, new in found.items():
-            changes[place] = (*changes.get(place, ()), *new)
+        for place in places:
+            known = self.state.proposals.get(place, ())
+            kept = tuple(one for one in known if one.label not in labels)
+            changes[place] = (*kept, *found.get(place, ()))
         after = self.state.with_proposals(changes)
         if dict(after.proposals) != dict(self.state.proposals):
             self._do("propagation", after)
@@ -115,6 +122,18 @@ class Session:
         if gone:
             name = "reject proposal" if len(gone) == 1 else "reject proposals"
             self._do(name, self.state.with_proposals(gone))
+
+    def start_anew(self, image: str, name: str, *, marks: bool) -> None:
+        """Drop the proposals on an image, and its slices' marks if they are done with as well."""
+        state = self.state
+        after = state.with_proposals({p: () for p in state.proposals if p.image == image})
+        if marks:
+            after = after.with_marks({p: UNMARKED for p in state.marks if p.image == image})
+        if (dict(after.proposals), dict(after.marks)) != (
+            dict(state.proposals),
+            dict(state.marks),
+        ):
+            self._do(name, after)
 
     def approve(self, place: Place, approved: bool = True) -> None:
         """Mark the slice at `place` as finished and lock it, or unlock it again."""

@@ -131,6 +131,9 @@ class SliceView(QObject):
         """Clicks alone correct what is proposed for the active class; a box asks anew."""
         if not prompts or any(isinstance(prompt, Box) for prompt in prompts):
             return None
+        if self._masks.instances:  # the object that was clicked on
+            first = prompts[0]
+            return next((one for one in self.proposals if _holds(one, first)), None)
         label = self._masks.next_label()
         return next((one for one in self.proposals if one.label == label), None)
 
@@ -216,6 +219,15 @@ class SliceView(QObject):
         self._settled.stop()
         self._proposal_layer.remove()
         self.scans.close()
+
+
+def _holds(proposal: Proposal, prompt: Prompt) -> bool:
+    """Whether a click lies on what is proposed."""
+    if not isinstance(prompt, Click):
+        return False
+    row, column = round(prompt.row), round(prompt.column)
+    rows, columns = proposal.mask.shape
+    return 0 <= row < rows and 0 <= column < columns and bool(proposal.mask[row, column])
 
 
 def _once(milliseconds: int, parent: QObject) -> QTimer:

@@ -20,6 +20,7 @@ class PropagationPanel(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._range_of: tuple[str, int, int] | None = None
+        self._ranges: dict[tuple[str, int, int], tuple[int, int]] = {}
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setToolTip("First slice of the range to fill, included")
         self.last.setToolTip("Last slice of the range to fill, included")
@@ -88,7 +89,7 @@ class PropagationPanel(QWidget):
         return "" if c.session.state.proposals else _EMPTY
 
     def _fit_range(self, size: int) -> None:
-        """Let the range be that of the stack that is displayed; a new one is taken whole."""
+        """Let the range be that of the stack that is displayed: as it was left, or all of it."""
         c = self._controller
         place = c.view.place
         axis = None if place is None else place.plane.cut_axis
@@ -99,7 +100,8 @@ class PropagationPanel(QWidget):
         if stack == self._range_of:
             return
         self._range_of = stack
-        for box, value in ((self.first, 0), (self.last, size - 1)):
+        first, last = self._ranges.get(stack, (0, size - 1))
+        for box, value in ((self.first, first), (self.last, last)):
             box.blockSignals(True)
             box.setRange(0, size - 1)
             box.setValue(value)
@@ -112,6 +114,8 @@ class PropagationPanel(QWidget):
             box.setValue(position)
 
     def _note_range(self) -> None:
+        if self._range_of is not None:
+            self._ranges[self._range_of] = self.first.value(), self.last.value()
         self._controller.choose_range(
             self.first.value(), self.last.value(), every=self.every.isChecked()
         )

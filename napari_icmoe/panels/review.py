@@ -19,8 +19,8 @@ _BUTTONS = {
 _TIPS = {
     "accept": "Write what is proposed on this slice into the mask",
     "reject": "Drop what is proposed on this slice",
-    "accept_all": "Write all proposals into the mask, as one step that undo takes back",
-    "reject_all": "Drop all proposals, as one step that undo takes back",
+    "accept_all": "Write all proposals of this stack into the mask; one undo takes it back",
+    "reject_all": "Drop all proposals of this stack; one undo takes it back",
     "look": "Go to the slice that is most worth a look",
     "approve": "This slice is finished: nothing changes it until it is unlocked",
 }
@@ -59,7 +59,8 @@ class ReviewPanel(QWidget):
         c = self._controller
         place, state = c.view.place, c.session.state
         approved = place is not None and state.mark_at(place).approved
-        here, anywhere = bool(c.view.proposals), bool(state.proposals)
+        here = bool(c.view.proposals)
+        anywhere = any(state.proposals.get(one) for one in c.reviewing.stack)
         settled = not c.propagating.running
         enabled = {
             "accept": (here and settled) or bool(c.prompts),
@@ -84,7 +85,9 @@ class ReviewPanel(QWidget):
             cautions = [caution for one in proposals for caution in one.cautions]
             if cautions:
                 return f"Low confidence: {'; '.join(dict.fromkeys(cautions))}."
-            return "Proposed. Click to correct it, or accept it."
+            return (
+                "Right? Accept it. Wrong? Choose its class and click to correct it, or reject it."
+            )
         if c.session.state.proposals:
             return "Nothing is proposed here."
         position = c.reviewing.position

@@ -48,6 +48,8 @@ class Order:
         Range of slices, both included.
     model : ModelChoice
     window : str
+    held : ndarray of bool, optional
+        Which slices of the stack held something when the mask was opened.
     """
 
     image: str
@@ -58,6 +60,12 @@ class Order:
     last: int
     model: ModelChoice
     window: str
+    held: NDArray[np.bool_] | None = None
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What a proposal depends on beside its seed."""
+        return self.scan.uid, self.scan.version, self.model, self.window
 
     def place(self, index: int) -> Place:
         """Return the place of a slice of the stack."""
@@ -76,6 +84,7 @@ class _Run:
     found: dict[Place, tuple[Proposal, ...]] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
     stopped: bool = False
+    whole: bool = False
 
 
 class Propagating(QObject):
@@ -107,6 +116,7 @@ class Propagating(QObject):
         self._thread = Background(self, asker.worker)
         self._thread.done.connect(self._on_done)
         self._run: _Run | None = None
+        self._made_with: dict[str, tuple[object, ...]] = {}  # the last run's settings, by image
 
     @property
     def running(self) -> bool:
@@ -133,11 +143,20 @@ class Propagating(QObject):
     def start(self, order: Order, mask: FollowedMask) -> None:
         """Begin; a run that is under way goes on instead."""
         if self._run is not None:
+            verb = "is ending" if self._run.stopped else "is under way"
+            self.said.emit("info", f"A propagation {verb}: wait for it, or cancel it.")
+            return
+        if not order.labels:
+            self.said.emit(
+                "warning", "What is to be propagated is locked: unlock it, or choose another class."
+            )
             return
         self._run = run = _Run(order)
         self.endings = run.endings
         state, labels = self._session.state, mask.layer.data
-        self._work(run, lambda: _begin(self._engine, order, state, labels))
+        same = self._made_with.get(order.image) == order.settings
+        self._made_with[order.image] = order.settings
+        self._work(run, lambda: _begin(self._engine, order, state, labels, reuse=same))
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -145,8 +164,10 @@ class Propagating(QObject):
         if self._run is not None:
             self._run.stopped = True
 
-    def abandon(self) -> None:
-        """End the run, and forget what it found."""
+    def abandon(self, image: str | None = None) -> None:
+        """End the run, and forget what it found; only if it is on `image`, where that is given."""
+        if self._run is not None and image not in (None, self._run.order.image):
+            return
         if self._run is not None:
             self._run.found.clear()
             self._run.stopped = True
@@ -181,6 +202,7 @@ class Propagating(QObject):
             run.endings.append(record)
         steps = run.steps
         if run.stopped or record is _OVER or steps is None:
+            run.whole = record is _OVER
             self._finish()
         else:
             self._work(run, lambda: next(steps, _OVER))
@@ -202,10 +224,10 @@ class Propagating(QObject):
             return
         if run.steps is not None:
             self._thread.run(run.steps.close)
-        if run.found:
-            self._session.propose(
-                _still_open(run.found, self._session.state), run.order.labels, run.order.image
-            )
+        # What a run that was ended early did not reach stays as it was.
+        reached = _stack(run.order) if run.whole else list(run.found)
+        found = _still_open(run.found, self._session.state)
+        self._session.propose(found, run.order.labels, reached)
         if run.found or run.endings:
             self.said.emit("info", _summary(run))
         self.changed.emit()
@@ -215,7 +237,9 @@ _OVER = object()
 """Comes after the last record of a run."""
 
 
-def _begin(engine: Engine, order: Order, state: SessionState, labels: NDArray) -> Steps:
+def _begin(
+    engine: Engine, order: Order, state: SessionState, labels: NDArray, *, reuse: bool
+) -> Steps:
     from icmoe_core.propagation.propagation import propagate  # torch: not needed before
 
     predictor = engine.load(order.model)
@@ -227,22 +251,30 @@ def _begin(engine: Engine, order: Order, state: SessionState, labels: NDArray) -
     return propagate(
         predictor,
         slice_at,
-        find_seeds(order, labels),
+        find_seeds(order, state, labels),
         order.first,
         order.last,
         window=window,
         closed=closed_slices(order, state),
-        known=[p for place in _stack(order) for p in state.proposals.get(place, ())],
+        known=[p for place in _stack(order) for p in state.proposals.get(place, ()) if reuse],
     )
 
 
-def find_seeds(order: Order, labels: NDArray) -> list[Seed]:
-    """Return the outlines in the mask `labels` to start from: all that lie in the range."""
+def find_seeds(order: Order, state: SessionState, labels: NDArray) -> list[Seed]:
+    """Return the outlines in the mask `labels` to start from: all that were made on these slices.
+
+    What an outline on a plane across leaves on a slice is only a line, and no seed.
+    """
     found = []
     for place in _stack(order):
+        origins, index = state.mark_at(place).origins, _index(place)
+        held = order.held is not None and bool(order.held[index])
         here = np.asarray(labels[place.plane.index])
-        index = _index(place)
-        found += [Seed(index, label, here == label) for label in order.labels if label in here]
+        found += [
+            Seed(index, label, here == label)
+            for label in order.labels
+            if (held or label in origins) and (here == label).any()
+        ]
     return found
 
 

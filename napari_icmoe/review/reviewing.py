@@ -10,12 +10,13 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.label_edits import LayerEdit
-from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.label_layers import FollowedMask, mismatch
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.locks import locked_pixels, touches
-from napari_icmoe.review.marks import SliceState, doubt_of, next_in_doubt, slice_state
+from napari_icmoe.review.marks import UNMARKED, SliceState, doubt_of, next_in_doubt, slice_state
+from napari_icmoe.review.propagating import Propagating
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, SessionState, approved_planes
 from napari_icmoe.view import SliceView
@@ -31,8 +32,8 @@ class Reviewing(QObject):
         Take what is accepted.
     view : SliceView
         Knows the displayed slice.
-    proposals_at : callable
-        Returns what is proposed at a place.
+    propagating : Propagating
+        Knows what is proposed at a place.
     show : callable
         Displays a plane of the image.
     """
@@ -45,7 +46,7 @@ class Reviewing(QObject):
         session: Session,
         masks: Masks,
         view: SliceView,
-        proposals_at: Callable[[Place], tuple[Proposal, ...]],
+        propagating: Propagating,
         show: Callable[[Plane], None],
         parent: QObject | None = None,
     ) -> None:
@@ -53,7 +54,8 @@ class Reviewing(QObject):
         self._session = session
         self._masks = masks
         self._view = view
-        self._proposals_at = proposals_at
+        self._propagating = propagating
+        self._proposals_at = propagating.proposals_at
         self._show = show
 
     @property
@@ -80,8 +82,13 @@ class Reviewing(QObject):
         if not stack:
             return []
         held = self._held(stack[0].plane.cut_axis, len(stack))
+        masked = self._masks.target is not None
         return [
-            slice_state(state.mark_at(place), self._proposals_at(place), bool(filled))
+            slice_state(
+                state.mark_at(place) if masked else UNMARKED,
+                self._proposals_at(place),
+                bool(filled),
+            )
             for place, filled in zip(stack, held, strict=True)
         ]
 
@@ -128,16 +135,23 @@ class Reviewing(QObject):
             for image in self._images_of(edit)
         )
 
-    def places_of(self, edit: LayerEdit) -> list[Place]:
-        """Return the slices that a brush stroke has met, along the axis on which it shows."""
+    def labels_met(self, edit: LayerEdit) -> dict[Place, list[int]]:
+        """Return the slices that a brush stroke has met, and which labels it met on each."""
         plane, images = edit.plane, self._images_of(edit)
         if plane is None:
-            return []
+            return {}
         axis = plane.cut_axis
         if axis is None:
-            return [Place(image, plane) for image in images]
-        met = np.unique(np.unravel_index(edit.voxels, edit.target.data.shape)[axis]).tolist()
-        return [Place(image, plane.at(axis, index)) for image in images for index in met]
+            return {Place(image, plane): edit.labels for image in images}
+        index = np.unravel_index(edit.voxels, edit.target.data.shape)[axis]
+        met: dict[Place, list[int]] = {}
+        for number in np.unique(index).tolist():
+            on_it = index == number
+            labels = np.union1d(edit.before[on_it], edit.after[on_it]).tolist()
+            for image in images:
+                place = Place(image, plane.at(axis, number))
+                met[place] = [label for label in labels if label]
+        return met
 
     def _images_of(self, edit: LayerEdit) -> list[str]:
         """Return the images whose mask a brush stroke was made on."""
@@ -171,6 +185,9 @@ class Reviewing(QObject):
         place = self._view.place
         if place is None:
             return
+        if self._masks.target is None:
+            self.said.emit("info", "There is no mask to approve yet: accept an outline first.")
+            return
         approved = self._session.state.mark_at(place).approved
         if not approved and self._proposals_at(place):
             self.said.emit(
@@ -180,16 +197,29 @@ class Reviewing(QObject):
             return
         self._session.approve(place, not approved)
 
+    def _settled(self) -> bool:
+        """Whether no run is changing the proposals; says so if one is."""
+        if self._propagating.running:
+            self.said.emit("info", "A propagation is under way: wait for it, or cancel it.")
+        return not self._propagating.running
+
     def _accept(self, places: Sequence[Place]) -> None:
-        state, target = self._session.state, self._masks.target
+        if not self._settled():
+            return
+        state, target, image = self._session.state, self._masks.target, self._view.image
         asked = {place: state.proposals.get(place, ()) for place in places}
         asked = {place: proposals for place, proposals in asked.items() if proposals}
         if not asked:
-            self.said.emit("info", "There is no proposal to accept here: propagate first.")
+            self.said.emit("info", "There is no proposal to accept on these slices.")
             return
-        if target is None:
+        if target is None or image is None:
             self.said.emit("warning", "The mask is gone: choose one, then accept again.")
             return
+        misfit = mismatch(image, target.layer)
+        if misfit is not None:
+            self.said.emit("warning", misfit)
+            return
+        instances = self._masks.instances
         shape = target.layer.data.shape
         voxels: list[NDArray[np.int64]] = []
         values: list[NDArray] = []
@@ -199,11 +229,12 @@ class Reviewing(QObject):
         for place, proposals in asked.items():
             current = np.array(target.layer.data[place.plane.index])
             for one in proposals:
-                why = _refusal(state, place, one)
+                why = _refusal(state, place, one, target, instances=instances)
                 if why is not None:
                     refused.add(why)
                     continue
-                write, here = _writable(state, place, target, current, one)
+                approved = self._masks.approved(target.layer, place.image)
+                write, here = _writable(approved, place, target, current, one)
                 kept += here
                 rows, columns = np.nonzero(write)
                 current[write] = one.label
@@ -222,10 +253,12 @@ class Reviewing(QObject):
             self.said.emit("info", f"{kept} pixels of other classes were kept.")
 
     def _reject(self, places: Sequence[Place]) -> None:
+        if not self._settled():
+            return
         if any(self._session.state.proposals.get(place) for place in places):
             self._session.reject_proposals(places)
         else:
-            self.said.emit("info", "There is no proposal to reject here.")
+            self.said.emit("info", "There is no proposal to reject on these slices.")
 
     def _held(self, axis: int | None, size: int) -> NDArray[np.bool_]:
         target = self._masks.target
@@ -235,18 +268,30 @@ class Reviewing(QObject):
         return held if len(held) == size else np.zeros(size, bool)
 
 
-def _refusal(state: SessionState, place: Place, proposal: Proposal) -> str | None:
+def _refusal(
+    state: SessionState, place: Place, proposal: Proposal, mask: FollowedMask, *, instances: bool
+) -> str | None:
     """Return why a proposal must not be written, in one sentence, or None if it may be."""
+    label, classes = proposal.label, state.classes
     if state.mark_at(place).approved:
         return "Approved slices were left as they are: unlock them first."
-    classes = state.classes
-    if proposal.label in classes.ids and classes[proposal.label].locked:
-        return f"{classes[proposal.label].name!r} is locked: unlock it, then accept again."
+    if not mask.holds(label):
+        return f"The mask {mask.layer.name!r} has no room for {label}: choose another mask."
+    if instances:
+        return None
+    if label not in classes.ids:
+        return f"Class {label} is gone, so its proposals were left out: reject them."
+    if classes[label].locked:
+        return f"{classes[label].name!r} is locked: unlock it, then accept again."
     return None
 
 
 def _writable(
-    state: SessionState, place: Place, target: FollowedMask, current: NDArray, proposal: Proposal
+    approved: Sequence[Plane],
+    place: Place,
+    target: FollowedMask,
+    current: NDArray,
+    proposal: Proposal,
 ) -> tuple[NDArray[np.bool_], int]:
     """Return where a proposal may be written, and how many pixels of others it must leave."""
     merged = merge(
@@ -255,6 +300,6 @@ def _writable(
         proposal.label,
         overlap=Overlap.KEEP,
         painted=target.painted.within(target.layer.data, place.plane),
-        barred=locked_pixels(place.plane, proposal.mask.shape, approved_planes(state, place.image)),
+        barred=locked_pixels(place.plane, proposal.mask.shape, approved),
     )
     return merged.write, merged.kept

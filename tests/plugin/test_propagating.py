@@ -253,3 +253,57 @@ def test_whatever_happens_meanwhile_ends_the_run(seeded, viewer, qtbot, run, mis
     if mishap == "mask":
         seeded.controller.reviewing.accept_all()
         assert "mask is gone" in seeded.message.text() or not controller.session.state.proposals
+
+
+def test_a_run_is_taken_back_by_undo_and_leaves_no_step(seeded, qtbot, run):
+    controller = seeded.controller
+    steps = len(controller.session.history)
+    controller.propagate()
+    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+    controller.reviewing.accept_all()
+    assert "under way" in seeded.message.text()
+    controller.undo()
+    assert not controller.propagating.running
+    qtbot.wait(300)
+    assert not controller.session.state.proposals
+    assert len(controller.session.history) == steps
+
+
+def test_another_model_proposes_anew(seeded, run):
+    controller = seeded.controller
+    controller.propagate()
+    run(seeded)
+    first = proposed_by_slice(seeded)
+    controller.set_window("full")
+    controller.propagate()
+    run(seeded)
+    again = proposed_by_slice(seeded)
+    assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))
+
+
+def test_a_mask_keeps_its_locks_whatever_image_it_is_used_for(seeded, hands, viewer, lesion, qtbot):
+    controller, middle = seeded.controller, lesion[1]
+    hands.key(Qt.Key.Key_K)
+    mask, image = controller.target.layer, controller.image
+    other = viewer.add_image(image.data.copy(), name="other", scale=image.scale)
+    other.translate = image.translate
+    controller.set_image(other)
+    assert controller.target is None  # another scan's mask is not taken without being asked
+    controller.set_target(mask)
+    before = mask.data.copy()
+    mask.paint((middle, 10, 10), 2)
+    qtbot.wait(50)
+    np.testing.assert_array_equal(mask.data, before)
+    viewer.dims.ndisplay = 3
+    mask.paint((middle, 10, 10), 2)
+    qtbot.wait(50)
+    np.testing.assert_array_equal(mask.data, before)
+
+
+def test_another_mask_starts_with_slices_untouched(seeded, lesion):
+    controller, middle = seeded.controller, lesion[1]
+    controller.reviewing.toggle_approved()
+    controller.set_target(None)
+    assert states(seeded)[middle] is SliceState.EMPTY
+    controller.undo()
+    assert states(seeded)[middle] is SliceState.EMPTY  # there is no mask

@@ -128,7 +128,7 @@ def test_a_slice_goes_from_proposed_to_approved():
     session = Session(default_classes(2))
     place = PLACES[1]
     assert state_of(session, place) is SliceState.EMPTY
-    session.propose({place: [proposal(1), proposal(2, cautions=("it grew",))]}, [1, 2], "scan")
+    session.propose({place: [proposal(1), proposal(2, cautions=("it grew",))]}, [1, 2], PLACES)
     assert state_of(session, place) is SliceState.DOUBTFUL
     session.accept_proposals({place: [2]}, Painted([0], 2))
     assert state_of(session, place) is SliceState.PROPOSED
@@ -138,7 +138,7 @@ def test_a_slice_goes_from_proposed_to_approved():
         1: (Origin.PROPAGATED,),
         2: (Origin.PROPAGATED,),
     }
-    session.record_stroke(Painted([0], 1), [place], [1])
+    session.record_stroke(Painted([0], 1), {place: [1]})
     assert state_of(session, place) is SliceState.EDITED
     session.approve(place)
     assert state_of(session, place) is SliceState.APPROVED
@@ -150,7 +150,7 @@ def test_a_slice_goes_from_proposed_to_approved():
 
 def test_an_outline_of_ones_own_takes_the_place_of_a_proposal():
     session = Session(default_classes(2))
-    session.propose({PLACES[0]: [proposal(1), proposal(2)]}, [1, 2], "scan")
+    session.propose({PLACES[0]: [proposal(1), proposal(2)]}, [1, 2], PLACES)
     session.accept(PLACES[0], 1, Painted([0], 1))
     assert [one.label for one in session.state.proposals[PLACES[0]]] == [2]
     session.undo()
@@ -159,14 +159,35 @@ def test_an_outline_of_ones_own_takes_the_place_of_a_proposal():
 
 def test_a_second_propagation_replaces_what_the_first_proposed_for_its_labels():
     session = Session(default_classes(2))
-    session.propose({place: [proposal(1), proposal(2)] for place in PLACES}, [1, 2], "scan")
+    session.propose({place: [proposal(1), proposal(2)] for place in PLACES}, [1, 2], PLACES)
     again = proposal(1)
-    session.propose({PLACES[0]: [again]}, [1], "scan")
+    session.propose({PLACES[0]: [again]}, [1], PLACES[:2])
     labels = {
         place: [one.label for one in found] for place, found in session.state.proposals.items()
     }
-    assert labels == {PLACES[0]: [2, 1], PLACES[1]: [2], PLACES[2]: [2]}
+    assert labels == {PLACES[0]: [2, 1], PLACES[1]: [2], PLACES[2]: [1, 2]}  # 2 was not reached
     assert session.state.proposals[PLACES[0]][1] is again
+
+
+def test_what_a_hand_painted_takes_the_place_of_a_proposal():
+    session = Session(default_classes(2))
+    session.propose({PLACES[0]: [proposal(1), proposal(2)]}, [1, 2], PLACES)
+    session.record_stroke(Painted([0], 1), {PLACES[0]: [1]})
+    assert [one.label for one in session.state.proposals[PLACES[0]]] == [2]
+
+
+def test_another_mask_starts_without_marks_and_proposals_of_its_image_only():
+    session = Session(default_classes(2))
+    elsewhere = Place("another", PLACES[0].plane)
+    session.propose({PLACES[0]: [proposal(1)], elsewhere: [proposal(1)]}, [1], [*PLACES, elsewhere])
+    session.approve(PLACES[1])
+    session.approve(elsewhere)
+    session.start_anew("scan", "another mask", marks=True)
+    assert set(session.state.proposals) == {elsewhere}
+    assert set(session.state.marks) == {elsewhere}
+    before = len(session.history)
+    session.start_anew("scan", "another mask", marks=True)
+    assert len(session.history) == before
 
 
 def test_listeners_hear_every_step():
@@ -214,9 +235,9 @@ def perform(session: Session, labels: list[int], action: tuple) -> None:
         case "accept":
             session.accept(place, value, Painted(labels, value))
         case "stroke":
-            session.record_stroke(Painted(labels, value), PLACES[:where], [value])
+            session.record_stroke(Painted(labels, value), {key: [value] for key in PLACES[:where]})
         case "propose":
-            session.propose({place: [proposal(value)]}, [value], "scan")
+            session.propose({place: [proposal(value)]}, [value], PLACES)
         case "take":
             session.accept_proposals({place: [value]}, Painted(labels, value))
         case "reject":
