@@ -20,6 +20,8 @@ from torch import Tensor
 
 CAPACITY_BYTES = 1_000_000_000
 """Of the store; LiteMedSAM's features of a slice take 4 MB."""
+FORMAT = 1
+"""Part of the keys; raised whenever features would be made in another way."""
 
 _SUFFIX = ".safetensors"
 _TENSOR = "features"

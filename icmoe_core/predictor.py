@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embedding_store import FORMAT, EmbeddingStore
 from icmoe_core.embeddings import Embedding, EmbeddingCache, embedding_key
 from icmoe_core.errors import ImageError
 from icmoe_core.frames import Frame
@@ -93,7 +93,8 @@ class Predictor:
         """Encode a picture, or read its features where they are kept on disk."""
         if self.store is None:
             return self.model.encode(image)
-        named = f"{key}-{self.model.precision}"
+        # devices round differently, and what one has found is not what another would find
+        named = f"{key}-{self.model.device.type}-{self.model.precision}-{FORMAT}"
         kept = self.store.read(named)
         if kept is not None:
             _, input_hw = self.model.backbone.preprocess(image)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from napari.utils.notifications import show_info
@@ -13,22 +15,54 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.samples import SAMPLES
-from napari_icmoe.controller import AnnotateController
 from napari_icmoe.readers import scan_path
 from napari_icmoe.workers import Background
 from napari_icmoe.writers import as_saved, save_labels
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Saved:
-    """A mask that was written, and who is to be told."""
+class SavedMask:
+    """A mask that was written.
+
+    Attributes
+    ----------
+    layer : Labels
+    path : Path
+    notice : str
+        What the user has to know of it; empty if there is nothing.
+    note : callable
+        To be called with the path on the GUI thread: the journal notes it, and the provenance is
+        written beside the mask.
+    """
 
     layer: Labels
     path: Path
     notice: str
     note: Callable[[Path], None]
+
+    @property
+    def sentence(self) -> str:
+        """What the user is told."""
+        return f"The mask was saved as {self.path}. {self.notice}".rstrip()
+
+
+def mask_writer(controller: AnnotateController, layer: Labels) -> Callable[[Path], SavedMask]:
+    """Return what writes a mask of the present image to a path, on a worker thread."""
+    image = controller.image
+    labels, attributes = as_saved(layer, image)
+    note = _nothing if image is None else controller.journaling.saving(image, layer)
+
+    def write(path: Path) -> SavedMask:
+        # a copy first, so that what is painted while the file is compressed is not torn
+        written, notice = save_labels(str(path), labels.copy(), attributes)
+        return SavedMask(layer, Path(written), notice, note)
+
+    return write
 
 
 class Saving(QObject):
@@ -45,19 +79,9 @@ class Saving(QObject):
 
     def save(self, path: Path) -> None:
         """Write the mask to `path`; the outcome is said."""
-        target, image = self._controller.target, self._controller.image
-        if target is None:
-            return
-        layer = target.layer
-        labels, attributes = as_saved(layer, image)
-        note = _nothing if image is None else self._controller.journaling.saving(image)
-
-        def save() -> _Saved:
-            # a copy first, so that what is painted while the file is compressed is not torn
-            written, notice = save_labels(str(path), labels.copy(), attributes)
-            return _Saved(layer, Path(written), notice, note)
-
-        self._writing.run(save)
+        target = self._controller.target
+        if target is not None:
+            self._writing.run(partial(mask_writer(self._controller, target.layer), path))
 
     def proposed_path(self) -> Path | None:
         """Return where to propose saving; None if there is no mask."""
@@ -68,10 +92,9 @@ class Saving(QObject):
         suffix = ".png" if target.layer.ndim == 2 else ".nii.gz"
         return _folder_for(None if image is None else scan_path(image)) / f"{name}{suffix}"
 
-    def _on_saved(self, written: _Saved | None, error: Exception | None) -> None:
+    def _on_saved(self, written: SavedMask | None, error: Exception | None) -> None:
         if written is not None:
-            sentence = f"The mask was saved as {written.path}. {written.notice}".rstrip()
-            self._controller.say("info", sentence)
+            self._controller.say("info", written.sentence)
             show_info(f"Saved {written.path}")
             self._controller.browser.replacing.note_saved(written.path, written.layer)
             written.note(written.path)

@@ -128,7 +128,7 @@ def run_cell(
             file_mb=round(_size_mb(generation), 2),
             memory_mb=round(memory, 1),
         )
-    asked = Predictor(model, cache_size=predictor.cache.capacity)
+    asked = Predictor(model, cache_size=predictor.cache.capacity, store=predictor.store)
     asked.cache = predictor.cache  # an embedding does not depend on what was learnt
     found = score(asked, target.held_out, (BOX, CLICK), seed, doubts=is_ours(method))
     return replace(

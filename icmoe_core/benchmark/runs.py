@@ -22,13 +22,16 @@ from icmoe_core.benchmark.results import (
     write_csv,
     write_text,
 )
-from icmoe_core.benchmark.store import EmbeddingFolder
 from icmoe_core.benchmark.targets import Target
+from icmoe_core.embedding_store import EmbeddingStore
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.samples import SAMPLES
 from icmoe_core.training.replay import replay_objects
 from icmoe_core.training.settings import Settings
+
+CAPACITY_BYTES = 1_000_000_000_000
+"""For embeddings: none is dropped while the comparison is going on."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,7 @@ class Plan:
 
 def predictor_for(model: PromptableModel, output: Path) -> Predictor:
     """Return a predictor that keeps what it encodes among the results."""
-    predictor = Predictor(model)
-    predictor.cache = EmbeddingFolder(output / "embeddings", model.device)
-    return predictor
+    return Predictor(model, store=EmbeddingStore(output / "embeddings", CAPACITY_BYTES))
 
 
 def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator[Cell]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from icmoe_core.cli import options, scores
 from icmoe_core.cli.plane import take_plane
 from icmoe_core.errors import ImageError, PromptError
-from icmoe_core.io import Volume, add_to_labels, check_output, read_labels, read_volume
+from icmoe_core.io import Volume, check_output, merge_labels, read_labels, read_volume
 from icmoe_core.prompts import Prompts, check_prompts
 from icmoe_core.propagation.carrying import WAYS
 from icmoe_core.propagation.prompt_files import SlicePrompts, read_prompts
@@ -99,7 +99,7 @@ def propagate(
     planes = [take_plane(volume, axis, one.index, moment) for one in asked]
     for one, plane in zip(asked, planes, strict=True):
         check_prompts(one.prompts, plane.image.shape[:2])
-    first, last = _range(volume, axis, first, last)
+    first, last = _range(volume, axis, first, last, asked)
     window = choose_window(volume.array, window_name, rgb=volume.rgb)
     existing = read_labels(output, volume.grid) if output.exists() else None
 
@@ -176,7 +176,9 @@ def _asked(
     return [SlicePrompts(index, label, own)]
 
 
-def _range(volume: Volume, axis: int, first: int | None, last: int | None) -> tuple[int, int]:
+def _range(
+    volume: Volume, axis: int, first: int | None, last: int | None, asked: list[SlicePrompts]
+) -> tuple[int, int]:
     count = volume.grid.shape[axis]
     first, last = 0 if first is None else first, count - 1 if last is None else last
     if not 0 <= first <= last < count:
@@ -184,6 +186,12 @@ def _range(volume: Volume, axis: int, first: int | None, last: int | None) -> tu
             f"The range from {first} to {last} does not fit: slices count from 0 to {count - 1} "
             f"along axis {axis}, the lower one first."
         )
+    for one in asked:
+        if not first <= one.index <= last:
+            raise PromptError(
+                f"The prompts of label {one.label} on slice {one.index} lie outside the range from "
+                f"{first} to {last}: widen the range, or start from a slice in it."
+            )
     return first, last
 
 
@@ -229,7 +237,7 @@ def _write(
     taken = np.zeros(volume.grid.shape, bool)
     if output.exists():  # read anew: somebody may have worked on it meanwhile
         taken |= read_labels(output, volume.grid) != 0
-    kept = 0
+    added, kept = np.zeros(volume.grid.shape, np.uint16), 0
     for label in dict.fromkeys(one.label for one in outlines):
         mask = np.zeros(volume.grid.shape, bool)
         for one in outlines:
@@ -238,7 +246,8 @@ def _write(
         kept += int(np.count_nonzero(mask & taken))
         mask &= ~taken
         taken |= mask
-        add_to_labels(output, mask, label, volume.grid, sources=(image,))
+        added[mask] = label
+    merge_labels(output, added, volume.grid, sources=(image,))
     return kept
 
 

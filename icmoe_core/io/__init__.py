@@ -2,7 +2,13 @@
 
 from icmoe_core.io.formats import read_volume
 from icmoe_core.io.grid import Grid, check_same_grid, same_grid
-from icmoe_core.io.labels import add_to_labels, read_label_volume, read_labels, write_labels
+from icmoe_core.io.labels import (
+    add_to_labels,
+    merge_labels,
+    read_label_volume,
+    read_labels,
+    write_labels,
+)
 from icmoe_core.io.orientation import (
     DisplayOrientation,
     display_orientation,
@@ -24,6 +30,7 @@ __all__ = [
     "check_same_grid",
     "display_orientation",
     "from_display",
+    "merge_labels",
     "read_label_volume",
     "read_labels",
     "read_volume",

@@ -156,7 +156,6 @@ def add_to_labels(
     GridError
         `mask` or the existing file does not lie on the grid.
     """
-    path = Path(path)
     if isinstance(label, bool | np.bool_) or not 1 <= label <= LARGEST_ID or label != int(label):
         raise OutputFileError(
             f"The label {label} cannot be written: give a whole number from 1 to {LARGEST_ID}."
@@ -166,18 +165,55 @@ def add_to_labels(
         raise OutputFileError(
             f"The mask holds {mask.dtype} values and cannot be added: give True and False."
         )
-    _check_shape(mask, grid)
+    added = mask.astype(_smallest_dtype(int(label)))
+    return merge_labels(path, added * added.dtype.type(label), grid, sources=sources)
+
+
+def merge_labels(
+    path: PathLike, added: NDArray, grid: Grid, *, sources: Sequence[PathLike] = ()
+) -> Path:
+    """Set the voxels where `added` is not 0 in a label map, which is made if there is none.
+
+    All other voxels of an existing file, and its dtype if that can hold the labels, stay.
+
+    Parameters
+    ----------
+    path : path-like
+        As for :func:`write_labels`.
+    added : ndarray of integers, ``grid.shape``
+        Labels of 1 to 65535, and 0 where nothing is added.
+    grid : Grid
+        That of the scan.
+    sources : sequence of path-like
+        Files that were read, and must not be written over.
+
+    Returns
+    -------
+    Path
+        Where the file is.
+
+    Raises
+    ------
+    OutputFileError
+        As for :func:`write_labels`, or the existing file is not a label map.
+    GridError
+        `added` or the existing file does not lie on the grid.
+    """
+    path, added = Path(path), np.asarray(added)
+    _check_values(added)
+    _check_shape(added, grid)
     check_output(path, sources)
+    largest = int(added.max(initial=0))
     if path.exists():
         labels = _existing(path, grid)
         dtype = labels.dtype
-        if label > np.iinfo(dtype).max:
-            dtype = _smallest_dtype(max(int(label), int(labels.max())))
+        if largest > np.iinfo(dtype).max:
+            dtype = _smallest_dtype(max(largest, int(labels.max())))
             labels = labels.astype(dtype)
     else:
-        dtype = _smallest_dtype(int(label))
+        dtype = _smallest_dtype(largest)
         labels = np.zeros(grid.shape, dtype)
-    labels[mask] = label
+    np.copyto(labels, added, where=added != 0, casting="unsafe")
     return _write(path, labels, dtype, grid, sources)
 
 

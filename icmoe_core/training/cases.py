@@ -81,7 +81,7 @@ def match_files(images: Files, labels: Files, *, patients: Patients | None = Non
         list_files(images, "image"), list_files(labels, "label file")
     )
     if is_one_file(images) and is_one_file(labels) and image_files and label_files:
-        pairs = [(_name(image_files[0]), image_files[0], label_files[0])]
+        pairs = [(case_name(image_files[0]), image_files[0], label_files[0])]
     else:
         pairs = _pair(image_files, label_files)
     for _, _, path in pairs:
@@ -109,8 +109,20 @@ def patient_of(name: str, image: Path) -> str:
     image : Path
         Its image; the heads of TIFF and NPY files are read to tell pictures from volumes.
     """
+    front = patient_named(name, picture=True)
+    return front if front != name and _is_picture(image) else name
+
+
+def patient_named(name: str, *, picture: bool) -> str:
+    """Return the patient of a case as :func:`patient_of` does, where the kind of image is known."""
     front, _, number = name.rpartition("_")
-    return front if front and re.fullmatch(r"[0-9]+", number) and _is_picture(image) else name
+    return front if picture and front and re.fullmatch(r"[0-9]+", number) else name
+
+
+def case_name(image: Path) -> str:
+    """Return what the case of an image is called: its file name without suffix and ``_image``."""
+    stem = _stem(image)
+    return stem.removesuffix(IMAGE_ENDING) or stem
 
 
 def _patient(name: str, image: Path, patients: Patients | None) -> str:
@@ -159,12 +171,12 @@ def _pair(images: list[Path], labels: list[Path]) -> list[tuple[str, Path, Path]
     owners: dict[Path, Path] = {}
     cases: dict[str, Path] = {}
     for image in images:
-        stems = dict.fromkeys((_stem(image), _name(image)))
+        stems = dict.fromkeys((_stem(image), case_name(image)))
         wanted = [stem + ending for stem in stems for ending in ("", *LABEL_ENDINGS)]
         found = [path for stem in wanted for path in named.get(stem, ())]
         if not found:
             continue
-        name = _name(image)
+        name = case_name(image)
         if name in cases:
             raise DatasetError(
                 f"{cases[name]} and {image} are two images of one name, {name}: rename one of them."
@@ -200,8 +212,3 @@ def _stem(path: Path) -> str:
     suffix = suffix_of(path)
     known = suffix in READABLE and not path.is_dir()
     return path.name[: -len(suffix)] if known else path.name
-
-
-def _name(image: Path) -> str:
-    stem = _stem(image)
-    return stem.removesuffix(IMAGE_ENDING) or stem

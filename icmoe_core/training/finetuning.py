@@ -23,6 +23,7 @@ from icmoe_core.predictor import Predictor
 from icmoe_core.training.checkpoints import resume_training, save_training
 from icmoe_core.training.comparisons import Comparison
 from icmoe_core.training.datasets import Case, LabelledSlice
+from icmoe_core.training.duplicates import in_words, without_duplicates
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
@@ -31,7 +32,7 @@ from icmoe_core.training.learners import check_method, make_learner, settings_of
 from icmoe_core.training.loop import Training, is_over, train
 from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
 from icmoe_core.training.progress import Progress
-from icmoe_core.training.records import describe_run, fingerprint
+from icmoe_core.training.records import describe_run, fingerprint, learnt_before
 from icmoe_core.training.retention import Memory, recall
 from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
@@ -80,10 +81,10 @@ def finetune(
 ) -> Generator[Progress, None, None]:
     """Teach the model structures, from labelled slices; what it knew stays as it is.
 
-    The slices are encoded once. A new generation of experts, which starts as a copy of the
-    newest one there is, learns from them; earlier generations and the backbone do not change.
-    Closing the generator stops it, and with a checkpoint the next call with the same arguments
-    goes on exactly from there.
+    The slices are encoded once; of those with the same pixels only the first is used. A new
+    generation of experts, which starts as a copy of the newest one there is, learns from them;
+    earlier generations and the backbone do not change. Closing the generator stops it, and with a
+    checkpoint the next call with the same arguments goes on exactly from there.
 
     Parameters
     ----------
@@ -144,7 +145,10 @@ def finetune(
     if checkpoint is not None:
         check_place(checkpoint)
     labelled = of_classes(read_all(slices), chosen)
-    split = split_by_patient(labelled, validation, settings.seed, held_out)
+    kept = without_duplicates(labelled)
+    split = split_by_patient(kept.values(), validation, settings.seed, held_out)
+    dropped = in_words(len(labelled) - len(kept))
+    split = replace(split, notices=(*split.notices, *dropped))
     plan = _Plan(split, chosen, method, settings, config, output, checkpoint, fabric, store, finish)
     return _run(model, plan)
 
@@ -156,11 +160,13 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
         # A peer offers what the loop needs of experts.
         experts = cast(Experts, make_learner(plan.method, model.backbone, plan.config))
     predictor = Predictor(model, cache_size=MEASURED, store=plan.store)
+    known = learnt_before(split.validation, model.experts)
+    measured = measured_slices(split, known)
     data = yield from encode_split(
         predictor,
         split,
         plan.classes,
-        measured_slices(split),
+        measured,
         pictures=experts.sees_pictures,
     )
     before = newest_experts(model, plan.config) if plan.method == ICMOE else None
@@ -193,8 +199,8 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     if plan.first:
         grown = model.with_experts(result)
         replayed = [] if result.sees_pictures else data.replay  # of which features are kept
-        outcome = yield from measure(predictor, grown, split, replayed, settings.seed)
-        record |= outcome.record
+        outcome = yield from measure(predictor, grown, measured, replayed, settings.seed)
+        record |= outcome.record | {"known_slices": len(known)}
         worst = outcome.worst
     result.members[-1].record.update(record)
     if plan.first and plan.output is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,26 @@ class Outcome:
     worst: tuple[Comparison, ...] = field(default=(), repr=False)
 
 
-def measured_slices(split: Split) -> list[LabelledSlice]:
-    """Choose the held-out objects to measure, each with the slice that it lies on."""
-    return choose_objects(split.validation, MEASURED) if split.validation else []
+def measured_slices(split: Split, known: Collection[LabelledSlice] = ()) -> list[LabelledSlice]:
+    """Choose the held-out objects to measure, each with the slice that it lies on.
+
+    Parameters
+    ----------
+    split : Split
+    known : collection of LabelledSlice
+        Held-out slices that the model before has learnt from. They would flatter it, and are left
+        out where there are others.
+    """
+    skipped = {id(part) for part in known}
+    fresh = [part for part in split.validation if id(part) not in skipped]
+    held = fresh or list(split.validation)
+    return choose_objects(held, MEASURED) if held else []
 
 
 def measure(
     predictor: Predictor,
     grown: PromptableModel,
-    split: Split,
+    chosen: Sequence[LabelledSlice],
     replay: Sequence[Example],
     seed: int,
 ) -> Generator[Progress, None, Outcome]:
@@ -71,7 +82,8 @@ def measure(
         Of the model before; its embeddings are used for both.
     grown : PromptableModel
         The model after.
-    split : Split
+    chosen : sequence of LabelledSlice
+        From :func:`measured_slices`.
     replay : sequence of Example
         On pictures that have nothing to do with what was learnt.
     seed : int
@@ -88,9 +100,8 @@ def measure(
     """
     found: dict[str, Any] = {}
     worst: tuple[Comparison, ...] = ()
-    after = Predictor(grown, cache_size=1)
+    after = Predictor(grown, cache_size=1, store=predictor.store)
     after.cache = predictor.cache  # an embedding does not depend on the experts
-    chosen = measured_slices(split)
     if chosen:
         scores: dict[str, dict[str, float]] = {}
         answered: dict[str, list[Record]] = {}

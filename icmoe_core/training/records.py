@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 import torch
 
 import icmoe_core
+from icmoe_core.experts.generations import Generations
+from icmoe_core.training.datasets import LabelledSlice
+from icmoe_core.training.duplicates import pixel_hash
 from icmoe_core.training.examples import Example
 from icmoe_core.training.loop import Training
 from icmoe_core.training.settings import Settings
@@ -48,6 +52,7 @@ def describe_run(
         "classes": {str(label): counts[label] for label in sorted(counts)},
         "classes_asked_for": None if classes is None else sorted(classes),
         "data": fingerprint,
+        "learnt_from": [pixel_hash(part.image) for part in split.train],
         "train_slices": len(split.train),
         "held_out_slices": len(split.validation),
         "held_out_names": len(split.held_out),
@@ -59,6 +64,15 @@ def describe_run(
         "versions": {"icmoe": icmoe_core.__version__, "torch": torch.__version__},
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def learnt_before(
+    slices: Sequence[LabelledSlice], experts: Generations | None
+) -> list[LabelledSlice]:
+    """Return those of the slices that the experts' records say were learnt from."""
+    records = [] if experts is None else [member.record for member in experts.members]
+    known = {name for record in records for name in record.get("learnt_from", ())}
+    return [part for part in slices if known and pixel_hash(part.image) in known]
 
 
 def fingerprint(split: Split) -> str:

@@ -53,8 +53,10 @@ def split_by_patient(
 ) -> Split:
     """Hold out whole patients; of a single patient, the end block of the slices.
 
-    Every class stays in the training part. Where no patient can be held out without losing a
-    class, the end block of each patient's slices is; and where no slice can, none is held out.
+    A block is the same places in all cases of the patient, since the series of one examination,
+    and the time points of one series, show the same there. Every class stays in the training part.
+    Where no patient can be held out without losing a class, the end block of each patient's slices
+    is; and where no slice can, none is held out.
 
     Parameters
     ----------
@@ -172,14 +174,15 @@ def _split_by_blocks(
     remaining = _classes(slices)
     measured: list[LabelledSlice] = []
     for patient in patients:
-        own = [part for part in slices if part.patient == patient]
-        block = _block(own, validation, remaining)
+        block = _block([part for part in slices if part.patient == patient], validation, remaining)
         remaining -= _classes(block)
-        measured += block
+        measured += sorted(block, key=_order)
     if not measured:
         reason = (
             "the only slice has to be learnt from"
             if len(slices) == 1
+            else "all slices lie at the same place"
+            if len(_places(slices)) == 1
             else "each slice is the only one of some class"
         )
         rule = f"Nothing was held out, since {reason}: label more slices to measure the result."
@@ -202,12 +205,13 @@ def _split_by_blocks(
 def _block(
     slices: list[LabelledSlice], validation: float, remaining: Counter[int]
 ) -> list[LabelledSlice]:
-    """Return the longest block, at the end if possible, whose absence loses no class."""
-    wanted = min(max(1, round(validation * len(slices))), len(slices) - 1)
+    """Return the longest block of places, at the end if possible, whose absence loses no class."""
+    places = _places(slices)
+    wanted = min(max(1, round(validation * len(places))), len(places) - 1)
     for length in range(wanted, 0, -1):
-        last = len(slices) - length
+        last = len(places) - length
         for start in (last, *range(last)):  # the end, the beginning, then what lies between
-            block = slices[start : start + length]
+            block = [part for place in places[start : start + length] for part in place]
             lost = _classes(block)
             if all(remaining[label] > lost[label] for label in lost):
                 return block
@@ -233,12 +237,26 @@ def _beside(
     return spared
 
 
-def _place(part: LabelledSlice) -> tuple[tuple[str, int | None], int]:
-    """Return a stack of slices and the place in it; pictures are stacked by their numbers."""
+def _places(slices: Iterable[LabelledSlice]) -> list[list[LabelledSlice]]:
+    """Put together what lies at the same place, in the order of the places."""
+    found: dict[tuple[tuple[str, str], int], list[LabelledSlice]] = {}
+    for part in slices:
+        found.setdefault(_place(part), []).append(part)
+    order = sorted(found, key=lambda place: (natural_order(place[0][1]), place[1]))
+    return [found[place] for place in order]
+
+
+def _place(part: LabelledSlice) -> tuple[tuple[str, str], int]:
+    """Return a patient's stack of slices, and the place in it.
+
+    All volumes of a patient that are cut along one axis are one stack. Pictures are stacked by
+    their numbers.
+    """
+    if part.axis is not None:
+        return (part.patient, f"axis {part.axis}"), part.index
     front, _, number = part.case.rpartition("_")
-    if part.axis is None and re.fullmatch(r"[0-9]+", number):
-        return (front, None), int(number)
-    return (part.case, part.axis), part.index
+    numbered = re.fullmatch(r"[0-9]+", number) is not None
+    return (part.patient, front if numbered else part.case), int(number) if numbered else 0
 
 
 def _classes(slices: Iterable[LabelledSlice]) -> Counter[int]:

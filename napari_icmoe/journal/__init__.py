@@ -6,6 +6,7 @@
 ``fingerprints``  what a scan is known by; ``geometry``, what else a journal tells of it
 ``scan_journal``  the journal of one scan, as the thread sees it that writes it
 ``recorder``      the same, as the window sees it
+``threads``       one that writes the journals, and one for all else
 ``entries``       what the two tell each other; ``snapshots`` of masks, ``choices`` of models
 ``journaling``    the journals of one viewer; ``routing``, which step belongs into which
 ``replaying``     records made again; ``restoring``, in a window

@@ -94,6 +94,11 @@ def session_opened(now: float) -> Record:
     return {"type": "opened", "time": now, "software": software_versions()}
 
 
+def mask_saved(now: float, mask: int, steps: int) -> Record:
+    """Return that a mask, told by its number, was saved as it was after that many steps."""
+    return {"type": "saved", "time": now, "mask": mask, "steps": steps}
+
+
 def event(kind: str, now: float) -> Record:
     """Return something that needs no more words."""
     return {"type": kind, "time": now}

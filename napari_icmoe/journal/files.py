@@ -1,7 +1,8 @@
 """Journal files: one record a line, appended and forced to the disk one by one.
 
 A journal belongs to one owner, who holds the lock beside it for as long as it is written; the
-system takes the lock away when the owner's process ends, however it ends. What a killed process
+system takes the lock away when the owner's process ends, however it ends. The lock's file stays:
+if it were deleted, somebody could hold the deleted one and another the next. What a killed process
 or a full disk leaves behind is at worst a torn last line, which counts as never written.
 """
 
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -24,6 +25,8 @@ from napari_icmoe.journal.records import Record
 SUFFIX = ".icmoe-journal"
 FORMAT = "icmoe-journal"
 VERSION = 1
+PATIENCE_S = 0.5
+"""How long a lock is waited for: who only looks whether it is held, holds it for a moment."""
 
 
 class JournalError(IcmoeError, ValueError):
@@ -114,9 +117,7 @@ def read_journal(path: Path) -> Reading:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputFileError(
-            f"The journal {path.name} is gone: it was moved or discarded elsewhere."
-        ) from None
+        raise _gone(path) from None
     except (OSError, MemoryError) as error:
         raise unopenable(path, error) from error
     return decode_lines(data, path.name)
@@ -140,6 +141,31 @@ def is_owned(path: Path) -> bool:
     return False
 
 
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Keep others from writing the journal at `path` meanwhile.
+
+    Raises
+    ------
+    JournalError
+        Somebody else owns it.
+    InputFileError
+        It is gone.
+    OutputFileError
+        The folder is read-only, …
+    """
+    lock = _acquire(path)
+    try:
+        if not path.exists():
+            _forget_lock(path)
+            raise _gone(path)
+        yield
+        if not path.exists():
+            _forget_lock(path)
+    finally:
+        lock.release()
+
+
 class JournalFile:
     """A journal that is being written by its only owner.
 
@@ -160,20 +186,17 @@ class JournalFile:
 
     def __init__(self, path: Path, lines: Iterable[Record] = ()) -> None:
         self.path = path
-        self._lock = FileLock(lock_path(path), thread_local=False)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            raise JournalError(
-                "This session is in use in another window: close it there first."
-            ) from None
         except OSError as error:
             raise unwritable(path, error) from error
+        self._lock = _acquire(path)
         try:
             self._file = self._open(lines)
         except BaseException:
-            self._release()
+            if not path.exists():
+                _forget_lock(path)
+            self._lock.release()
             raise
 
     def append(self, record: Record) -> None:
@@ -197,7 +220,16 @@ class JournalFile:
         """Give the journal up; it can be continued by anyone."""
         with suppress(OSError):
             self._file.close()
-        self._release()
+        self._lock.release()
+
+    def remove(self) -> None:
+        """Delete the file, whose records are elsewhere, and give it up."""
+        with suppress(OSError):
+            self._file.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+            _forget_lock(self.path)
+        self._lock.release()
 
     def _open(self, lines: Iterable[Record]) -> FileIO:
         if self.path.exists():
@@ -222,10 +254,28 @@ class JournalFile:
             raise unwritable(self.path, error) from error
         return file
 
-    def _release(self) -> None:
-        self._lock.release()
-        with suppress(OSError):
-            lock_path(self.path).unlink(missing_ok=True)
+
+def _acquire(path: Path) -> FileLock:
+    lock = FileLock(lock_path(path), thread_local=False)
+    try:
+        lock.acquire(timeout=PATIENCE_S)
+    except Timeout:
+        raise JournalError(
+            "This session is in use in another window: close it there first."
+        ) from None
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return lock
+
+
+def _forget_lock(path: Path) -> None:
+    """Delete the lock that is held of a journal that is gone, and whose name never comes again."""
+    with suppress(OSError):
+        lock_path(path).unlink(missing_ok=True)
+
+
+def _gone(path: Path) -> InputFileError:
+    return InputFileError(f"The journal {path.name} is gone: it was moved or discarded elsewhere.")
 
 
 def _write(file: FileIO, data: bytes) -> None:

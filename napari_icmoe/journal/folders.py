@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,8 +15,10 @@ from platformdirs import user_config_path, user_data_path
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import unwritable
-from napari_icmoe.journal.files import SUFFIX, is_owned, read_journal
+from napari_icmoe.journal.files import SUFFIX, holding, is_owned, read_journal
 from napari_icmoe.journal.summaries import Summary, summarise
+
+logger = logging.getLogger(__name__)
 
 APP = "napari-icmoe"
 DISCARDED = "discarded"
@@ -112,18 +116,22 @@ class Unfinished:
     summary: Summary
 
 
-def find_unfinished(folder: Path, scan: str) -> list[Unfinished]:
+def find_unfinished(folders: Iterable[Path], scan: str) -> list[Unfinished]:
     """Return the unfinished journals of the scan with the fingerprint `scan`, newest first.
 
     Files that cannot be read are passed over: nobody can be helped with them here.
     """
     found = []
-    for path in sorted(folder.glob(f"{scan}-*{SUFFIX}")):
+    paths = [path for folder in folders for path in sorted(folder.glob(f"{scan}-*{SUFFIX}"))]
+    for path in paths:
         if is_owned(path):
             continue
         try:
             summary = summarise(read_journal(path).records)
         except IcmoeError:
+            continue
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            logger.warning("The journal %s does not make sense", path.name, exc_info=error)
             continue
         if summary.unfinished:
             found.append(Unfinished(path, summary))
@@ -135,15 +143,20 @@ def discard(path: Path) -> Path:
 
     Raises
     ------
+    JournalError
+        Somebody writes it.
+    InputFileError
+        It is gone.
     OutputFileError
         The folder cannot be written.
     """
     target = path.parent / DISCARDED / path.name
-    try:
-        target.parent.mkdir(exist_ok=True)
-        if target.exists():
-            target = target.with_name(f"{path.stem}-{secrets.token_hex(4)}{SUFFIX}")
-        path.rename(target)
-    except OSError as error:
-        raise unwritable(target, error) from error
+    with holding(path):
+        try:
+            target.parent.mkdir(exist_ok=True)
+            if target.exists():
+                target = target.with_name(f"{path.stem}-{secrets.token_hex(4)}{SUFFIX}")
+            path.rename(target)
+        except OSError as error:
+            raise unwritable(target, error) from error
     return target

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
@@ -31,9 +30,9 @@ from napari_icmoe.journal.geometry import geometry_of
 from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.replaying import Replay
 from napari_icmoe.journal.routing import routes
-from napari_icmoe.journal.saving import note_saved
+from napari_icmoe.journal.saving import tell_provenance
 from napari_icmoe.journal.scan_journal import ScanJournal
-from napari_icmoe.journal.threads import JournalThread
+from napari_icmoe.journal.threads import JournalThreads
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.readers import scan_path
@@ -87,8 +86,8 @@ class Journaling(QObject):
         Whether provenance files name the scan.
     is_open : bool
         Whether anything is written, until it is closed.
-    worker : JournalThread
-        Does all that reads and writes files.
+    threads : JournalThreads
+        Do all that reads and writes files.
     """
 
     changed = Signal()
@@ -99,7 +98,7 @@ class Journaling(QObject):
         self.choice = load_choice()
         self.names_wanted = False
         self.is_open = True
-        self.worker = JournalThread(self)
+        self.threads = JournalThreads(self)
         self._controller = controller
         self._scans: dict[str, JournaledScan] = {}
         self._windows: dict[str, Window] = {}
@@ -124,13 +123,14 @@ class Journaling(QObject):
     def keep_in(self, choice: JournalFolder) -> None:
         """Keep journals elsewhere from now on; those that are open move there."""
         self.choice = choice
-        self.worker.run(partial(save_choice, choice), self._on_done_for_user)
+        self.threads.read(partial(save_choice, choice), self._on_done_for_user)
         for scan in self._scans.values():
             folder = self.folder_of(scan)
             if scan.recorder.failed:
                 self.begin_again(scan)
             elif scan.recorder.started:
-                self.worker.run(partial(scan.recorder.journal.move, folder), self._on_done_for_user)
+                move = partial(scan.recorder.journal.move, folder)
+                self.threads.write(move, self._on_done_for_user)
             self.look_for_offers(scan)
         self.changed.emit()
 
@@ -138,15 +138,17 @@ class Journaling(QObject):
         """Begin a new journal with the session as it is now."""
         scan.problem = ""
         scan.recorder.begin(self.folder_of(scan), self._controller.session.state)
-        target = self._controller.target
-        if scan is self.current and target is not None:
-            scan.recorder.know(target.layer.data, target.painted)
+        layer = self._controller.masks.mask_of(scan.image)
+        if layer is not None:
+            mask = self._controller.masks.follow(layer)
+            scan.recorder.know(mask.layer.data, mask.painted)
 
     def look_for_offers(self, scan: JournaledScan) -> None:
-        """Find the unfinished sessions of a scan in the folder of its journal."""
-        folder, journal = self.folder_of(scan), scan.recorder.journal
-        self.worker.run(
-            lambda: find_unfinished(folder, journal.fingerprint), partial(self._on_found, scan)
+        """Find the unfinished sessions of a scan where its journal is, and in the data folder."""
+        folders = dict.fromkeys((self.folder_of(scan), JournalFolder().of(None)))
+        journal = scan.recorder.journal
+        self.threads.read(
+            lambda: find_unfinished(folders, journal.fingerprint), partial(self._on_found, scan)
         )
 
     def take_over(
@@ -172,8 +174,14 @@ class Journaling(QObject):
             scan.problem = ""
         self.look_for_offers(scan)
 
-    def saving(self, image: Image) -> Callable[[Path], None]:
-        """Note what there is to be saved of the mask of `image`, before it is.
+    def saving(self, image: Image, layer: Labels | None = None) -> Callable[[Path], None]:
+        """Note what there is to be saved of a mask of `image`, before it is.
+
+        Parameters
+        ----------
+        image : Image
+        layer : Labels, optional
+            The mask; else the one that was chosen for the image.
 
         Returns
         -------
@@ -183,24 +191,30 @@ class Journaling(QObject):
         """
         scan = self._scans.get(str(image.unique_id))
         steps = 0 if scan is None else scan.recorder.steps
+        mask = self._controller.masks.mask_of(image) if layer is None else layer
+        array = None if mask is None else mask.data
         names: dict[str, str] = {}
         if self.names_wanted:
             names = {"name": image.name, "path": str(scan_path(image) or "")}
 
         def saved(path: Path) -> None:
-            if scan is None or not scan.recorder.started:
+            if scan is None or array is None or not scan.recorder.started:
                 return
-            if scan.recorder.failed:
+            recorder = scan.recorder
+            if recorder.failed:
                 self._controller.say("warning", f"No provenance file was written. {NOT_RECORDED}")
                 return
-            journal = scan.recorder.journal
-            work = partial(note_saved, journal, path, steps, time.time(), names)
-            self.worker.run(work, self._on_done_for_user)
+            number = recorder.number_of(array)
+            if number is None:
+                return  # nothing was done on it
+            recorder.write_saved(number, steps)
+            tell = partial(tell_provenance, path, number, steps, names)
+            self.threads.follow_up(lambda: recorder.journal.path, tell, self._on_done_for_user)
 
         return saved
 
     def close(self) -> None:
-        """Close every journal; the thread ends by itself when all is written."""
+        """Close every journal; the threads end by themselves when all is written."""
         if not self.is_open:
             return
         self.is_open = False
@@ -221,10 +235,10 @@ class Journaling(QObject):
         if uid in self._scans:
             return
         journal = ScanJournal(image.data[0] if image.multiscale else image.data, geometry_of(image))
-        recorder = Recorder(uid, journal, self.worker.run, partial(self._on_failure, uid))
+        recorder = Recorder(uid, journal, self.threads.write, partial(self._on_failure, uid))
         self._scans[uid] = scan = JournaledScan(image, recorder)
         self.look_for_offers(scan)
-        self.worker.run(lambda: None, partial(self._tell_offers, scan))
+        self.threads.read(lambda: None, partial(self._tell_offers, scan))
 
     def _on_found(
         self, scan: JournaledScan, found: list[Unfinished] | None, error: Exception | None

@@ -15,7 +15,7 @@ from typing import Any
 from icmoe_core.io.atomic import atomic_path
 from napari_icmoe.journal.outlines import KINDS, Cuts, Outline, outlines_of, planes_of
 from napari_icmoe.journal.records import Record
-from napari_icmoe.journal.summaries import STEPS, standing
+from napari_icmoe.journal.summaries import STEPS, mask_changed, standing
 
 FORMAT = "icmoe-provenance"
 VERSION = 1
@@ -29,15 +29,18 @@ _UNMARKED: Record = {"origins": {}, "approved": False}
 def provenance(
     records: Sequence[Record],
     *,
+    mask: int | None = None,
     mask_sha256: str | None = None,
     scan: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Tell how the mask came about that a journal's steps have made.
+    """Tell how a mask came about that a journal's steps have made.
 
     Parameters
     ----------
     records : sequence of Record
         The header first.
+    mask : int, optional
+        Number of the mask; steps that changed another one are left out. None for all of them.
     mask_sha256 : str, optional
         Of the mask file's bytes.
     scan : mapping of str to str, optional
@@ -49,7 +52,7 @@ def provenance(
         For JSON; docs/session.md explains each entry.
     """
     header = records[0]
-    steps = standing(records)
+    steps = [(at, one) for at, one in standing(records) if _is_about(one, mask)]
     settings, since = _settings(records)
     classes, marks = _final(steps)
     outlines = outlines_of(records, steps, since)
@@ -57,12 +60,13 @@ def provenance(
     return {
         "format": FORMAT,
         "version": VERSION,
+        "begun": header["time"],
         "software": _software(records),
         "scan": {key: header[key] for key in ("fingerprint", "shape", "spacing")}
         | dict(scan or {}),
         "mask_sha256": mask_sha256,
         "seconds": round(total, 1),
-        "interactions": dict(Counter(_kinds(records))),
+        "interactions": dict(Counter(_kinds(records, mask))),
         "settings": settings,
         "classes": [{"id": entry["id"], "name": entry["name"]} for entry in classes],
         "slices": [
@@ -105,8 +109,9 @@ def _objects(
 def write_provenance(mask: Path, content: Mapping[str, Any]) -> Path:
     """Write `content` beside a mask file; returns where.
 
-    A file of that name that this program has not written is left alone: then there is a number
-    in the new file's name.
+    What an earlier session wrote there is kept under ``earlier``, oldest first. A file of that
+    name that this program has not written is left alone: then there is a number in the new file's
+    name.
 
     Raises
     ------
@@ -115,20 +120,36 @@ def write_provenance(mask: Path, content: Mapping[str, Any]) -> Path:
     """
     path = mask.with_name(mask.name + SUFFIX)
     number = 1
-    while path.exists() and not _is_ours(path):
+    former: dict[str, Any] | None = None
+    while path.exists() and (former := _read_ours(path)) is None:
         number += 1
         path = mask.with_name(f"{mask.name}.{number}{SUFFIX}")
+    told = dict(content) | {"earlier": _earlier(former, content)}
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     return path
 
 
-def _is_ours(path: Path) -> bool:
+def _read_ours(path: Path) -> dict[str, Any] | None:
+    """Return what this program has written to `path`; None if it is not its file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+        return None
+    return content if isinstance(content, dict) and content.get("format") == FORMAT else None
+
+
+def _earlier(former: dict[str, Any] | None, content: Mapping[str, Any]) -> list[Any]:
+    """Return what earlier sessions told; of one session, what it told last is all there is."""
+    if former is None:
+        return []
+    earlier = former.pop("earlier", [])
+    same = "begun" in former and former["begun"] == content.get("begun")
+    return earlier if same else [*earlier, former]
+
+
+def _is_about(record: Record, mask: int | None) -> bool:
+    return mask is None or mask_changed(record) in (None, mask)
 
 
 def _settings(records: Sequence[Record]) -> tuple[list[Record], list[int]]:
@@ -146,10 +167,10 @@ def _software(records: Sequence[Record]) -> list[Record]:
     return found
 
 
-def _kinds(records: Sequence[Record]) -> Iterator[str]:
+def _kinds(records: Sequence[Record], mask: int | None) -> Iterator[str]:
     """Yield what each step counts as, those that were undone included: they were work too."""
     for record in records:
-        if record["type"] == "do" and record["name"] in KINDS:
+        if record["type"] == "do" and record["name"] in KINDS and _is_about(record, mask):
             yield KINDS[record["name"]]
         elif record["type"] in ("undo", "redo"):
             yield f"{record['type']}s"

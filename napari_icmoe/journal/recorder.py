@@ -19,6 +19,7 @@ from napari_icmoe.engine import ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.entries import (
     event,
+    mask_saved,
     other_change,
     present_state,
     session_opened,
@@ -77,6 +78,7 @@ class Recorder:
 
     def _reset(self) -> None:
         self.started, self.failed, self.steps = False, False, 0
+        self._recording = object()  # so that a failure of the last one is none of this one
         self._masks: list[MaskSnapshot] = []
         self._known: set[int] = set()  # ids of steps; those in the history are alive
         self._choices: tuple[Any, ...] = ()
@@ -139,6 +141,11 @@ class Recorder:
         """Whether the mask with that array is in the journal."""
         return any(mask.is_of(array) for mask in self._masks)
 
+    def number_of(self, array: NDArray) -> int | None:
+        """Return the number of the mask with that array; None if it is not in the journal."""
+        mask = self._mask_of(array)
+        return None if mask is None else mask.number
+
     def know(
         self, array: NDArray, painted: PaintedVoxels, what: str = "", edit: LayerEdit | None = None
     ) -> None:
@@ -191,6 +198,19 @@ class Recorder:
             make = partial(other_change, now, before, after, self.image, voxels)
         self._write(make)
 
+    def write_saved(self, mask: int, steps: int) -> None:
+        """Record that a mask was saved.
+
+        Parameters
+        ----------
+        mask : int
+            Its number.
+        steps : int
+            How often the session had changed when the saving began.
+        """
+        # a journal that was begun meanwhile does not know of the steps before
+        self._write(partial(mask_saved, time.time(), mask, min(steps, self.steps)))
+
     def _next_number(self) -> int:
         return max((mask.number for mask in self._masks), default=-1) + 1
 
@@ -201,9 +221,9 @@ class Recorder:
         self._submit(partial(self.journal.append, make))
 
     def _submit(self, work: Callable[[], Any]) -> None:
-        self._run(work, self._on_written)
+        self._run(work, partial(self._on_written, self._recording))
 
-    def _on_written(self, result: Any, error: Exception | None) -> None:
-        if error is not None and not self.failed:
+    def _on_written(self, recording: object, result: Any, error: Exception | None) -> None:
+        if error is not None and recording is self._recording and not self.failed:
             self.failed = True
             self._on_failure(error)

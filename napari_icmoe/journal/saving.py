@@ -1,32 +1,33 @@
-"""Saving: what the journal notes when a mask was saved, and the provenance beside the mask."""
+"""Saving: the provenance beside a mask that was saved."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.provenance import SUFFIX, provenance, write_provenance
-from napari_icmoe.journal.records import Record
-from napari_icmoe.journal.scan_journal import ScanJournal
+from napari_icmoe.journal.summaries import first_steps
 
 
-def note_saved(
-    journal: ScanJournal, mask: Path, steps: int, now: float, names: Mapping[str, str]
+def tell_provenance(
+    path: Path, number: int, steps: int, names: Mapping[str, str], journal: Path | None
 ) -> str | None:
-    """Note in a journal that its mask was saved, and write the provenance beside the file.
+    """Write beside a mask file how the mask came about.
 
     Parameters
     ----------
-    journal : ScanJournal
-    mask : Path
+    path : Path
         The file that was written.
+    number : int
+        Of the mask in the journal.
     steps : int
         How often the session had changed when the saving began.
-    now : float
-        In seconds since 1970.
     names : mapping of str to str
-        Names of the scan for the provenance, where the user has asked for them.
+        Names of the scan, where the user has asked for them.
+    journal : Path, optional
+        None where there is none any more.
 
     Returns
     -------
@@ -38,14 +39,17 @@ def note_saved(
     IcmoeError, OSError
         The provenance could not be written.
     """
-    digest = file_sha256(mask)
-    saved: Record = {"type": "saved", "time": now, "steps": steps, "sha256": digest}
-    journal.append(lambda: saved)
-    content = provenance(journal.read(), mask_sha256=digest, scan=names)
-    path = write_provenance(mask, content)
-    if path.name == mask.name + SUFFIX:
+    if journal is None:
+        return (
+            f"No provenance was written beside {path.name}, since this session is not being "
+            "recorded: choose another folder for the journal."
+        )
+    records = first_steps(read_journal(journal).records, steps)
+    content = provenance(records, mask=number, mask_sha256=file_sha256(path), scan=names)
+    written = write_provenance(path, content)
+    if written.name == path.name + SUFFIX:
         return None
     return (
-        f"{mask.name}{SUFFIX} was there already and is not this program's, so it was left alone, "
-        f"and the provenance was written to {path.name}."
+        f"{path.name}{SUFFIX} was there already and is not this program's, so it was left alone, "
+        f"and the provenance was written to {written.name}."
     )

@@ -1,6 +1,7 @@
 """The journal of one scan, as the thread sees it that writes it.
 
-Every method runs on that thread, one after the other, in the order in which the user worked.
+Every method that writes runs on that thread, one after the other, in the order in which the user
+worked. The fingerprint may be asked for on any thread.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from napari_icmoe.journal.files import FORMAT, VERSION, JournalError, JournalFile, read_journal
@@ -45,6 +47,7 @@ class ScanJournal:
         self._pixels: Any = pixels
         self._geometry = geometry
         self._fingerprint: str | None = None
+        self._hashing = Lock()
         self._file: JournalFile | None = None
 
     @property
@@ -55,10 +58,11 @@ class ScanJournal:
     @property
     def fingerprint(self) -> str:
         """What the scan is known by, computed when it is first asked for."""
-        if self._fingerprint is None:
-            self._fingerprint = fingerprint(self._pixels)
-            self._pixels = None  # a scan that was removed does not stay in memory for this
-        return self._fingerprint
+        with self._hashing:
+            if self._fingerprint is None:
+                self._fingerprint = fingerprint(self._pixels)
+                self._pixels = None  # a scan that was removed does not stay in memory for this
+            return self._fingerprint
 
     def header(self, time: float) -> Record:
         """Return the first record of a journal that is begun at `time`."""
@@ -88,24 +92,22 @@ class ScanJournal:
         self._file = file
 
     def append(self, make: Callable[[], Record]) -> None:
-        """Write one record; nothing happens where no journal is written.
+        """Write one record.
 
         Raises
         ------
+        JournalError
+            No journal is written.
         OutputFileError
             The disk is full, …; nothing is written from then on.
         """
         if self._file is None:
-            return
+            raise JournalError("The journal of this scan was given up.")
         try:
             self._file.append(make())
         except BaseException:  # what follows must not stand beside a gap
             self.leave()
             raise
-
-    def read(self) -> tuple[Record, ...]:
-        """Return what has been written so far; nothing where no journal is written."""
-        return () if self._file is None else read_journal(self._file.path).records
 
     def move(self, folder: Path) -> None:
         """Go on in another folder, and take along what has been written.
@@ -119,8 +121,8 @@ class ScanJournal:
         if former is None or former.path.parent == folder:
             return
         file = JournalFile(new_path(folder, self.fingerprint), read_journal(former.path).records)
-        self.take(file)
-        former.path.unlink(missing_ok=True)
+        former.remove()
+        self._file = file
 
     def check(self, header: Record, name: str) -> None:
         """Refuse a session that belongs to another scan.

@@ -99,7 +99,7 @@ class Sessions(QObject):
             if scan is not None:
                 self._journaling.look_for_offers(scan)
 
-        self._journaling.worker.run(partial(discard, offer.path), then)
+        self._journaling.threads.read(partial(discard, offer.path), then)
 
     def save(self, path: Path) -> None:
         """Write the session of the present scan to one file that needs nothing else."""
@@ -113,9 +113,9 @@ class Sessions(QObject):
             present_records, journal, self._controller.session.state, scan.recorder.image, mask
         )
 
-        def save() -> str:
+        def save(own: Path | None) -> str:
             # with a gap in the journal, what there is now is saved, without its history
-            write_session(path, journal.read() or present())
+            write_session(path, present() if own is None else read_journal(own).records)
             return f"The session was saved as {path}."
 
         def then(sentence: str | None, error: Exception | None) -> None:
@@ -124,7 +124,7 @@ class Sessions(QObject):
             else:
                 self._controller.say("info", sentence)
 
-        self._journaling.worker.run(save, then)
+        self._journaling.threads.follow_up(lambda: journal.path, save, then)
 
     def _bring_back(self, path: Path) -> None:
         scan = self._journaling.current
@@ -135,7 +135,7 @@ class Sessions(QObject):
         folder, recorder = self._journaling.folder_of(scan), scan.recorder
         state = self._controller.session.state
         work = partial(_find, path, recorder.journal, folder, recorder.image, state)
-        self._journaling.worker.run(work, partial(self._on_found, scan, state))
+        self._journaling.threads.read(work, partial(self._on_found, scan, state))
 
     def _on_found(
         self,
@@ -151,13 +151,13 @@ class Sessions(QObject):
             return
         if not isalive(self) or scan is not self._journaling.current:
             if found.file is not None:
-                self._journaling.worker.run(found.file.close, lambda result, error: None)
+                self._journaling.threads.read(found.file.close, lambda result, error: None)
             return
         now = self._controller.session.state
         if now is not state:  # something was done meanwhile, perhaps on another image
             self.busy = True
             again = partial(_again, found, scan.recorder.image, now)
-            self._journaling.worker.run(again, partial(self._on_found, scan, now))
+            self._journaling.threads.read(again, partial(self._on_found, scan, now))
             return
         put_back(self._controller, scan.image, found.replayed)
         self._journaling.take_over(scan, found.file, found.replayed, count_steps(found.records))
@@ -173,7 +173,7 @@ class Sessions(QObject):
 def _find(
     path: Path, journal: ScanJournal, folder: Path, image: str, state: SessionState
 ) -> _Found:
-    """Read and replay a session, and get hold of a journal for it; on the journal's thread."""
+    """Read and replay a session, and get hold of a journal for it; on the reading thread."""
     own = path.suffix == SUFFIX
     reading = read_journal(path) if own else read_session(path)
     journal.check(reading.records[0], "This session" if own else path.name)
@@ -199,7 +199,7 @@ def _find(
     except OutputFileError as error:
         return _Found(records, replayed, None, f"{notice} {error} {NOT_RECORDED}".lstrip())
     if own:
-        with suppress(OutputFileError):
+        with suppress(IcmoeError):
             discard(path)
     return _Found(records, replayed, file, notice)
 

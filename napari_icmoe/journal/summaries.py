@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from napari_icmoe.journal.records import Record
 
@@ -22,7 +23,8 @@ class Summary:
     accepted : int
         Slices with something that was accepted or painted.
     unfinished : bool
-        Whether something would be lost without it: it was not closed, or not saved before.
+        Whether something would be lost without it: it was not closed, or one of its masks was
+        not saved before.
     """
 
     started: float
@@ -32,7 +34,8 @@ class Summary:
 
 
 def summarise(records: Sequence[Record]) -> Summary:
-    """Sum up a journal; the header comes first."""
+    """Sum up a journal, as far as its records make sense; the header comes first."""
+    records = list(takewhile(_makes_sense, records))
     marks: dict[tuple, Record] = {}
     for _, record in standing(records):
         for fixed, mark in record["change"].get("marks", ()):
@@ -69,9 +72,54 @@ def count_steps(records: Sequence[Record]) -> int:
     return sum(1 for record in records if record["type"] in STEPS)
 
 
+def first_steps(records: Sequence[Record], steps: int) -> Sequence[Record]:
+    """Return the records before the session changed once more than `steps` times."""
+    done = 0
+    for position, record in enumerate(records):
+        done += record["type"] in STEPS
+        if done > steps:
+            return records[:position]
+    return records
+
+
+def mask_changed(record: Record) -> int | None:
+    """Return the number of the mask of which a step changed voxels, if it did."""
+    edit = record.get("edit")
+    return None if edit is None else int(edit["mask"])
+
+
+def _makes_sense(record: Record) -> bool:
+    return isinstance(record.get("type"), str) and isinstance(record.get("time", 0.0), int | float)
+
+
 def _is_unfinished(records: Sequence[Record]) -> bool:
-    steps = count_steps(records)
-    saved = max((record["steps"] for record in records if record["type"] == "saved"), default=0)
-    return any(record["type"] == "do" for record in records) and (
-        records[-1]["type"] != "closed" or saved < steps
+    if not any(record["type"] == "do" for record in records):
+        return False
+    saved = [record for record in records if record["type"] == "saved"]
+    return records[-1]["type"] != "closed" or any(
+        last > max((one["steps"] for one in saved if mask in (None, one["mask"])), default=0)
+        for mask, last in _last_changes(records).items()
     )
+
+
+def _last_changes(records: Sequence[Record]) -> dict[int | None, int]:
+    """Return which step was the last to change each mask; under None, the last of the others."""
+    last: dict[int | None, int] = {}
+    done: list[int | None] = []
+    undone: list[int | None] = []
+    steps = 0
+    for record in records:
+        kind = record["type"]
+        if kind not in STEPS:
+            continue
+        steps += 1
+        if kind in ("do", "change"):
+            mask = mask_changed(record)
+            done.append(mask)
+            undone.clear()
+        else:
+            source, sink = (done, undone) if kind == "undo" else (undone, done)
+            mask = source.pop() if source else None
+            sink.append(mask)
+        last[mask] = steps
+    return last

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from icmoe_core.errors import DatasetError, IcmoeError
 from napari_icmoe.learning.handover import read_scan
+from napari_icmoe.learning.job_folders import hold
 from napari_icmoe.learning.messages import FINISH, GO_ON, PAUSE, Report, Request, WorstNote
 from napari_icmoe.learning.outlines import draw_outlines, save_pictures
 from napari_icmoe.native import prepare_for_torch
@@ -102,6 +103,7 @@ def learn(request: Request, commands: Commands, tell: Callable[[Report], None]) 
     from icmoe_core.training.finetuning import finetune
     from icmoe_core.training.settings import Settings
 
+    checkpoint = Path(request.folder, CHECKPOINT)
     model = load_model(request.model, request.experts, request.device)
     steps = finetune(
         model,
@@ -111,7 +113,7 @@ def learn(request: Request, commands: Commands, tell: Callable[[Report], None]) 
         classes=classes,
         validation=request.validation,
         held_out=request.held_out,
-        checkpoint=Path(request.folder, CHECKPOINT),
+        checkpoint=checkpoint,
         store=EmbeddingStore(),
         finish=commands.finishing,
     )
@@ -126,8 +128,8 @@ def learn(request: Request, commands: Commands, tell: Callable[[Report], None]) 
             if now - told >= REPORT_S or progress.scores is not None or commands.paused:
                 told = now
                 tell(_report(progress, "progress"))
-            if commands.finishing() and progress.stage == "encoding":
-                tell(Report("stopped"))
+            if commands.finishing() and progress.stage == "encoding" and not checkpoint.is_file():
+                tell(Report("stopped"))  # nothing is learnt yet
                 return
             if commands.paused:
                 tell(_report(progress, "paused"))
@@ -199,6 +201,7 @@ def main() -> None:
 
     request = Request.from_line(sys.stdin.readline())
     commands = Commands(sys.stdin)
+    held = hold(Path(request.folder), "process")
     try:
         learn(request, commands, tell)
     except IcmoeError as error:
@@ -211,6 +214,7 @@ def main() -> None:
         )
         tell(Report("failed", message=sentence))
     if commands.deserted:
+        held.release()
         shutil.rmtree(request.folder, ignore_errors=True)
 
 

@@ -7,8 +7,8 @@ into the private folder of one job, and are gone with it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -45,6 +45,8 @@ class ApprovedScan:
         One an axis.
     window : str
         As :func:`~icmoe_core.windowing.choose_window` takes it.
+    copied : mapping of Plane to ndarray
+        The mask on the approved slices, as it was when :meth:`as_now` copied it.
     """
 
     uid: str
@@ -56,6 +58,16 @@ class ApprovedScan:
     planes: tuple[Plane, ...]
     spacing: tuple[float, ...]
     window: str
+    copied: Mapping[Plane, NDArray] = field(default_factory=dict, repr=False)
+
+    def as_now(self) -> ApprovedScan:
+        """Return the scan with the approved slices of its mask copied: what follows is not seen."""
+        return replace(self, copied={plane: self.outlines(plane).copy() for plane in self.planes})
+
+    def outlines(self, plane: Plane) -> NDArray:
+        """Return the mask on an approved slice, ``(rows, columns)``."""
+        copied = self.copied.get(plane)
+        return self.labels[plane.index] if copied is None else copied
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -85,7 +97,7 @@ def write_scan(scan: ApprovedScan, path: Path) -> ScanNote:
         classes = _classes_on(scan, plane)
         if classes:
             arrays[f"image{len(notes)}"] = np.asarray(scan.data[plane.index])
-            arrays[f"labels{len(notes)}"] = scan.labels[plane.index]
+            arrays[f"labels{len(notes)}"] = scan.outlines(plane)
             notes.append(_note(scan, plane, classes))
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -129,7 +141,7 @@ def write_scans(scans: Sequence[ApprovedScan], folder: Path) -> tuple[ScanNote, 
 
 
 def _classes_on(scan: ApprovedScan, plane: Plane) -> tuple[int, ...]:
-    values, counts = np.unique(scan.labels[plane.index], return_counts=True)
+    values, counts = np.unique(scan.outlines(plane), return_counts=True)
     return tuple(values[(values != 0) & (counts >= MINIMUM_PIXELS)].tolist())
 
 

@@ -13,8 +13,9 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.errors import IcmoeError
-from icmoe_core.training.datasets import match_files
+from icmoe_core.training.cases import case_name, match_files, patient_named
 from napari_icmoe.learning.handover import ApprovedScan, count_classes
+from napari_icmoe.readers import scan_path
 from napari_icmoe.state import approved_planes
 from napari_icmoe.workers import Background
 
@@ -55,6 +56,8 @@ class Sources(QObject):
     folders : tuple of FolderPair
     left_out : set
         Keys (an image's unique id, or a folder pair's) that are not to be learnt from.
+    numbered : bool
+        Whether the masks number their objects, so that their numbers are no classes.
     """
 
     changed = Signal()
@@ -67,6 +70,7 @@ class Sources(QObject):
         self.scans: tuple[ApprovedScan, ...] = ()
         self.folders: tuple[FolderPair, ...] = ()
         self.left_out: set[object] = set()
+        self.numbered = controller.masks.instances
         self._counts: dict[tuple[object, ...], Counter[int]] = {}
         self._settled = QTimer(self)
         self._settled.setSingleShot(True)
@@ -111,7 +115,8 @@ class Sources(QObject):
 
         def match() -> FolderPair:
             cases = match_files(images, labels)
-            return FolderPair(images, labels, tuple(case.patient for case in cases))
+            patients = tuple(case.patient for case in cases)
+            return FolderPair(images.resolve(), labels.resolve(), patients)
 
         self._reading.run(match)
 
@@ -124,10 +129,11 @@ class Sources(QObject):
     def refresh(self) -> None:
         """Look again at what has been approved."""
         found = tuple(_approved(self._controller))
+        numbered = self._controller.masks.instances
         before = {scan.key for scan in self.scans}
-        if _asked(found) == _asked(self.scans):
+        if (_asked(found), numbered) == (_asked(self.scans), self.numbered):
             return
-        self.scans = found
+        self.scans, self.numbered = found, numbered
         for scan in found:
             if scan.key not in before:  # what was counted earlier may have been edited since
                 self._counts.pop(scan.key, None)
@@ -156,7 +162,7 @@ class Sources(QObject):
 
 
 def _asked(scans: tuple[ApprovedScan, ...]) -> list[tuple[object, ...]]:
-    return [(scan.key, scan.name, scan.window) for scan in scans]
+    return [(scan.key, scan.name, scan.patient, scan.window) for scan in scans]
 
 
 def _count(scan: ApprovedScan) -> tuple[tuple[object, ...], Counter[int]]:
@@ -166,7 +172,7 @@ def _count(scan: ApprovedScan) -> tuple[tuple[object, ...], Counter[int]]:
 def _approved(controller: AnnotateController) -> list[ApprovedScan]:
     """List the images of the viewer that have approved slices, and a mask in memory."""
     found: list[ApprovedScan] = []
-    patients: dict[int, str] = {}
+    patients: dict[object, str] = {}
     for image in controller.viewer.layers:
         if not isinstance(image, Image):
             continue
@@ -177,11 +183,16 @@ def _approved(controller: AnnotateController) -> list[ApprovedScan]:
         if not planes or mask is None or not isinstance(mask.data, np.ndarray):
             continue
         data = image.data[0] if image.multiscale else image.data
+        # Who shares a mask, or a file, is one person.
+        same = [key for key in (id(mask), scan_path(image)) if key is not None]
+        known = (patients[key] for key in same if key in patients)
+        patient = next(known, None) or _patient_of(image)
+        patients |= dict.fromkeys(same, patient)
         found.append(
             ApprovedScan(
                 str(image.unique_id),
                 image.name,
-                patients.setdefault(id(mask), image.name),  # who shares a mask is one person
+                patient,
                 data,
                 image.rgb,
                 mask.data,
@@ -191,3 +202,11 @@ def _approved(controller: AnnotateController) -> list[ApprovedScan]:
             )
         )
     return found
+
+
+def _patient_of(image: Image) -> str:
+    """Name the patient of an image as it would be named were its file in a folder."""
+    path = scan_path(image)
+    if path is None:
+        return image.name
+    return patient_named(case_name(path), picture=image.ndim == 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,11 @@ from napari_icmoe.learning.messages import FINISH, GO_ON, PAUSE, Report, Request
 from napari_icmoe.learning.outlines import DrawnSlice
 from napari_icmoe.learning.sources import FolderPair
 from napari_icmoe.learning.training_process import Ending, TrainingProcess
-from napari_icmoe.learning.version_store import VersionStore
+from napari_icmoe.learning.version_store import Version, VersionStore
 from napari_icmoe.learning.versions import Versions, key_of
+
+MOST_FORGOTTEN = 0.02
+"""Loss of mean Dice on other pictures up to which a result is switched on."""
 
 
 class State(StrEnum):
@@ -71,15 +74,26 @@ class Card:
     record : dict
         With ``scores``, ``worse`` and ``retention`` where they are known.
     worst : tuple of DrawnSlice
+    switched_on : bool or None
+        Whether it answers now; None until it is in the list.
     """
 
     record: dict = field(repr=False)
     worst: tuple[DrawnSlice, ...] = field(default=(), repr=False)
+    switched_on: bool | None = None
 
     @property
     def is_worse(self) -> bool:
-        """Whether it answers worse than before, and was not switched on."""
+        """Whether it answers worse than before."""
         return bool(self.record.get("worse", False))
+
+    @property
+    def forgets(self) -> bool:
+        """Whether much is lost of what was known of other pictures."""
+        retention = self.record.get("retention")
+        if retention is None:
+            return False
+        return bool(retention["before"] - retention["after"] > MOST_FORGOTTEN)
 
 
 class Trainer(QObject):
@@ -211,15 +225,18 @@ class Trainer(QObject):
         self, report: Report, output: Path, worst: tuple[DrawnSlice, ...], plan: Plan
     ) -> None:
         record = report.record or {}
-        self.card = Card(record, worst)
-        self._versions.add(
-            output,
-            plan.name,
-            plan.model.name,
-            key_of(plan.model),
-            record,
-            switch_on=not self.card.is_worse,
-        )
+        card = self.card = Card(record, worst)
+        start = key_of(plan.model)
+
+        def then(version: Version) -> None:
+            # What the user has chosen meanwhile stays.
+            wanted = not (card.is_worse or card.forgets) and self._versions.is_in_use(plan.model)
+            on = wanted and self._versions.switch_on(version.id)
+            if self.card is card:
+                self.card = replace(card, switched_on=on)
+                self.changed.emit()
+
+        self._versions.add(output, plan.name, plan.model.name, start, record, then)
 
 
 def _prepare(plan: Plan, store: VersionStore, folder: Path) -> Request:

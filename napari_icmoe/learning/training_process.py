@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,13 @@ from qtpy.QtCore import QObject, Signal
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.faults import unwritable
 from napari_icmoe.learning.child import CHECKPOINT, PICTURES
+from napari_icmoe.learning.job_folders import PREFIX, JobFolder, remove_abandoned
 from napari_icmoe.learning.messages import Report, Request
 from napari_icmoe.learning.outlines import DrawnSlice, load_drawn
 
 logger = logging.getLogger(__name__)
 
 CHILD = "napari_icmoe.learning.child"
-PREFIX = "icmoe-learning-"
 _LOG = "log.txt"
 
 
@@ -73,7 +72,7 @@ class TrainingProcess(QObject):
     def __init__(self, prepare: Callable[[Path], Request], parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._prepare = prepare
-        self._folder: Path | None = None
+        self._folder: JobFolder | None = None
         self._request: Request | None = None
         self._process: subprocess.Popen[str] | None = None  # once it has got its request
         self._waiting: list[str] = []  # commands that came before that
@@ -106,7 +105,7 @@ class TrainingProcess(QObject):
             with suppress(OSError):
                 process.stdin.close()
         else:
-            threading.Thread(target=self._tidy_up, daemon=True).start()
+            threading.Thread(target=self._tidy_up).start()  # Python waits for it at exit
 
     def _work(self) -> None:
         ending: Ending
@@ -121,21 +120,23 @@ class TrainingProcess(QObject):
             logger.exception("The training could not be run")
             sentence = f"The training could not be started ({error}): the details are in the log."
             ending = Ending(None, sentence, self._has_checkpoint())
-        if not ending.resumable:
+        if self._left or not ending.resumable:
             self._tidy_up()
         with suppress(RuntimeError):  # Qt's word for an object that is gone
             self.ended.emit(ending)
 
     def _run(self) -> Ending:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))  # for this user alone
+            remove_abandoned()
+            self._folder = JobFolder()
+        folder = self._folder.path
         if self._request is None:
-            self._request = self._prepare(self._folder)
+            self._request = self._prepare(folder)
         if self._left:
             return Ending(None)
         last: Report | None = None
-        with Path(self._folder, _LOG).open("w", encoding="utf-8") as log:
-            process = _launch(self._folder, log.fileno())
+        with Path(folder, _LOG).open("w", encoding="utf-8") as log:
+            process = _launch(folder, log.fileno())
         with process:
             _write(process, self._request.to_line())
             with self._lock:
@@ -150,7 +151,7 @@ class TrainingProcess(QObject):
                     with suppress(RuntimeError):
                         self.reported.emit(last)
             code = process.wait()
-        return self._conclude(last, code, self._folder, Path(self._request.output))
+        return self._conclude(last, code, folder, Path(self._request.output))
 
     def _conclude(self, last: Report | None, code: int, folder: Path, output: Path) -> Ending:
         if last is not None and last.kind == "done":
@@ -170,11 +171,11 @@ class TrainingProcess(QObject):
         return Ending(last, f"The training ended unexpectedly; {way_out}", resumable)
 
     def _has_checkpoint(self) -> bool:
-        return self._folder is not None and (self._folder / CHECKPOINT).is_file()
+        return self._folder is not None and (self._folder.path / CHECKPOINT).is_file()
 
     def _tidy_up(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
 
 def _write(process: subprocess.Popen[str], line: str) -> None:

@@ -119,7 +119,9 @@ class VersionStore:
 
     def load(self) -> tuple[Version, ...]:
         """Return all versions, newest first; those without a file, or without sense, left out."""
-        found = [self._version(path) for path in self.folder.glob(f"*{EXPERTS}")]
+        paths = self.folder.glob(f"*{EXPERTS}")
+        # a name that begins with a dot is that of a file which is still being written
+        found = [self._version(path) for path in paths if not path.name.startswith(".")]
         known = [version for version in found if version is not None]
         return tuple(sorted(known, key=lambda one: str(one.record.get("date")), reverse=True))
 
@@ -209,10 +211,20 @@ class VersionStore:
             return Version(
                 path.stem, note["name"], note["base"], note["parent"], note["record"], path
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except FileNotFoundError:
             return self._adopt(path)
+        except (OSError, ValueError, KeyError, TypeError):
+            return self._recovered(path)  # for now; the note may hold the user's words, and stays
 
     def _adopt(self, path: Path) -> Version | None:
+        version = self._recovered(path)
+        if version is not None:
+            # a note that somebody has written meanwhile is not written over
+            with suppress(OSError), path.with_suffix(NOTE).open("x", encoding="utf-8") as file:
+                file.write(_note_of(version))
+        return version
+
+    def _recovered(self, path: Path) -> Version | None:
         from icmoe_core.expert_files import read_header
 
         try:
@@ -221,16 +233,17 @@ class VersionStore:
             return None
         record = header.generations[-1]["record"] if header.generations else {}
         kept = {key: record[key] for key in _KEPT if key in record}
-        version = Version(path.stem, "Recovered", header.base, DEFAULT, kept, path)
-        with suppress(OutputFileError):
-            self._write(version)
-        return version
+        return Version(path.stem, "Recovered", header.base, DEFAULT, kept, path)
 
     def _write(self, version: Version) -> None:
-        note = asdict(version)
-        del note["path"], note["id"]
         with atomic_path(version.path.with_suffix(NOTE)) as temporary:
-            temporary.write_text(json.dumps(note, indent=1), encoding="utf-8")
+            temporary.write_text(_note_of(version), encoding="utf-8")
+
+
+def _note_of(version: Version) -> str:
+    note = asdict(version)
+    del note["path"], note["id"]
+    return json.dumps(note, indent=1)
 
 
 def _known_weights(base: str) -> str | None:

@@ -73,6 +73,10 @@ class Versions(QObject):
         """What answers now."""
         return key_of(self._controller.view.model)
 
+    def is_in_use(self, model: ModelChoice) -> bool:
+        """Whether this model answers now, with the same experts."""
+        return (model.name, key_of(model)) == (self._controller.view.model.name, self.active)
+
     def find(self, key: Key) -> Version | None:
         """Return the version with this id, if there is one."""
         return next((version for version in self.listed if version.id == key), None)
@@ -155,18 +159,16 @@ class Versions(QObject):
             )
 
     def add(
-        self, path: Path, name: str, base: str, parent: Key, record: dict, *, switch_on: bool
+        self,
+        path: Path,
+        name: str,
+        base: str,
+        parent: Key,
+        record: dict,
+        then: Callable[[Version], None],
     ) -> None:
-        """List an expert file that a fine-tune has written, and let it answer if it is to."""
-
-        def work() -> Version:
-            return self.store.add(path, name, base, parent, record)
-
-        def then(version: Version) -> None:
-            if switch_on:
-                self.switch_on(version.id)
-
-        self._run(work, then)
+        """List an expert file that a fine-tune has written; `then` is called once it is there."""
+        self._run(lambda: self.store.add(path, name, base, parent, record), then)
 
     def rename(self, key: Key, name: str) -> None:
         """Give a version another name; an empty one changes nothing."""

@@ -7,12 +7,15 @@ import math
 import pyqtgraph
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_icmoe.learning.curves import Curves, Series
 from napari_icmoe.panels.parts import make_text
 
 HEIGHT = 90
+LEAST_WIDTH = 260
+"""Of the view in a narrow dock, before it is laid out."""
 STEPS = 50
 """The plots grow by that many steps at once: an axis that stays as it is need not be drawn anew."""
 PENS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#999999", "#b8a800")
@@ -55,6 +58,21 @@ class CurvesView(QWidget):
         self.plots["Loss"].show_series(curves.losses, last)
         self.plots["Dice"].show_series({"box": curves.box, "click": curves.click}, last)
         self.plots["Load"].show_series(load, last)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Wrap the legends anew."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Be as high as the wrapped legends need.
+
+        A section that folds asks how high its content would like to be, and not at which width.
+        """
+        for plot in self.plots.values():
+            plot.legend.setFixedHeight(plot.legend.heightForWidth(max(self.width(), LEAST_WIDTH)))
+        self.setMinimumHeight(self.sizeHint().height())
 
 
 class _Plot:

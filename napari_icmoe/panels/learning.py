@@ -141,7 +141,7 @@ class LearnPanel(QWidget):
         hold_out = self.sources.chosen_hold_out
         self.trainer.start(
             Plan(
-                self.data.chosen_scans,
+                tuple(scan.as_now() for scan in self.data.chosen_scans),
                 self.data.chosen_folders,
                 classes,
                 self._name(classes),
@@ -175,6 +175,11 @@ class LearnPanel(QWidget):
             return "Approve slices first, or add a folder of images and labels."
         if not (self.data.chosen_scans or self.data.chosen_folders):
             return "Tick a scan or a folder to learn from."
+        if self.data.numbered and self.data.chosen_scans:
+            return (
+                "The masks have one id per object, which says nothing about its class: untick that "
+                "under Classes, and learn from masks of classes, or untick the open scans."
+            )
         classes = self.sources.chosen_classes
         if not classes:
             return "Tick at least one class to learn."

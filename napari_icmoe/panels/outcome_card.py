@@ -73,11 +73,13 @@ class OutcomeCard(QFrame):
                 f"before, {note.dice_after:.2f} after."
             )
             picture.setAccessibleName(picture.toolTip())
-            words = QLabel(
-                f"{html.escape(name)}, {note.kind}<br>"
+            words = QLabel()
+            shown = words.fontMetrics().elidedText(name, Qt.TextElideMode.ElideMiddle, _SIDE)
+            words.setText(
+                f"{html.escape(shown)}<br>with a {note.kind}<br>"
                 f"{note.dice_before:.2f}→<b>{note.dice_after:.2f}</b>"
             )
-            words.setMaximumWidth(_SIDE)
+            words.setFixedWidth(_SIDE)
             self._grid.addWidget(picture, 0, column)
             self._grid.addWidget(words, 1, column)
             self.pictures.append(picture)
@@ -86,14 +88,19 @@ class OutcomeCard(QFrame):
 
 def _headline(card: Card) -> tuple[str, str]:
     scores = card.record.get("scores")
+    change = 0.0 if scores is None else scores["after"]["mean"] - scores["before"]["mean"]
     if card.is_worse:
-        return "Worse than before: not switched on", BAD
-    if scores is None:
-        return "Not measured: switched on", PLAIN
-    change = scores["after"]["mean"] - scores["before"]["mean"]
-    if change > SAME:
-        return "Better than before: switched on", GOOD
-    return "About as before: switched on", PLAIN
+        words, color = "Worse than before", BAD
+    elif card.forgets:
+        words, color = "Other pictures are answered worse", BAD
+    elif scores is None:
+        words, color = "Not measured", PLAIN
+    elif change > SAME:
+        words, color = "Better than before", GOOD
+    else:
+        words, color = "About as before", PLAIN
+    done = {None: "", True: ": switched on", False: ": not switched on"}[card.switched_on]
+    return f"{words}{done}", color
 
 
 def _table(scores: dict) -> str:
@@ -115,10 +122,16 @@ def _table(scores: dict) -> str:
 
 def _notes(card: Card) -> str:
     record, sentences = card.record, []
-    held = record.get("held_out_slices", 0)
-    if record.get("scores") is not None:
-        slices = f"{held} held-out slice" + ("s" if held != 1 else "")
-        sentences.append(f"Mean Dice on {slices}, which were not learnt from.")
+    held, known = record.get("held_out_slices", 0), record.get("known_slices", 0)
+    if record.get("scores") is not None and known >= held:
+        sentences.append(
+            f"Mean Dice on {_slices(held)}. What it started from had learnt from all of them, so "
+            "the figures before are too good."
+        )
+    elif record.get("scores") is not None:
+        sentences.append(f"Mean Dice on {_slices(held - known)}, which were not learnt from.")
+        if known:
+            sentences.append(f"{_slices(known)} left out: known from an earlier training.")
     else:
         sentences.append("Nothing was held out: look at a few answers before you rely on them.")
     retention = record.get("retention")
@@ -128,11 +141,20 @@ def _notes(card: Card) -> str:
         sentences.append(
             f"What it knew of other pictures is {kept} (Dice {before:.3f} before, {after:.3f} now)."
         )
-    if card.is_worse:
+    if card.is_worse or card.forgets:
         sentences.append(
             "It is in the list, should you want it. Approve more slices, or give it longer."
         )
+    elif card.switched_on is False:
+        sentences.append(
+            "You have chosen other experts meanwhile, and they stay: switch this version on in the "
+            "list if you want it."
+        )
     return " ".join(sentences)
+
+
+def _slices(count: int) -> str:
+    return f"{count} held-out slice" + ("s" if count != 1 else "")
 
 
 def _legend(color: tuple[int, int, int], words: str) -> str:

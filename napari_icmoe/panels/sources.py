@@ -127,7 +127,8 @@ class SourcesPanel(QWidget):
 
     def _show_words(self) -> None:
         scans, folders = self._sources.chosen_scans, self._sources.chosen_folders
-        slices = None if folders else sum(len(scan.planes) for scan in scans)
+        # where several scans are one patient's, the block is the same places in all of them
+        slices = len(scans[0].planes) if len(scans) == 1 and not folders else None
         set_text(self.words, self.chosen_hold_out.in_words(self._sources.patients, slices))
 
     def _show_classes(self) -> None:

@@ -82,6 +82,12 @@ class Browser(QObject):
         """Whether a folder is being listed."""
         return self._listing.busy
 
+    @property
+    def _annotated(self) -> bool:
+        """Whether the image that is annotated is the one that was opened from the worklist."""
+        image = self._controller.image
+        return image is not None and image is self.replacing.image
+
     def open_folder(self, folder: Path) -> None:
         """List a folder; the scan that is shown stays until another one is chosen."""
         self._listing.submit(folder, partial(open_worklist, folder))
@@ -113,6 +119,13 @@ class Browser(QObject):
         """Mark the scan that is shown as done, or take that back."""
         if self.worklist is None or self.shown is None:
             self.said.emit("info", "Open a scan of the worklist first, then mark it as done.")
+            return
+        if not self._annotated:
+            self.said.emit(
+                "info",
+                "The image that is annotated was not opened from the worklist: choose the one that "
+                "was, or open it from the list again, then mark it as done.",
+            )
             return
         done = self.worklist.state_of(self.shown) is ScanState.DONE
         self.set_state(self.shown, ScanState.IN_WORK if done else ScanState.DONE)
@@ -160,9 +173,11 @@ class Browser(QObject):
         self._tell(error, f"The folder {folder} could not be listed")
         self.changed.emit()
 
-    def _on_noted(self, _: object, error: Exception | None) -> None:
+    def _on_noted(self, notice: str | None, error: Exception | None) -> None:
         if error is not None:
             self._tell(error, "How far the scan is could not be kept")
+        elif notice:
+            self.said.emit("warning", notice)
 
     def _tell(self, error: Exception, what: str) -> None:
         if isinstance(error, IcmoeError):
@@ -190,6 +205,5 @@ class Browser(QObject):
         touched = step.edit is not None or step.before.prompts != step.after.prompts
         if what != "do" or not touched or self.worklist is None or self.shown is None:
             return
-        here = self._controller.image is self.replacing.image
-        if here and self.worklist.state_of(self.shown) is ScanState.UNTOUCHED:
+        if self._annotated and self.worklist.state_of(self.shown) is ScanState.UNTOUCHED:
             self.set_state(self.shown, ScanState.IN_WORK)

@@ -10,20 +10,26 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from filelock import FileLock
 from platformdirs import user_data_path
 
-from icmoe_core.errors import InputFileError
+from icmoe_core.errors import IcmoeError, InputFileError
 from icmoe_core.io.atomic import atomic_path
+from icmoe_core.io.faults import unwritable
 from napari_icmoe.worklist.scan_folders import find_scans, mask_names
 
 _FORMAT = 1
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+_PATIENCE_S = 10.0  # with another window that is writing
 
 
 class ScanState(StrEnum):
@@ -107,12 +113,15 @@ def open_worklist(folder: Path) -> Worklist:
         With a sentence for the user: the folder is not there, or cannot be read.
     """
     names, masks, notice = find_scans(folder)
-    states, damaged = load_states(states_file(folder))
+    try:
+        states, problem = load_states(states_file(folder))
+    except IcmoeError as error:  # the scans can be worked on all the same
+        states, problem = {}, str(error)
     # what has a mask beside it was worked on, wherever that was
     for name in names:
         if key_of(name) not in states and mask_names(name) & masks:
             states[key_of(name)] = ScanState.IN_WORK
-    sentences = " ".join(sentence for sentence in (notice, damaged) if sentence)
+    sentences = " ".join(sentence for sentence in (notice, problem) if sentence)
     return Worklist(folder, names, MappingProxyType(states), len(masks), sentences)
 
 
@@ -136,35 +145,79 @@ def load_states(file: Path) -> tuple[dict[str, ScanState], str]:
         By key; empty if there is no file yet.
     notice : str
         A sentence for the user if the file was damaged; it is put aside then.
-    """
-    try:
-        kept: Any = json.loads(file.read_text(encoding="utf-8"))
-        states = {str(key): ScanState(value) for key, value in kept["states"].items()}
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        aside = file.with_suffix(".damaged")
-        try:
-            file.replace(aside)
-        except OSError as error:
-            raise InputFileError(
-                f"The states of this worklist cannot be read ({error.strerror}): look at {file}."
-            ) from error
-        return {}, f"The states of this worklist were damaged; they were put aside as {aside}."
-    return states, ""
-
-
-def save_state(file: Path, key: str, state: ScanState) -> None:
-    """Keep the state of one scan; what another window has written meanwhile stays.
 
     Raises
     ------
     IcmoeError
-        With a sentence for the user: full disk, read-only folder.
+        With a sentence for the user: the file cannot be opened. It is left alone.
     """
-    states, _ = load_states(file)
-    states[key] = state
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(file) as temporary:
-        text = json.dumps({"format": _FORMAT, "states": dict(sorted(states.items()))}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    try:
+        return _read(file), ""
+    except _DAMAGE:
+        with _locked(file):
+            return _read_or_put_aside(file)
+
+
+def save_state(file: Path, key: str, state: ScanState) -> str:
+    """Keep the state of one scan; what another window has written meanwhile stays.
+
+    Returns
+    -------
+    str
+        As `notice` of :func:`load_states`.
+
+    Raises
+    ------
+    IcmoeError
+        With a sentence for the user: full disk, read-only folder, a file that cannot be opened.
+    """
+    with _locked(file):
+        states, notice = _read_or_put_aside(file)
+        states[key] = state
+        with atomic_path(file) as temporary:
+            content = {"format": _FORMAT, "states": dict(sorted(states.items()))}
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return notice
+
+
+def _read(file: Path) -> dict[str, ScanState]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InputFileError(
+            f"How far the scans of this worklist are cannot be read ({error.strerror or error}): "
+            f"check that you may read {file}."
+        ) from error
+    kept: Any = json.loads(text)
+    return {str(key): ScanState(value) for key, value in kept["states"].items()}
+
+
+def _read_or_put_aside(file: Path) -> tuple[dict[str, ScanState], str]:
+    """Read states with the lock held: another window may have put the damaged file aside."""
+    try:
+        return _read(file), ""
+    except _DAMAGE:
+        names = (f"{file.stem}.damaged{number or ''}" for number in count())
+        aside = next(path for path in map(file.with_name, names) if not path.exists())
+        try:
+            file.replace(aside)
+        except OSError as error:
+            raise unwritable(aside, error) from error
+        return {}, f"The states of this worklist were damaged; they were put aside as {aside}."
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Keep other windows from changing the file."""
+    lock = FileLock(file.with_suffix(".lock"), timeout=_PATIENCE_S)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:  # Timeout is one
+        raise unwritable(file, error) from error
+    try:
+        yield
+    finally:
+        lock.release()

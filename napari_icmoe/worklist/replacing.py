@@ -2,7 +2,8 @@
 
 The mask of the present scan is compared with what is on the disk, voxel for voxel, so it does not
 matter who saved it. Files are read and written on a worker thread; the present scan stays until
-the next one has been read.
+the next one has been read. If something else is present by then than was looked at, it is looked
+at again.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError, OutputFileError
+from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
 from napari_icmoe.places import show_middle
-from napari_icmoe.readers import PATH_KEY
+from napari_icmoe.readers import scan_path
+from napari_icmoe.saving import SavedMask, mask_writer
 from napari_icmoe.workers import NewestWins
 from napari_icmoe.worklist.opening import OpenedScan, is_saved, mask_layer, read_scan
 from napari_icmoe.worklist.scan_folders import mask_path, saved_mask
-from napari_icmoe.writers import as_saved, save_labels
+from napari_icmoe.writers import as_saved
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
@@ -71,7 +74,9 @@ class Replacing(QObject):
         self.image: Image | None = None
         self._controller = controller
         self._files: dict[str, Path] = {}  # of masks, by the layer's unique id
-        self._changes = 0  # counts what may be lost, so that a check that is outdated is known
+        self._changes = 0  # counts what may be lost
+        self._watching = Connections()  # the mask that is looked at
+        self._asked: _Present | None = None
         self._path: Path | None = None
         self._opened: OpenedScan | None = None
         self._work = NewestWins(self)
@@ -86,19 +91,22 @@ class Replacing(QObject):
 
     def start(self, path: Path) -> None:
         """Show the scan at `path`; one that is on its way already does not come any more."""
-        self._path, self._opened = path, None
+        self._path, self._opened, self._asked = path, None, None
         self._check()
 
     def decide(self, choice: Choice) -> None:
         """Say what becomes of the present scan, after :attr:`asked`."""
-        if self._path is None:
+        asked = self._asked
+        if self._path is None or asked is None:
             return
         if choice is Choice.CANCEL:
             self.cancelled.emit(self._forget())
         elif choice is Choice.KEEP:
-            self._go_on(self._changes, keep=True)
+            self._go_on(asked, keep=True)
+        elif asked.is_still(self._present()):
+            self._save(asked)
         else:
-            self._save()
+            self._check()
 
     def note_saved(self, path: Path, layer: Labels) -> None:
         """Note the file in which a mask is kept, wherever the user has chosen it to be."""
@@ -107,40 +115,48 @@ class Replacing(QObject):
     def close(self) -> None:
         """Open nothing more; a file that is being written is written to its end."""
         self._work.close()
+        self._watching.close()
         if self._on_step in self._controller.session.listeners:
             self._controller.session.listeners.remove(self._on_step)
 
     # --- what may be lost ----------------------------------------------------------------
 
-    def _mask(self) -> Labels | None:
-        target = self._controller.target
-        return None if target is None else target.layer
+    def _present(self) -> _Present:
+        controller = self._controller
+        mask = None if controller.target is None else controller.target.layer
+        return _Present(controller.image, mask, self._changes, controller.propagating.running)
 
     def _check(self) -> None:
         """Find out whether the mask is on the disk as it is."""
-        mask = self._mask()
+        present = self._present()
+        mask = present.mask
+        self._watching.close()
         if mask is None:
-            self._on_checked(self._changes, True)
+            self._on_checked(present, True)
             return
-        labels, attributes = as_saved(mask, self._controller.image)
+        self._watching.add(self._on_data, mask.events.data)
+        labels, attributes = as_saved(mask, present.image)
         noted = self._files.get(str(mask.unique_id))
-        scan = attributes["metadata"].get(PATH_KEY)
+        scan = None if present.image is None else scan_path(present.image)
 
         def check() -> bool:
-            beside = None if scan is None else saved_mask(Path(scan))
+            beside = None if scan is None else saved_mask(scan)
             return is_saved(labels, attributes, [file for file in (noted, beside) if file])
 
-        self._work.submit(_Tag(self._on_checked, self._changes), check)
+        self._work.submit(_Tag(self._on_checked, present), check)
 
-    def _on_checked(self, changes: int, saved: bool) -> None:
+    def _on_checked(self, present: _Present, saved: bool) -> None:
+        if not present.is_still(self._present()):
+            self._check()
+            return
         losses = self._unfinished()
-        mask = self._mask()
-        if not saved and mask is not None:
-            losses.insert(0, f"The mask {mask.name!r} has changes that are not saved.")
+        if not saved and present.mask is not None:
+            losses.insert(0, f"The mask {present.mask.name!r} has changes that are not saved.")
         if losses:
+            self._asked = present
             self.asked.emit(" ".join(losses))
         else:
-            self._go_on(changes)
+            self._go_on(present)
 
     def _unfinished(self) -> list[str]:
         """Tell what nobody has accepted or rejected yet."""
@@ -167,18 +183,23 @@ class Replacing(QObject):
         ):
             self._changes += 1
 
+    def _on_data(self, event: Any) -> None:
+        """Count what others than we do to the mask."""
+        self._changes += 1
+
     # --- saving --------------------------------------------------------------------------
 
-    def _save(self) -> None:
-        mask = self._mask()
+    def _save(self, present: _Present) -> None:
+        mask = present.mask
         if mask is None:
-            self._go_on(self._changes)
+            self._go_on(present)
             return
-        labels, attributes = as_saved(mask, self._controller.image)
-        scan, noted = attributes["metadata"].get(PATH_KEY), self._files.get(str(mask.unique_id))
+        write = mask_writer(self._controller, mask)
+        scan = None if present.image is None else scan_path(present.image)
+        noted = self._files.get(str(mask.unique_id))
 
-        def save() -> tuple[Labels, Path]:
-            path = noted if scan is None else mask_path(Path(scan))
+        def save() -> SavedMask:
+            path = noted if scan is None else mask_path(scan)
             if path is None:
                 raise OutputFileError(
                     "It is not known where this scan lies: save its mask with Save mask … first."
@@ -188,38 +209,38 @@ class Replacing(QObject):
                     f"{path} is there already and is another mask: save this one with Save mask …, "
                     "under a name of your choice."
                 )
-            # a copy first, so that what is painted while the file is compressed is not torn
-            return mask, Path(save_labels(str(path), labels.copy(), attributes)[0])
+            return write(path)
 
-        self._work.submit(_Tag(self._on_saved, self._changes), save)
+        self._work.submit(_Tag(self._on_saved, present), save)
 
-    def _on_saved(self, changes: int, saved: tuple[Labels, Path]) -> None:
-        mask, path = saved
-        self.note_saved(path, mask)
-        self.said.emit("info", f"The mask was saved as {path}.")
-        self._go_on(changes)
+    def _on_saved(self, present: _Present, saved: SavedMask) -> None:
+        self.note_saved(saved.path, saved.layer)
+        saved.note(saved.path)
+        self.said.emit("info", saved.sentence)
+        self._go_on(present)
 
     # --- showing -------------------------------------------------------------------------
 
-    def _go_on(self, changes: int, *, keep: bool = False) -> None:
-        """Read the next scan; show it if nothing has changed since the present one was checked."""
+    def _go_on(self, checked: _Present, *, keep: bool = False) -> None:
+        """Read the next scan; show it if what is present is what was looked at."""
         if self._path is None:
             return
+        present = self._present()
         if self._opened is None:
             read = partial(read_scan, self._path)
-            self._work.submit(_Tag(partial(self._on_read, keep=keep), changes, True), read)
-        elif keep or changes == self._changes:
-            self._show(self._opened, keep=keep)
+            self._work.submit(_Tag(partial(self._on_read, keep=keep), checked, True), read)
+        elif checked.is_still(present, changed=keep):
+            self._show(self._opened, present, keep=keep)
         else:
             self._check()
 
-    def _on_read(self, changes: int, opened: OpenedScan, *, keep: bool) -> None:
+    def _on_read(self, checked: _Present, opened: OpenedScan, *, keep: bool) -> None:
         self._opened = opened
-        self._go_on(changes, keep=keep)
+        self._go_on(checked, keep=keep)
 
-    def _show(self, opened: OpenedScan, *, keep: bool) -> None:
+    def _show(self, opened: OpenedScan, present: _Present, *, keep: bool) -> None:
         controller, viewer = self._controller, self._controller.viewer
-        former = [layer for layer in (controller.image, self._mask()) if layer is not None]
+        former = [layer for layer in (present.image, present.mask) if layer is not None]
         image = Layer.create(*opened.layer)
         with controller.tool.keeping_active():
             viewer.add_layer(image)
@@ -239,7 +260,8 @@ class Replacing(QObject):
         if not controller.tool.on:
             viewer.layers.selection.active = image
         show_middle(viewer, image)
-        self.image, self._path, self._opened = image, None, None
+        self.image = image
+        self._forget()
         if opened.notice:
             self.said.emit("warning", opened.notice)
         self.replaced.emit(opened.path)
@@ -247,7 +269,7 @@ class Replacing(QObject):
     # --- what the worker says ------------------------------------------------------------
 
     def _on_done(self, tag: _Tag, result: Any) -> None:
-        tag.then(tag.changes, result)
+        tag.then(tag.present, result)
 
     def _on_failed(self, tag: _Tag, error: Exception) -> None:
         path = self._forget()
@@ -262,14 +284,31 @@ class Replacing(QObject):
             self.cancelled.emit(path)
 
     def _forget(self) -> Path | None:
-        path, self._path, self._opened = self._path, None, None
+        self._watching.close()
+        path, self._path, self._opened, self._asked = self._path, None, None, None
         return path
 
 
-@dataclass(frozen=True)
-class _Tag:
-    """What to do with a result, as of which change it was asked for, and whether it is a scan."""
+@dataclass(frozen=True, eq=False)
+class _Present:
+    """What is to make room, as it was at one moment."""
 
-    then: Callable[[int, Any], None]
+    image: Image | None
+    mask: Labels | None
     changes: int
+    running: bool  # a propagation
+
+    def is_still(self, now: _Present, *, changed: bool = False) -> bool:
+        """Tell whether `now` is the same; with `changed`, whatever has been done on it."""
+        same = self.image is now.image and self.mask is now.mask
+        told = self.running or not now.running
+        return same and told and (changed or self.changes == now.changes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tag:
+    """What to do with a result, what was present when it was asked for, and if it is a scan."""
+
+    then: Callable[[_Present, Any], None]
+    present: _Present
     reading: bool = False

@@ -12,13 +12,11 @@ from icmoe_core.benchmark.comparison import Spread, changes, compare, mean_doubt
 from icmoe_core.benchmark.figure import draw_gain_and_loss, draw_risk_and_coverage
 from icmoe_core.benchmark.names import ABLATIONS, PEERS, with_base
 from icmoe_core.benchmark.results import claim_folder, read_cell, write_cell
-from icmoe_core.benchmark.store import EmbeddingFolder
 from icmoe_core.benchmark.tables import make_tables
 from icmoe_core.benchmark.uncertainty import DoubtMeter, aurc, auroc, entropy
 from icmoe_core.errors import OutputFileError
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.peers.methods import METHODS
-from icmoe_core.predictor import Predictor
 from icmoe_core.training.settings import LossWeights, Settings
 
 CPU = torch.device("cpu")
@@ -120,29 +118,6 @@ def test_a_folder_belongs_to_one_comparison(tmp_path):
     claim_folder(tmp_path, {"seconds": 60.0, "targets": {"a": "1"}})
     with pytest.raises(OutputFileError, match="choose another folder"):
         claim_folder(tmp_path, {"seconds": 60.0, "targets": {"a": "2"}})
-
-
-def test_embeddings_come_back_from_disk_to_the_bit(tiny_model, tmp_path):
-    image = np.random.default_rng(0).random((20, 30))
-    predictor = Predictor(tiny_model)
-    predictor.cache = EmbeddingFolder(tmp_path / "e", CPU)
-    made = predictor.encode(image)
-    predictor.cache = EmbeddingFolder(tmp_path / "e", CPU)
-    tiny_model.encode = None  # not asked again
-    read = predictor.encode(image)
-    assert torch.equal(read.features, made.features)
-    np.testing.assert_array_equal(read.picture, made.picture)
-    assert (read.frame, read.window, read.key) == (made.frame, made.window, made.key)
-    assert [path.stem for path in (tmp_path / "e").iterdir()] == [made.key]
-
-
-def test_a_damaged_embedding_is_made_again(tiny_model, tmp_path):
-    image = np.random.default_rng(0).random((20, 30))
-    predictor = Predictor(tiny_model)
-    for _ in range(2):
-        predictor.cache = EmbeddingFolder(tmp_path, CPU)
-        embedding = predictor.encode(image)
-        (tmp_path / f"{embedding.key}.safetensors").write_bytes(b"damaged")
 
 
 def test_peak_memory_is_that_since_it_was_forgotten():

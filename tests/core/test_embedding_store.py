@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embedding_store import FORMAT, EmbeddingStore
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 
@@ -41,6 +41,13 @@ def test_a_predictor_finds_what_another_one_has_encoded(tiny_model, store, monke
         for embedding in (first, found)
     )
     np.testing.assert_array_equal(one, other)
+
+
+def test_devices_and_precisions_are_kept_apart(tiny_model, store):
+    embedding = Predictor(tiny_model, store=store).encode(PICTURE)
+    (path,) = store.folder.iterdir()
+    device, precision, number = path.stem.removeprefix(f"{embedding.key}-").split("-")
+    assert (device, precision, int(number)) == ("cpu", tiny_model.precision, FORMAT)
 
 
 def test_a_damaged_file_is_not_believed(store):

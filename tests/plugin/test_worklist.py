@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 
 import nibabel as nib
 import numpy as np
@@ -47,7 +48,7 @@ def write_mask(path, shape=SHAPE):
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path, monkeypatch):
     folder = tmp_path / "data"
-    monkeypatch.setattr("napari_icmoe.worklist.user_data_path", lambda *_, **__: folder)
+    monkeypatch.setattr("napari_icmoe.worklist.listing.user_data_path", lambda *_, **__: folder)
     return folder
 
 
@@ -112,7 +113,7 @@ def test_bad_folders(tmp_path):
 
 
 def test_a_whole_disk_is_no_worklist(folder, monkeypatch):
-    monkeypatch.setattr("napari_icmoe.scan_folders.MOST_FILES", 2)
+    monkeypatch.setattr("napari_icmoe.worklist.scan_folders.MOST_FILES", 2)
     assert "choose a smaller folder" in find_scans(folder)[2]
 
 
@@ -171,6 +172,48 @@ def test_a_damaged_file_is_put_aside(folder, content):
     assert file.with_suffix(".damaged").read_text(encoding="latin-1") == content
     save_state(file, key_of("a"), ScanState.DONE)
     assert load_states(file) == ({key_of("a"): "done"}, "")
+    file.write_text("{")  # once more: what was put aside before stays
+    assert "put aside" in save_state(file, key_of("b"), ScanState.DONE)
+    assert load_states(file) == ({key_of("b"): "done"}, "")
+    assert file.with_suffix(".damaged").read_text(encoding="latin-1") == content
+    assert len(list(file.parent.glob("*.damaged*"))) == 2
+
+
+def test_a_file_that_cannot_be_opened_is_left_alone(folder, monkeypatch):
+    file = states_file(folder)
+    save_state(file, key_of("patient1.nii.gz"), ScanState.DONE)
+    before = file.read_bytes()
+
+    def refuse(path, *_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.read_text", refuse)
+        with pytest.raises(InputFileError, match="Permission denied"):
+            load_states(file)
+        with pytest.raises(InputFileError, match="Permission denied"):
+            save_state(file, key_of("patient2.nii.gz"), ScanState.DONE)
+        scans = open_worklist(folder)
+        assert "cannot be read" in scans.notice
+        assert len(scans.names) == 3, "the scans can be worked on all the same"
+    assert file.read_bytes() == before
+    assert not list(file.parent.glob("*.damaged*"))
+
+
+def test_windows_that_write_at_once_lose_nothing(folder):
+    file = states_file(folder)
+    keys = [[f"{window}-{number}" for number in range(15)] for window in range(4)]
+
+    def write(own):
+        for key in own:
+            save_state(file, key, ScanState.DONE)
+
+    threads = [threading.Thread(target=write, args=(own,)) for own in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(load_states(file)[0]) == {key for own in keys for key in own}
 
 
 # --- opening -----------------------------------------------------------------------------
@@ -314,6 +357,27 @@ def test_done_and_in_work_are_remembered(listed, folder, hands, qtbot):
     qtbot.waitUntil(lambda: load_states(file)[0].get(key_of("patient1.nii.gz")) == "in work")
 
 
+def test_another_image_is_not_marked_as_done(viewer, listed, hands, qtbot):
+    listed.browser.go(1)
+    qtbot.waitUntil(shows(listed, "patient1.nii.gz"))
+    controller = listed.browser._controller
+    opened, other = controller.image, viewer.add_image(np.zeros((6, 10, 12)), name="other")
+    controller.set_image(other)
+    hands.key("d", CTRL)
+    assert "not opened from the worklist" in listed.said[-1][1]
+    assert texts(listed)[0] == "○  patient1.nii.gz"
+    controller.set_image(opened)
+    hands.key("d", CTRL)
+    assert texts(listed)[0] == "✓  patient1.nii.gz"
+
+
+def test_a_damaged_file_is_told_when_a_state_is_noted(listed, folder, qtbot):
+    states_file(folder).parent.mkdir(parents=True, exist_ok=True)
+    states_file(folder).write_text("{")
+    listed.browser.set_state("patient1.nii.gz", ScanState.DONE)
+    qtbot.waitUntil(lambda: any("put aside" in sentence for _, sentence in listed.said))
+
+
 def test_what_is_done_can_be_skipped(listed, qtbot):
     listed.browser.set_state("patient1.nii.gz", ScanState.DONE)
     listed.skip.click()
@@ -333,6 +397,8 @@ def test_an_unsaved_mask_is_saved_first(listed, folder, qtbot):
     qtbot.waitUntil(shows(listed, "patient2.nii.gz"))
     grid = read_volume(folder / "patient1.nii.gz").grid
     assert read_labels(folder / "patient1_mask.nii.gz", grid).sum() == expected.sum()
+    provenance = folder / "patient1_mask.nii.gz.provenance.json"
+    qtbot.waitUntil(provenance.exists)
     listed.browser.go(-1)
     qtbot.waitUntil(shows(listed, "patient1.nii.gz"))
     again = listed.browser._controller.target.layer.data
@@ -357,6 +423,91 @@ def test_an_unsaved_mask_can_stay_in_the_viewer(viewer, listed, folder, qtbot):
     assert mask.data.sum() == 1
     assert listed.browser._controller.target.layer is not mask
     assert not (folder / "patient1_mask.nii.gz").exists()
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Scans are read once this event is set: what is done before is done meanwhile."""
+    event = threading.Event()
+
+    def read(path):
+        event.wait(10)
+        return read_scan(path)
+
+    monkeypatch.setattr("napari_icmoe.worklist.replacing.read_scan", read)
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def leaving(listed, folder, held, qtbot):
+    """The second scan, with its mask as it was saved, while the next one is being read."""
+    listed.browser.open_scan("patient2.nii.gz")
+    held.set()
+    qtbot.waitUntil(shows(listed, "patient2.nii.gz"))
+    held.clear()
+    replacing = listed.browser.replacing
+    listed.browser.go(1)
+    qtbot.waitUntil(lambda: replacing._work.newest is not None and replacing._work.newest.reading)
+    return listed
+
+
+def test_another_image_chosen_meanwhile_is_not_removed(viewer, leaving, held, qtbot):
+    controller = leaving.browser._controller
+    other = viewer.add_image(np.zeros((6, 10, 12)), name="other")
+    controller.set_image(other)
+    mask = paint(leaving)
+    held.set()
+    assert f"The mask {mask.name!r} has changes" in answer(leaving, qtbot, "Cancel")
+    assert {other, mask} <= set(viewer.layers)
+    assert leaving.browser.shown == "patient2.nii.gz"
+
+
+def test_another_mask_chosen_meanwhile_is_not_removed(viewer, leaving, held, qtbot):
+    controller = leaving.browser._controller
+    checked = controller.target.layer
+    mask = viewer.add_labels(checked.data + 1, scale=checked.scale, translate=checked.translate)
+    controller.set_target(mask)
+    held.set()
+    assert f"The mask {mask.name!r} has changes" in answer(leaving, qtbot, "Cancel")
+    assert mask in viewer.layers
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_labels_that_another_plugin_sets_meanwhile_are_asked_about(leaving, held, qtbot, anew):
+    mask = leaving.browser._controller.target.layer
+    labels = mask.data.copy() if anew else mask.data
+    labels[0] = 5
+    mask.data = labels
+    held.set()
+    assert "not saved" in answer(leaving, qtbot, "Keep in the viewer")
+    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"))
+    assert (mask.data[0] == 5).all()
+
+
+def test_a_propagation_that_began_meanwhile_is_asked_about(leaving, held, qtbot, monkeypatch):
+    propagating = leaving.browser._controller.propagating
+    monkeypatch.setattr(type(propagating), "running", property(lambda _: True))
+    held.set()
+    assert "A propagation is under way" in answer(leaving, qtbot, "Save")
+    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"))  # it was told, so it may be ended
+
+
+def test_what_is_chosen_while_the_question_is_open_is_not_saved_unasked(
+    viewer, listed, folder, qtbot
+):
+    listed.browser.open_scan("patient1.nii.gz")
+    qtbot.waitUntil(shows(listed, "patient1.nii.gz"))
+    paint(listed)
+    questions = []
+    listed.browser.replacing.asked.connect(questions.append)
+    listed.browser.go(1)
+    qtbot.waitUntil(lambda: len(questions) == 1)
+    paint(listed, (2, 2, 2))
+    answer(listed, qtbot, "Save")
+    qtbot.waitUntil(lambda: len(questions) == 2)
+    assert not (folder / "patient1_mask.nii.gz").exists()
+    answer(listed, qtbot, "Cancel")
 
 
 def test_cancel_stays_and_changes_nothing(viewer, listed, qtbot):

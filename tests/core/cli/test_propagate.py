@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from icmoe_core.io import read_labels, read_volume, write_labels
+from icmoe_core.io import merge_labels, read_labels, read_volume, write_labels
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import mask_box
@@ -79,7 +79,7 @@ def test_what_a_mask_file_holds_is_kept(propagate, scan, tmp_path):
     assert [one["slice"] for one in record["slices"]] == [15, 16]
 
 
-def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_path):
+def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_path, monkeypatch):
     path, output = tmp_path / "prompts.json", tmp_path / "mask.nrrd"
     r0, c0, r1, c1 = box
     entries = [
@@ -87,8 +87,13 @@ def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_
         {"slice": 17, "label": 5, "boxes": [[30, 100, 60, 140]]},
     ]
     path.write_text(json.dumps({"prompts": entries}))
-    result = propagate("--json", output=output, start=("--prompts", path))
+    writes = []
+    with monkeypatch.context() as patched:
+        module = "icmoe_core.cli.propagate.merge_labels"
+        patched.setattr(module, lambda *a, **k: writes.append(merge_labels(*a, **k)))
+        result = propagate("--json", output=output, start=("--prompts", path))
     assert result.exit_code == 0, result.output
+    assert writes == [output], "once, however many objects there are"
     states = {
         (one["label"], one["slice"]): one["state"] for one in json.loads(result.stdout)["slices"]
     }
@@ -145,7 +150,6 @@ def test_a_prompt_file_that_is_wrong_says_where(propagate, tmp_path, text, said)
         (("--prompts", "nowhere.json"), "nowhere.json"),
         (("--slice", 16, "--point", 10, 10, "--to", 25), "slices count from 0 to 24"),
         (("--slice", 16, "--point", 10, 10, "--from", 17, "--to", 15), "the lower one first"),
-        (("--slice", 3, "--box", 10, 10, 20, 20), "outside the range from 15 to 17"),
         (("--slice", 16, "--point", 10, 10, "--carry", "magic"), "--carry"),
     ],
 )
@@ -154,6 +158,18 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(propagate, tmp_path,
     result = propagate(output=output, start=options)
     assert result.exit_code in (1, 2)
     assert said in " ".join(result.stderr.split())
+    assert not output.exists()
+
+
+def test_a_slice_outside_the_range_is_refused_before_the_model_is_loaded(
+    propagate, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("icmoe_core.model.load_model", None)
+    output = tmp_path / "mask.nrrd"
+    result = propagate(output=output, start=("--slice", 3, "--box", 10, 10, 20, 20))
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "label 1 on slice 3 lie outside the range from 15 to 17: widen the range" in said
     assert not output.exists()
 
 
@@ -182,3 +198,15 @@ def test_ctrl_c_keeps_what_was_done(propagate, scan, tmp_path, monkeypatch):
     labels = read_labels(output, scan.grid)
     assert np.flatnonzero(labels.any((0, 1))).tolist() == [15, 16]
     assert json.loads(result.stdout)["stopped_by_person"]
+
+
+def test_ctrl_c_before_anything_was_found_writes_nothing(propagate, tmp_path, monkeypatch):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("icmoe_core.predictor.Predictor.predict", pressed)
+    output = tmp_path / "mask.nrrd"
+    result = propagate(output=output)
+    assert result.exit_code == 130
+    assert "Interrupted." in result.stderr
+    assert not output.exists()

@@ -10,7 +10,7 @@ import tifffile
 from icmoe_core.errors import DatasetError, InputFileError
 from icmoe_core.io.suffixes import suffix_of
 from icmoe_core.samples import SAMPLES
-from icmoe_core.training.cases import match_files, patient_of
+from icmoe_core.training.cases import case_name, match_files, patient_named, patient_of
 from icmoe_core.training.listing import natural_order
 
 
@@ -180,3 +180,10 @@ def test_patients_may_be_given(put):
 def test_names_in_the_order_people_expect(put):
     assert sorted(["p10", "p2", "p", "10", "9"], key=natural_order) == ["9", "10", "p", "p2", "p10"]
     assert patient_of("p_", put("i", "p_.png") / "p_.png") == "p_"
+
+
+def test_a_case_and_its_patient_are_named_without_reading_the_image(tmp_path):
+    assert case_name(tmp_path / "p01_003_image.nii.gz") == "p01_003"
+    assert patient_named("p01_003", picture=True) == "p01"
+    assert patient_named("p01_003", picture=False) == "p01_003"
+    assert patient_named("_3", picture=True) == "_3"

@@ -576,3 +576,28 @@ def test_slices_that_were_encoded_before_are_not_encoded_again(tiny_model, slice
     before = sorted(store.folder.iterdir())
     list(finetune(tiny_model, slices, settings=SHORT, store=store))
     assert sorted(store.folder.iterdir()) == before
+
+
+def test_a_slice_that_is_there_twice_is_used_once(tiny_model, slices):
+    again = [replace(part, case="copy", patient="somebody else") for part in slices[:2]]
+    steps = list(finetune(tiny_model, [*slices, *again], settings=SHORT))
+    assert "2 slices are there more than once" in steps[0].message
+    record = steps[-1].record
+    assert record["train_slices"] + record["held_out_slices"] == len(slices)
+    assert record["patients"] == 2
+
+
+def test_what_was_learnt_from_before_is_not_measured_on(tiny_model, slices):
+    first = last_of(finetune(tiny_model, slices, settings=SHORT, held_out=["p1"]))
+    assert first.record["known_slices"] == 0
+    assert len(first.record["learnt_from"]) == 2
+    taught = tiny_model.with_experts(first.result)
+    other = [a_slice(index, "p2", centre=(20, 20)) for index in (10, 11)]
+    second = list(finetune(taught, [*slices, *other], settings=SHORT, held_out=["p2"]))
+    assert second[-1].record["known_slices"] == 2
+    assert second[-1].record["held_out_slices"] == 4
+    measured = [step for step in second if step.stage == "evaluating"]
+    assert measured[-1].total == 4 * len(other), "two kinds of prompt, before and after"
+    third = list(finetune(taught, slices, settings=SHORT, held_out=["p2"]))
+    assert third[-1].record["known_slices"] == third[-1].record["held_out_slices"] == 2
+    assert set(third[-1].record["scores"]) == {"before", "after"}, "there are no others"

@@ -92,6 +92,20 @@ def test_slices_that_are_apart_are_no_neighbours():
     assert "beside" not in split.rule
 
 
+def test_the_block_is_the_same_places_in_all_series_of_a_patient():
+    series = [part("p1", index, case=case) for case in ("t1", "t2") for index in range(10)]
+    series += [part("p1", index, case="t3") for index in (6, 7)]
+    split = split_by_patient(series, validation=0.2)
+    assert places(split.validation) == [("t1", 8), ("t1", 9), ("t2", 8), ("t2", 9)]
+    assert {index for _, index in places(split.train)} == set(range(7)), "7 is too like 8"
+
+
+def test_a_single_place_is_not_divided():
+    split = split_by_patient([part("p1", 3, case=case) for case in ("t1", "t2")])
+    assert (len(split.train), split.validation) == (2, ())
+    assert "same place" in split.rule
+
+
 def test_few_slices_are_all_used():
     split = split_by_patient(scan("p1", 3))
     assert (places(split.train), places(split.validation)) == ([("p1", 0), ("p1", 1)], [("p1", 2)])

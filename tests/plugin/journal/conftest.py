@@ -66,8 +66,8 @@ class Annotator:
         return self.current.recorder.journal.path
 
     def wait(self):
-        """Until the journal's thread has done everything."""
-        self.qtbot.waitUntil(lambda: not self.journaling.worker.busy, timeout=10_000)
+        """Until the journal's threads have done everything."""
+        self.qtbot.waitUntil(lambda: not self.journaling.threads.busy, timeout=10_000)
 
     def place(self, index):
         return Place(str(self.controller.image.unique_id), Plane((index, None, None)))

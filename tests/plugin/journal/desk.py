@@ -69,7 +69,7 @@ class Desk:
     def _on_stroke(self, mask, voxels, before, after):
         edit = LayerEdit(mask.layer, voxels, before, after, place(0).plane, mask.painted)
         slices = np.unique(voxels // 20)
-        self.session.record_stroke(edit, [place(int(one)) for one in slices], edit.labels)
+        self.session.record_stroke(edit, {place(int(one)): edit.labels for one in slices})
 
     def _on_step(self, what, step):
         if not self.recorder.started:
@@ -108,7 +108,8 @@ class Desk:
         mask = np.zeros(SHAPE[1:], bool)
         mask[index % 4] = True
         found = Proposal(index, label, 0, "seed", mask, CHANGE, cautions)
-        self.session.propose({place(index): [found]}, [label], IMAGE)
+        places = {place(index), *self.session.state.proposals}
+        self.session.propose({place(index): [found]}, [label], places)
 
     def accept_proposals(self):
         """All of them, in one edit."""

@@ -16,6 +16,7 @@ from napari_icmoe.journal.files import (
     VERSION,
     JournalError,
     JournalFile,
+    holding,
     is_owned,
     lock_path,
     read_journal,
@@ -60,7 +61,7 @@ def test_records_come_back_in_their_order(path):
         file.append({"number": number, "name": "Leber\u2028 ä"})
     file.close()
     assert numbers(path) == [0, 1, 2]
-    assert not lock_path(path).exists()
+    assert not is_owned(path)
 
 
 def test_a_torn_line_is_passed_over_and_cut_off_at_the_next_append(path):
@@ -106,6 +107,24 @@ def test_two_owners_cannot_write_one_journal(path):
     first.close()
     assert not is_owned(path)
     JournalFile(path).close()
+
+
+def test_the_lock_is_the_same_file_for_as_long_as_there_is_a_journal(path):
+    JournalFile(path, [HEADER]).close()
+    first = lock_path(path).stat().st_ino
+    JournalFile(path).close()
+    assert lock_path(path).stat().st_ino == first
+    JournalFile(path).remove()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_who_holds_a_journal_keeps_others_from_it(path):
+    JournalFile(path, [HEADER]).close()
+    with holding(path), pytest.raises(JournalError, match="another window"):
+        JournalFile(path)
+    path.unlink()
+    with pytest.raises(InputFileError, match="gone"), holding(path):
+        pass
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")

@@ -1,10 +1,12 @@
 """Journals of scans in a viewer: written as work goes on, and offered where they are unfinished."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import pytest
 from conftest import NAME, PIXELS
 from desk import content
 from killed import digest
+from napari.layers import Labels
 
-from napari_icmoe.journal.files import SUFFIX, lock_path, read_journal
+from napari_icmoe.journal import files
+from napari_icmoe.journal.files import SUFFIX, is_owned, read_journal
 from napari_icmoe.journal.folders import DISCARDED, JournalFolder, Keeping, load_choice
 from napari_icmoe.journal.sessions import Sessions
 from napari_icmoe.journal.summaries import summarise
@@ -130,6 +134,135 @@ def test_what_was_done_while_the_mask_was_being_saved_counts_as_unsaved(annotato
     assert len(annotator().current.offers) == 1
 
 
+def test_of_two_masks_each_has_to_be_saved(annotator, tmp_path):
+    one = annotator()
+    one.accept(1)
+    first, image = one.controller.target.layer, one.controller.image
+    one.controller.set_target(None)
+    one.accept(2, label=2)
+
+    def save(name):
+        mask = tmp_path / name
+        mask.write_bytes(b"the mask")
+        one.journaling.saving(image)(mask)
+        one.wait()
+        content = json.loads((tmp_path / f"{name}.provenance.json").read_text())
+        return [entry["displayed"][0] for entry in content["slices"]]
+
+    assert save("second.nii.gz") == [2]
+    path = one.path
+    one.journaling.close()
+    one.wait()
+    assert summarise(read_journal(path).records).unfinished, "the first was not saved"
+
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    image, one = two.controller.image, two
+    masks = [layer for layer in two.viewer.layers if isinstance(layer, Labels)]
+    one.controller.set_target(next(one for one in masks if (one.data == first.data).all()))
+    assert save("first.nii.gz") == [1]
+    two.close()
+    assert annotator().current.offers == ()
+
+
+def test_a_disk_that_is_full_when_the_mask_was_saved_is_said_once(annotator, tmp_path, monkeypatch):
+    one = annotator()
+    one.accept(1)
+    one.wait()
+    mask = tmp_path / "mask.nii.gz"
+    mask.write_bytes(b"the mask")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    one.journaling.saving(one.image)(mask)
+    one.wait()
+    monkeypatch.undo()
+    one.accept(2)
+    one.wait()
+    assert one.current.recorder.failed
+    assert len([said for said in one.said if "not being recorded: choose" in said]) == 2
+    assert "no space left" in one.current.problem
+    assert "No provenance was written beside mask.nii.gz" in one.said[-1]
+    one.journaling.saving(one.image)(mask)
+    one.wait()
+    assert "No provenance file" in one.said[-1]
+
+
+def test_what_is_done_is_written_while_something_long_is_read(annotator):
+    one = annotator()
+    one.accept(1)
+    one.wait()
+    path, until = one.path, threading.Event()
+    one.journaling.threads.read(until.wait, lambda *_: None)
+    one.accept(2)
+    one.qtbot.waitUntil(
+        lambda: sum(r.get("name") == "accept" for r in read_journal(path).records) == 2
+    )
+    until.set()
+
+
+def test_what_another_window_goes_on_with_is_not_discarded(annotator, crash):
+    one = annotator()
+    work(one)
+    path = crash(one)
+    two, three = annotator(), annotator()
+    offer = three.current.offers[0]
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    sessions(three).discard(offer)
+    three.wait()
+    assert "in use in another window" in three.said[-1]
+    assert three.current.offers == ()
+    assert two.path == path
+    assert path.exists()
+
+
+def test_a_line_without_sense_hides_no_offer(annotator, crash):
+    for _ in range(2):
+        one = annotator()
+        one.accept(1)
+        path = crash(one)
+        with path.open("ab") as file:
+            file.write(b'{"neither": "type nor time"}\n')
+        two = annotator()
+    assert len(two.current.offers) == 2
+
+
+def test_a_journal_that_begins_again_holds_the_masks_of_scans_that_are_not_shown(
+    annotator, tmp_path
+):
+    one = annotator()
+    blocked = tmp_path / "blocked"
+    blocked.write_text("not a folder")
+    one.journaling.keep_in(JournalFolder(Keeping.CHOSEN, blocked / "journals"))
+    one.accept(1)
+    expected = one.labels.copy()
+    one.wait()
+    one.add_scan(PIXELS[::-1].copy(), "other")
+    one.journaling.keep_in(JournalFolder())
+    one.wait()
+    one.controller.set_image(one.image)
+    one.session.add_prompt(one.place(3), Click(1, 1))
+    one.close()
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    assert np.array_equal(two.labels, expected)
+
+
+def test_offers_in_the_data_folder_are_found_from_elsewhere(annotator, crash, tmp_path):
+    one = annotator()
+    one.accept(1)
+    path = crash(one)
+    two = annotator()
+    two.journaling.keep_in(JournalFolder(Keeping.CHOSEN, tmp_path / "elsewhere"))
+    two.wait()
+    assert [offer.path for offer in two.current.offers] == [path]
+
+
 def test_discarding_moves_the_journal_aside(annotator, crash, journals):
     one = annotator()
     work(one)
@@ -222,7 +355,7 @@ def test_an_image_that_is_removed_closes_its_journal(annotator):
     one.viewer.layers.remove(one.image)
     one.wait()
     assert read_journal(path).records[-1]["type"] == "closed"
-    assert not lock_path(path).exists()
+    assert not is_owned(path)
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_annotation_goes_on(annotator, tmp_path):
@@ -269,7 +402,7 @@ def test_the_choice_of_a_folder_moves_the_journal_and_is_remembered(annotator, t
         "accept",
     ]
     assert load_choice() == JournalFolder(Keeping.BESIDE)
-    assert list(journals.iterdir()) == []
+    assert list(journals.iterdir()) == [], "nor is its lock left"
 
 
 def test_a_session_file_opens_on_the_same_pixels_only(annotator, tmp_path):

@@ -98,6 +98,18 @@ def test_the_file_replaces_only_its_own_kind(tmp_path):
     first = write_provenance(mask, {"format": "icmoe-provenance", "number": 1})
     assert first.name == f"m.nii.gz{SUFFIX}"
     assert write_provenance(mask, {"format": "icmoe-provenance", "number": 2}) == first
+    kept = json.loads(first.read_text())["earlier"]
+    assert kept == [{"format": "icmoe-provenance", "number": 1}]
     first.write_text("something else")
     assert write_provenance(mask, {"format": "icmoe-provenance"}).name == f"m.nii.gz.2{SUFFIX}"
     assert first.read_text() == "something else"
+
+
+def test_what_an_earlier_session_told_is_kept(tmp_path):
+    mask = tmp_path / "m.nii.gz"
+    for begun, number in ((1.0, 1), (1.0, 2), (5.0, 3), (5.0, 4), (9.0, 5)):
+        content = {"format": "icmoe-provenance", "begun": begun, "number": number}
+        path = write_provenance(mask, content)
+    told = json.loads(path.read_text())
+    assert told["number"] == 5
+    assert [one["number"] for one in told["earlier"]] == [2, 4]

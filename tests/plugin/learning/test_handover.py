@@ -54,6 +54,18 @@ def test_no_name_is_in_the_file(tmp_path):
     assert b"Erika" not in (tmp_path / "scan-0.npz").read_bytes()
 
 
+def test_what_is_painted_after_the_start_is_not_seen(tmp_path):
+    live = scan()
+    taken = live.as_now()
+    assert set(taken.copied) == set(AXIAL)
+    expected = live.labels[1].copy()
+    live.labels[:] = 9
+    note = write_scan(taken, tmp_path / "scan-0.npz")
+    first, _ = read_scan(tmp_path, note)
+    np.testing.assert_array_equal(first.labels, expected)
+    assert first.classes == (2,)
+
+
 def test_labels_of_enough_pixels_are_counted():
     assert count_classes(scan()) == {2: 2}
 

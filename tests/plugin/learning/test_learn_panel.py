@@ -1,5 +1,7 @@
 """The panel in a real window, used with real clicks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from approved_scans import RECORD, open_lesion
@@ -7,12 +9,15 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QMessageBox, QPushButton
 from superqt import QCollapsible
 
+from icmoe_core.classes import ClassTable
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.learning.messages import Report, WorstNote
 from napari_icmoe.learning.outlines import DrawnSlice
+from napari_icmoe.learning.trainer import Card
 from napari_icmoe.learning.training_process import Ending, TrainingProcess
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.panels.learning import LearnPanel
+from napari_icmoe.panels.outcome_card import OutcomeCard
 
 
 @pytest.fixture
@@ -109,6 +114,79 @@ def test_a_worse_result_is_marked_and_not_switched_on(ready, store, answering, q
     assert ready.list.switch.text() == "Switch off"
     click(qtbot, ready.list.switch)
     assert ready.versions.active == "default"
+
+
+def test_a_result_that_forgets_is_not_switched_on(ready, store, answering, qtbot):
+    answering({**RECORD, "retention": {"before": 0.98, "after": 0.95}}, store)
+    click(qtbot, ready.start)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    assert "Other pictures are answered worse: not switched on" in ready.card.headline.text()
+    assert ready.versions.active == "default"
+
+
+def test_what_was_chosen_meanwhile_stays(ready, store, answering, qtbot):
+    start = ready._controller.view.model
+    answering(RECORD, store)
+    plan_of_start = ready.trainer.start
+
+    def choose_other(plan):
+        ready.versions.switch_on(None)
+        plan_of_start(plan)
+
+    ready.trainer.start = choose_other
+    click(qtbot, ready.start)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    assert start.experts == "default"
+    assert ready.versions.active is None
+    assert "Better than before: not switched on" in ready.card.headline.text()
+    assert "chosen other experts meanwhile" in ready.card.notes.text()
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (0, "4 held-out slices, which were not learnt from."),
+        (1, "3 held-out slices, which were not learnt from. 1 held-out slice left out"),
+        (4, "had learnt from all of them"),
+    ],
+)
+def test_the_card_says_what_was_known_before(known, words, qtbot):
+    card = OutcomeCard()
+    qtbot.addWidget(card)
+    card.show_card(Card({**RECORD, "known_slices": known}), ClassTable())
+    assert words in card.notes.text()
+
+
+def test_objects_that_are_numbered_are_not_learnt_as_classes(ready, qtbot):
+    ready._controller.set_instances(True)
+    qtbot.waitUntil(lambda: not ready.start.isEnabled(), timeout=10_000)
+    assert "one id per object" in ready.start.toolTip()
+    ready._controller.set_instances(False)
+    qtbot.waitUntil(ready.start.isEnabled, timeout=10_000)
+
+
+def test_plots_do_not_overlap_in_a_narrow_window(viewer, store, qtbot):
+    widget = AnnotateWidget(viewer)
+    viewer.window.add_dock_widget(widget, name="Annotate")
+    viewer.window._qt_window.resize(1366, 768)
+    panel = widget.learn
+    widget.tabs.setCurrentIndex(2)
+    names = ("mask", "tuned", "iou", "each", "consistency", "balance", "retention", "contrast")
+    losses = dict.fromkeys(names, 1.0)
+    for step in range(1, 4):
+        load = (0.3, 0.3, 0.4)
+        panel.trainer._on_report(Report("progress", "training", step, None, losses, None, load))
+    qtbot.wait(200)
+    places = [
+        part.geometry()
+        for plot in panel.curves.plots.values()
+        for part in (plot.legend, plot.canvas)
+    ]
+    for upper, lower in pairwise(places):
+        assert upper.bottom() < lower.top()
+    for plot in panel.curves.plots.values():
+        assert plot.legend.height() >= plot.legend.heightForWidth(plot.legend.width())
+    assert places[-1].bottom() <= panel.curves.height()
 
 
 def test_versions_are_renamed_compared_and_deleted_in_the_list(

@@ -12,10 +12,13 @@ import pytest
 from approved_scans import open_lesion
 from napari.layers import Labels
 
+from icmoe_core.samples import SAMPLES
 from napari_icmoe.learning.budgets import Budget
+from napari_icmoe.learning.job_folders import PREFIX, JobFolder, remove_abandoned
 from napari_icmoe.learning.sources import FolderPair, Sources
 from napari_icmoe.learning.trainer import Plan, State, Trainer
-from napari_icmoe.learning.training_process import PREFIX
+from napari_icmoe.readers import PATH_KEY
+from napari_icmoe.state import Place, approved_planes
 
 SHORT = Budget("a moment", "", 4.0, 6)
 ENDS_MS = 120_000
@@ -109,11 +112,44 @@ def test_killed_it_goes_on_from_its_checkpoint(versions, trainer, plan, heard, q
     ]
     assert versions.listed == ()
     trainer.resume()
-    qtbot.waitUntil(lambda: training(trainer), timeout=ENDS_MS)
-    assert trainer.report.step >= 2, "not from the beginning"
+    trainer.stop()  # while it is reading and encoding
     qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=ENDS_MS)
+    assert len(heard) == 1, "what was learnt before is kept"
     qtbot.waitUntil(lambda: bool(versions.listed), timeout=10_000)
     assert trainer.card is not None
+
+
+def test_a_checkpoint_that_is_gone_on_from_is_not_gone_back_from(trainer, plan, qtbot):
+    trainer.start(plan)
+    qtbot.waitUntil(lambda: training(trainer) and trainer.report.step >= 2, timeout=ENDS_MS)
+    os.kill(trainer.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: trainer.state == State.BROKEN, timeout=20_000)
+    trainer.resume()
+    qtbot.waitUntil(lambda: training(trainer), timeout=ENDS_MS)
+    assert trainer.report.step >= 2, "not from the beginning"
+
+
+def test_folders_that_nobody_uses_any_more_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    used = JobFolder()
+    code = (
+        "import os; from napari_icmoe.learning.job_folders import JobFolder; "
+        "folder = JobFolder(); print(folder.path, flush=True); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    left = Path(killed.stdout.strip())
+    being_made = tmp_path / f"{PREFIX}new"
+    being_made.mkdir()
+    assert left.is_dir()
+    remove_abandoned()
+    assert set(tmp_path.iterdir()) == {used.path, being_made}
+    used.remove()
+    assert not used.path.exists()
 
 
 def test_killed_before_anything_was_learnt(trainer, plan, heard, qtbot):
@@ -166,17 +202,45 @@ def test_folders_whose_names_do_not_match(controller, tmp_path, qtbot):
     assert sources.folders == ()
 
 
+def test_folders_are_known_by_their_whole_paths(controller, tmp_path, monkeypatch, qtbot):
+    sample = SAMPLES["brain1"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.nrrd").write_bytes(sample.image.read_bytes())
+    (tmp_path / "a" / "x_label.nrrd").write_bytes(sample.labels.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    sources = Sources(controller)
+    sources.add_folder(Path("a"), Path("a"))
+    qtbot.waitUntil(lambda: bool(sources.folders), timeout=10_000)
+    assert sources.folders[0].key == (str(tmp_path / "a"),) * 2
+    sources.close()
+
+
+def test_a_scan_has_the_patient_that_its_file_has_in_a_folder(controller, tmp_path):
+    first = open_lesion(controller.viewer, controller)
+    second = open_lesion(controller.viewer, controller)
+    first.metadata[PATH_KEY] = second.metadata[PATH_KEY] = tmp_path / "case7_image.nii.gz"
+    sources = Sources(controller)
+    sources.refresh()
+    assert [scan.name for scan in sources.scans] == [first.name, second.name]
+    assert sources.patients == ("case7",)
+    sources.close()
+
+
 def test_scans_that_share_a_mask_are_one_patient(controller, qtbot):
     first = open_lesion(controller.viewer, controller)
     second = open_lesion(controller.viewer, controller)
     third = open_lesion(controller.viewer, controller)
+    for image, name in ((second, "b.nrrd"), (third, "c.nrrd")):
+        image.metadata[PATH_KEY] = Path(name)
     masks = [layer for layer in controller.viewer.layers if isinstance(layer, Labels)]
     controller.set_image(second)
-    controller.set_target(masks[0])
+    controller.set_target(masks[0])  # approvals are of the mask that was there before
+    plane = approved_planes(controller.session.state, str(first.unique_id))[0]
+    controller.session.approve(Place(str(second.unique_id), plane))
     sources = Sources(controller)
     sources.refresh()
     assert len(sources.scans) == 3
-    assert sources.patients == (first.name, third.name)
+    assert sources.patients == ("brain1", "c")
     sources.choose(str(third.unique_id), False)
-    assert sources.patients == (first.name,)
+    assert sources.patients == ("brain1",)
     sources.close()

@@ -39,6 +39,23 @@ def test_a_file_without_a_note_is_adopted(store, make_version):
     assert len(store.load()) == 1
 
 
+def test_a_note_that_cannot_be_read_is_left_as_it_is(store, make_version):
+    version = make_version("liver")
+    note = version.path.with_suffix(".json")
+    note.write_text('{"name": "my words", ')
+    (found,) = store.load()
+    assert (found.id, found.name) == (version.id, "Recovered")
+    assert note.read_text() == '{"name": "my words", '
+
+
+def test_a_file_that_is_still_being_written_is_passed_over(store, make_version):
+    version = make_version("liver")
+    unfinished = version.path.with_name(".icmoe-0123.safetensors")
+    unfinished.write_bytes(version.path.read_bytes())
+    assert [one.id for one in store.load()] == [version.id]
+    assert not unfinished.with_suffix(".json").exists()
+
+
 def test_children_of_a_deleted_version_go_to_its_parent(store, make_version):
     first = make_version("one")
     second = make_version("two", parent=first.id)
