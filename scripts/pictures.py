@@ -9,6 +9,7 @@ nothing is drawn afterwards. What is written to the user's folders goes to a tem
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     import napari
+    from qtpy.QtWidgets import QWidget
 
     from napari_icmoe.annotate import AnnotateWidget
 
@@ -44,6 +46,17 @@ def wait(condition: Callable[[], bool], seconds: float = 300.0) -> None:
 def rest(seconds: float = 0.8) -> None:
     """Let everything be drawn."""
     wait(lambda: False, seconds)
+
+
+def unfold(part: QWidget) -> None:
+    """Open the section that a part of a tab is folded into."""
+    from superqt import QCollapsible
+
+    section = part.parentWidget()
+    while section is not None and not isinstance(section, QCollapsible):
+        section = section.parentWidget()
+    if section is not None:
+        section.expand(animate=False)
 
 
 class Guide:
@@ -83,6 +96,7 @@ class Guide:
 
     def work(self) -> None:
         """Go through a study, and take pictures on the way."""
+        from icmoe_core.samples import SAMPLES
         from napari_icmoe.learning.budgets import Budget
         from napari_icmoe.learning.trainer import State
         from napari_icmoe.state import Box, Click
@@ -109,11 +123,16 @@ class Guide:
         controller.accept()
         controller.reviewing.go_to(self.middle + 2)
         self.take("review", 1)
-        controller.maps.toggle("uncertainty")
-        rest(6.0)
-        self.take("uncertainty", 1)
-        controller.maps.toggle("uncertainty")
+        for kind in ("uncertainty", "votes", "difference"):
+            controller.maps.toggle(kind)
+            rest(6.0)
+            self.take(kind, 1)
+            controller.maps.toggle(kind)
         controller.reviewing.accept_all()
+        controller.reviewing.go_to(self.middle)
+        unfold(widget.measures)
+        rest(2.0)
+        self.take("measures", 1)
         for index in range(self.middle - REACH, self.middle + REACH + 1):
             controller.reviewing.go_to(index)
             if controller.target is not None and controller.target.layer.data[index].any():
@@ -129,7 +148,12 @@ class Guide:
         wait(lambda: learn.trainer.state is State.IDLE and learn.trainer.card is not None)
         rest(2.0)
         self.take("learn-card", 2)
-        self.take("scans", 3)
+        with tempfile.TemporaryDirectory() as folder:
+            for sample in SAMPLES.values():
+                shutil.copy(sample.image, folder)
+            controller.browser.open_folder(Path(folder))
+            wait(lambda: controller.browser.worklist is not None, 20.0)
+            self.take("scans", 3)
         self.viewer.close()
 
 

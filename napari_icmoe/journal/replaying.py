@@ -88,6 +88,8 @@ class Replay:
         By their number in the journal.
     target : int or None
         Number of the mask that was worked on last.
+    settings : dict or None
+        What answers were made with in the end, as :mod:`~napari_icmoe.journal.choices` tells it.
     made : int
         How many records were made; the next one is damaged.
     """
@@ -97,6 +99,7 @@ class Replay:
     history: History[SessionState] = field(default_factory=History)
     masks: dict[int, ReplayedMask] = field(default_factory=dict)
     target: int | None = None
+    settings: Record | None = None
     made: int = 0
 
     def __post_init__(self) -> None:
@@ -120,6 +123,8 @@ class Replay:
             self._travel(self.history.redo(), back=False)
         elif kind in ("state", "change"):
             self._change(record)
+        elif kind == "settings":
+            self.settings = record["settings"]
         elif kind == "mask":
             mask = ReplayedMask(tuple(record["shape"]), np.dtype(record["dtype"]))
             mask.put(record["content"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
 from napari_icmoe.history import Step
+from napari_icmoe.journal.fingerprints import file_sha256
+from napari_icmoe.journal.records import Record
 from napari_icmoe.journal.replaying import Replay, ReplayedMask
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import labels_on
@@ -39,10 +42,38 @@ def put_back(controller: AnnotateController, image: Image, replayed: Replay) -> 
         _move_in(step, homes)
     controller.session.state = replayed.state
     controller.session.history = replayed.history
+    if replayed.settings is not None:
+        _choose_again(controller, replayed.settings)
     controller.masks.show_colors()
     controller.masks.set_brush()
     controller.view.draw_proposals()
     controller.view.refresh()
+
+
+def _choose_again(controller: AnnotateController, settings: Record) -> None:
+    """Answer as in the session: with its model, its experts and its window, where they are here."""
+    try:
+        name, window = settings["model"], settings["window"]["name"]
+        kind, digest = settings["experts"], settings["experts_sha256"]
+    except (KeyError, TypeError):  # of another version
+        return
+    choice = replace(controller.view.model, name=name)
+    if kind == "own":
+        known = (one.path for one in controller.versions.listed if one.path.is_file())
+        path = next((path for path in known if file_sha256(path) == digest), None)
+        if path is None:
+            controller.say(
+                "warning",
+                "The version of the experts that this session was made with is not in the list: "
+                "what is in use now answers.",
+            )
+        else:
+            choice = replace(choice, experts=str(path))
+    else:
+        choice = replace(choice, experts="default" if kind == "default" else None)
+    if choice != controller.view.model:
+        controller.set_model(choice)
+    controller.set_window(window)
 
 
 def _move_in(step: Step[SessionState], homes: dict[int, Labels]) -> None:

@@ -31,6 +31,7 @@ class ModelPanel(QWidget):
         self.windows.addItems(WINDOW_NAMES)
         self.seen = make_text()
         self._seen_of: Image | None = None
+        self._window = controller.view.window
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -55,7 +56,14 @@ class ModelPanel(QWidget):
         self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
 
     def refresh(self) -> None:
-        """Show the window that the last answer was made with."""
+        """Show what is chosen, and the window that the last answer was made with."""
+        view = self._controller.view
+        row = self.model.findData(view.model.name)
+        if row >= 0:
+            self.model.setCurrentIndex(row)
+        if view.window != self._window:  # it was not chosen here
+            self._window = view.window
+            self.windows.setEditText(view.window)
         answer, image = self._controller.tool.shown, self._controller.image
         if answer is not None:
             self.seen.setText(_in_words(answer.window))

@@ -286,7 +286,7 @@ def test_only_what_changed_is_counted_again(viewer, panel, qtbot, monkeypatch):
     counted = []
     real = count_slices
     monkeypatch.setattr(
-        "napari_icmoe.counting.count_slices",
+        "napari_icmoe.review.counting.count_slices",
         lambda labels, image, stack, slices: (
             counted.append(slices),
             real(labels, image, stack, slices),

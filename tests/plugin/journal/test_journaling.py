@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,32 @@ def test_a_crash_is_offered_and_all_of_it_comes_back(annotator, crash, journals)
     sessions(three).restore(three.current.offers[0])
     three.wait()
     assert_same(before, snapshot(three))
+
+
+def test_model_and_window_are_chosen_again(annotator, crash):
+    one = annotator()
+    one.controller.set_window("full")
+    one.controller.set_model(replace(one.controller.view.model, experts=None))
+    work(one)
+    crash(one)
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    assert two.controller.view.window == "full"
+    assert two.controller.view.model.experts is None
+
+
+def test_a_version_that_is_gone_is_said_and_what_is_in_use_answers(annotator, crash, tmp_path):
+    one, file = annotator(), tmp_path / "experts.safetensors"
+    file.write_bytes(b"of another computer")
+    one.controller.set_model(replace(one.controller.view.model, experts=str(file)))
+    work(one)
+    crash(one)
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    assert any("not in the list" in sentence for sentence in two.said)
+    assert two.controller.view.model.experts == "default"
 
 
 def test_what_was_closed_without_saving_is_offered_and_what_was_saved_is_not(annotator, tmp_path):
