@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,7 +117,8 @@ class Propagating(QObject):
         self._thread = Background(self, asker.worker)
         self._thread.done.connect(self._on_done)
         self._run: _Run | None = None
-        self._made_with: dict[str, tuple[object, ...]] = {}  # the last run's settings, by image
+        # What each proposal was made with; those of a restored session are made anew.
+        self._made_with: WeakKeyDictionary[Proposal, tuple[object, ...]] = WeakKeyDictionary()
 
     @property
     def running(self) -> bool:
@@ -154,9 +156,13 @@ class Propagating(QObject):
         self._run = run = _Run(order)
         self.endings = run.endings
         state, labels = self._session.state, mask.layer.data
-        same = self._made_with.get(order.image) == order.settings
-        self._made_with[order.image] = order.settings
-        self._work(run, lambda: _begin(self._engine, order, state, labels, reuse=same))
+        known = [
+            one
+            for place in _stack(order)
+            for one in state.proposals.get(place, ())
+            if self._made_with.get(one) == order.settings
+        ]
+        self._work(run, lambda: _begin(self._engine, order, state, labels, known))
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -198,6 +204,7 @@ class Propagating(QObject):
         elif isinstance(record, Proposal):
             place = run.order.place(record.index)
             run.found[place] = (*run.found.get(place, ()), record)
+            self._made_with[record] = run.order.settings
         elif isinstance(record, Ending):
             run.endings.append(record)
         steps = run.steps
@@ -238,7 +245,11 @@ _OVER = object()
 
 
 def _begin(
-    engine: Engine, order: Order, state: SessionState, labels: NDArray, *, reuse: bool
+    engine: Engine,
+    order: Order,
+    state: SessionState,
+    labels: NDArray,
+    known: Collection[Proposal],
 ) -> Steps:
     from icmoe_core.propagation.propagation import propagate  # torch: not needed before
 
@@ -256,7 +267,7 @@ def _begin(
         order.last,
         window=window,
         closed=closed_slices(order, state),
-        known=[p for place in _stack(order) for p in state.proposals.get(place, ()) if reuse],
+        known=known,
     )
 
 

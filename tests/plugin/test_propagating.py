@@ -281,6 +281,22 @@ def test_another_model_proposes_anew(seeded, run):
     assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))
 
 
+def test_what_another_model_proposed_is_not_reused_after_a_cancelled_run(seeded, qtbot, run):
+    controller = seeded.controller
+    controller.propagate()
+    run(seeded)
+    first = proposed_by_slice(seeded)
+    controller.set_window("full")
+    controller.propagate()
+    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+    controller.cancel()
+    run(seeded)
+    controller.propagate()
+    run(seeded)
+    again = proposed_by_slice(seeded)
+    assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))
+
+
 def test_a_mask_keeps_its_locks_whatever_image_it_is_used_for(seeded, hands, viewer, lesion, qtbot):
     controller, middle = seeded.controller, lesion[1]
     hands.key(Qt.Key.Key_K)
