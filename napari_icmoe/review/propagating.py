@@ -233,6 +233,8 @@ class Propagating(QObject):
             self._thread.run(run.steps.close)
         # What a run that was ended early did not reach stays as it was.
         reached = _stack(run.order) if run.whole else list(run.found)
+        if not run.whole:
+            _keep_unreached(run, self._session.state)
         found = _still_open(run.found, self._session.state)
         self._session.propose(found, run.order.labels, reached)
         if run.found or run.endings:
@@ -309,6 +311,14 @@ def _index(place: Place) -> int:
     axis = place.plane.cut_axis
     index = None if axis is None else place.plane.fixed[axis]
     return 0 if index is None else index
+
+
+def _keep_unreached(run: _Run, state: SessionState) -> None:
+    """Keep earlier proposals for the labels that a run has not carried to a slice yet."""
+    for place, new in run.found.items():
+        missing = set(run.order.labels) - {one.label for one in new}
+        earlier = (one for one in state.proposals.get(place, ()) if one.label in missing)
+        run.found[place] = (*new, *earlier)
 
 
 def _still_open(
