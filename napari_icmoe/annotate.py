@@ -10,11 +10,12 @@ from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
 from icmoe_core.io import WRITABLE
+from napari_icmoe.closing import WindowWatcher
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
@@ -59,6 +60,8 @@ class AnnotateWidget(QWidget):
         # napari hands plugins a proxy; layers must be compared with `is`, so it is taken off
         self.viewer: Viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._drawing = DrawingContext(self.viewer.layers, self)
+        self._window = WindowWatcher(self)
+        self._window.closing.connect(self._let_go)
         self.controller = AnnotateController(self.viewer, parent=self)
         self.scan = ScanPanel(self.controller)
         self.prompt = PromptPanel(self.controller)
@@ -104,6 +107,7 @@ class AnnotateWidget(QWidget):
         self.controller.said.connect(self._notify)
         self.controller.changed.connect(self._refresh)
         self.controller.replaced.connect(self._on_replaced)
+        self.controller.focus_turned.connect(self._turn_focus)
         self._connections = Connections()
         self._connections.add(self._on_inserted, self.viewer.layers.events.inserted)
         self._adopt_image()
@@ -113,8 +117,9 @@ class AnnotateWidget(QWidget):
         self._listing.run(installed_models)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
-        """Note which canvas the widget is shown beside."""
+        """Note which window the widget is shown in, and which canvas beside."""
         self._drawing.find_canvas()
+        self._window.find_window()
         super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
@@ -135,6 +140,7 @@ class AnnotateWidget(QWidget):
         if not self._open:
             return
         self._open = False
+        self._window.close()
         self._connections.close()
         self.scan.close_panel()
         self.measures.close_panel()
@@ -150,6 +156,14 @@ class AnnotateWidget(QWidget):
             "close it.",
         )
         self.setEnabled(False)
+
+    def _turn_focus(self) -> None:
+        """Give the keyboard to the tabs, or back to the canvas if it is in the widget."""
+        focused = self.window().focusWidget()
+        if focused is None or not self.isAncestorOf(focused):
+            self.tabs.tabBar().setFocus(Qt.FocusReason.ShortcutFocusReason)
+        elif self._drawing.canvas is not None:
+            self._drawing.canvas.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def save_mask(self, path: Path) -> None:
         """Write the mask to `path` in the background; the outcome is said."""

@@ -20,6 +20,7 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.journaling import Journaling
+from napari_icmoe.keyboard_pointer import KeyboardPointer
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.masks import Masks
@@ -58,6 +59,8 @@ class AnnotateController(QObject):
     """The user has done something; what was said before it is over."""
     said = Signal(str, str)
     """A level (``"info"``, ``"warning"`` or ``"error"``) and a sentence for the user."""
+    focus_turned = Signal()
+    """The keyboard shall go from the canvas to the widget, or back."""
     replaced = Signal()
     """Another controller has taken over the viewer; this one has let go of it."""
 
@@ -75,11 +78,12 @@ class AnnotateController(QObject):
         self.positive = True
         self._range = 0, 0, False
         self.session = Session(classes or default_classes(3))
-        every = (*shortcuts.ACTIONS, *shortcuts.CLASS_ACTIONS)
         self.tool = PromptTool(
             viewer,
             partial(prompt_gesture, self),
-            lambda layer: shortcuts.LayerKeys(layer, self, every, hold_to_pan=True),
+            lambda layer: shortcuts.LayerKeys(
+                layer, self, shortcuts.EVERY_ACTION, hold_to_pan=True
+            ),
             self,
         )
         self.masks = Masks(
@@ -99,6 +103,7 @@ class AnnotateController(QObject):
             self.propagating.proposals_at,
             self,
         )
+        self.pointer: KeyboardPointer = KeyboardPointer(self)
         self.reviewing: Reviewing = Reviewing(
             self.session, self.masks, self.view, self.propagating, self.show, self
         )
@@ -160,6 +165,7 @@ class AnnotateController(QObject):
         self.asker.drop()
         self.accepting.cancel()
         self.view.image = image
+        self.pointer.leave()
         if image is None:
             self.masks.target = None
         else:
@@ -260,6 +266,9 @@ class AnnotateController(QObject):
     def cancel(self) -> None:
         """Drop the prompts and the preview of the displayed plane, or else end a propagation."""
         self.began.emit()
+        if self.pointer.drop_corner():
+            self.view.show_drag(None)
+            return
         self.accepting.cancel()
         if not self.view.prompts:
             self.propagating.cancel()
@@ -392,6 +401,10 @@ class AnnotateController(QObject):
         if self.image is not None:
             show_plane(self.viewer, self.image, plane)
 
+    def turn_focus(self) -> None:
+        """Let the keyboard go from the canvas to the widget, or back."""
+        self.focus_turned.emit()
+
     def say(self, level: str, sentence: str) -> None:
         """Tell the user something."""
         self.said.emit(level, sentence)
@@ -404,6 +417,7 @@ class AnnotateController(QObject):
     def close(self) -> None:
         """Let go of the viewer; answers still on their way are dropped."""
         self._reactions.close()
+        self.versions.close()
         self.browser.close()
         self.journaling.close()
         self.maps.close()

@@ -37,6 +37,11 @@ class DrawingContext:
         # several layers that are removed together are freed at the end of their batch
         self._connections.add(self._take, layers.events.removing, layers.events.end_batch)
 
+    @property
+    def canvas(self) -> QOpenGLWidget | None:
+        """The canvas of the window that the widget is in, if it is known and still there."""
+        return self._canvas if self._canvas is not None and isalive(self._canvas) else None
+
     def find_canvas(self) -> None:
         """Look for the canvas in the window; the last one is kept if the widget is in none."""
         if not isalive(self._docked):
@@ -54,6 +59,6 @@ class DrawingContext:
 
     def _take(self, event: Any) -> None:
         self.find_canvas()
-        canvas = self._canvas
-        if canvas is not None and isalive(canvas) and canvas.isValid():
+        canvas = self.canvas
+        if canvas is not None and canvas.isValid():
             canvas.makeCurrent()

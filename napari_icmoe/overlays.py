@@ -15,7 +15,8 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_icmoe.events import Connections
-from napari_icmoe.planes import Plane, box_corners
+from napari_icmoe.lines import Lines
+from napari_icmoe.planes import Plane
 from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 POSITIVE = "#2ee6a6"
 NEGATIVE = "#ff5d5d"
+POINTER = "#ffd84d"
 PROMPTS_NAME = "Prompts"
 BOXES_NAME = "Prompt boxes"
 PREVIEW_NAME = "Preview"
@@ -32,6 +34,8 @@ MARKER_PIXELS = 13
 """Size of a click's marker on the screen, whatever the zoom."""
 LINE_PIXELS = 2
 """Width of a box's edges on the screen."""
+POINTER_PIXELS = 11
+"""Length of each of the four lines of the keyboard's pointer on the screen."""
 
 
 def transform_of(image: Layer) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class Overlays:
         self.boxes: Vectors | None = None
         self.preview: Labels | None = None
         self._shown_clicks: tuple[Plane | None, tuple[Click, ...]] = (None, ())
-        self._shown_boxes: tuple[Plane | None, tuple[Box, ...]] = (None, ())
+        self._shown_lines: tuple[Plane | None, Lines] = (None, Lines())
         self._shown_color: tuple[float, ...] | None = None
         self._connections = Connections()
 
@@ -160,14 +164,18 @@ class Overlays:
         finally:
             self.removing = False
         self.preview = self.boxes = self.prompts = None
-        self._shown_clicks, self._shown_boxes = (None, ()), (None, ())
+        self._shown_clicks, self._shown_lines = (None, ()), (None, Lines())
         self._shown_color = None
         self._image = None
 
     def show_prompts(
-        self, plane: Plane | None, prompts: Sequence[Prompt], drag: Box | None = None
+        self,
+        plane: Plane | None,
+        prompts: Sequence[Prompt],
+        drag: Box | None = None,
+        pointer: tuple[int, int] | None = None,
     ) -> None:
-        """Draw the prompts of the displayed plane, and the box that is being dragged.
+        """Draw the prompts of the displayed plane, the box being dragged, and the pointer.
 
         A layer is only touched if what it shows changes: each touch redraws the canvas, and that
         takes time from the model.
@@ -178,12 +186,13 @@ class Overlays:
         boxes = [prompt for prompt in prompts if isinstance(prompt, Box)]
         if drag is not None:
             boxes.append(drag)
+        lines = Lines(tuple(boxes), pointer)
         if (plane, clicks) != self._shown_clicks:
             self._shown_clicks = (plane, clicks)
             self._draw_clicks(self.prompts, plane, clicks)
-        if (plane, tuple(boxes)) != self._shown_boxes:
-            self._shown_boxes = (plane, tuple(boxes))
-            self._draw_boxes(self.boxes, plane, boxes)
+        if (plane, lines) != self._shown_lines:
+            self._shown_lines = (plane, lines)
+            self._draw_lines(self.boxes, plane, lines)
 
     def _draw_clicks(self, layer: Points, plane: Plane | None, clicks: Sequence[Click]) -> None:
         if plane is None or not clicks:
@@ -196,15 +205,17 @@ class Overlays:
         layer.size = MARKER_PIXELS * self._screen_pixel()
         layer.selected_data = set()
 
-    def _draw_boxes(self, layer: Vectors, plane: Plane | None, boxes: Sequence[Box]) -> None:
-        if plane is None or not boxes:
+    def _draw_lines(self, layer: Vectors, plane: Plane | None, lines: Lines) -> None:
+        if plane is None or not lines:
             if len(layer.data):
                 layer.data = np.empty((0, 2, layer.ndim))
             return
-        width = LINE_PIXELS * self._screen_pixel()
-        layer.data = np.concatenate([_edges(box, plane, width) for box in boxes])
-        layer.edge_width = width
-        layer.edge_color = POSITIVE
+        pixel = self._screen_pixel()
+        vectors = lines.vectors(plane, LINE_PIXELS * pixel, POINTER_PIXELS * pixel)
+        layer.data = vectors
+        layer.edge_width = LINE_PIXELS * pixel
+        boxes = 4 * len(lines.boxes)
+        layer.edge_color = [POSITIVE] * boxes + [POINTER] * (len(vectors) - boxes)
 
     def show_preview(
         self, plane: Plane | None, mask: NDArray[np.bool_] | None, color: Sequence[float]
@@ -214,7 +225,7 @@ class Overlays:
             return
         if plane is None or mask is None:
             if self.preview.data.any():
-                _fill(self.preview, np.zeros_like(self.preview.data))
+                fill(self.preview, np.zeros_like(self.preview.data))
             return
         if tuple(color) != self._shown_color:
             self._shown_color = tuple(color)
@@ -225,9 +236,9 @@ class Overlays:
 
     def _on_zoom(self, event: Any) -> None:
         """Keep lines and markers as wide as they are on the screen."""
-        plane, boxes = self._shown_boxes
-        if self.complete and self.boxes is not None and boxes:
-            self._draw_boxes(self.boxes, plane, boxes)
+        plane, lines = self._shown_lines
+        if self.complete and self.boxes is not None and lines:
+            self._draw_lines(self.boxes, plane, lines)
         if self.complete and self.prompts is not None and len(self.prompts.data):
             # limits hold the marker itself, but not its border, which would fill it
             self.prompts.size = MARKER_PIXELS * self._screen_pixel()
@@ -247,7 +258,7 @@ class Overlays:
 def fill_plane(layer: Labels, image: Image, plane: Plane, labels: NDArray[Any]) -> None:
     """Let a layer that holds one slice show `labels` ``(rows, columns)`` on `plane` of `image`."""
     cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
-    _fill(layer, np.expand_dims(labels, tuple(cut_axes)))
+    fill(layer, np.expand_dims(labels, tuple(cut_axes)))
     translate = plane_translate(image, plane)
     if not np.array_equal(translate, layer.translate):
         layer.translate = translate
@@ -258,18 +269,11 @@ def is_helper(layer: Layer) -> bool:
     return bool(layer.metadata.get(HELPER, False))
 
 
-def _fill(layer: Labels, data: NDArray[Any]) -> None:
-    if layer.data.shape == data.shape:  # a new array would have napari measure all layers again
+def fill(layer: Labels, data: NDArray[Any]) -> None:
+    """Let a layer show `data`, of as many axes, in the array that it has if that fits."""
+    # a new array would have napari measure all layers again
+    if (layer.data.shape, layer.data.dtype) == (data.shape, data.dtype):
         layer.data[...] = data
         layer.refresh(extent=False)
     else:
         layer.data = data
-
-
-def _edges(box: Box, plane: Plane, width: float) -> NDArray[np.float64]:
-    """Return the four edges of a box as vectors ``(4, 2, ndim)``: starts, and ways to go."""
-    corners = plane.to_data(box_corners(box.as_tuple()))
-    ways = np.roll(corners, -1, axis=0) - corners
-    # each edge is longer by half a line at both ends, so that the corners are filled
-    along = np.sign(ways) * width / 2
-    return np.stack([corners - along, ways + 2 * along], axis=1)

@@ -108,6 +108,31 @@ def displayed_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
     return Plane(tuple(fixed))
 
 
+def screen_steps(viewer: ViewerModel, layer: Layer, plane: Plane) -> NDArray[np.intp]:
+    """Return which way along rows and columns leads down and right on the screen.
+
+    Returns
+    -------
+    ndarray of int
+        ``(2, 2)``: a row for down, a row for right; each is one step along one in-plane axis.
+        Slices that are drawn obliquely are followed along the nearest axis.
+    """
+    shown = [axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed]
+    ends = plane.to_data(np.array([[0, 0], [1, 0], [0, 1]]))
+    world = np.array([layer.data_to_world(point) for point in ends])[:, shown]
+    vertical, horizontal = viewer.scene.camera.orientation2d
+    signs = np.array(
+        [1 if str(vertical) == "down" else -1, 1 if str(horizontal) == "right" else -1]
+    )
+    ways = (world[1:] - world[0]) * signs  # along rows, along columns: how far down and right
+    steps = np.zeros((2, 2), dtype=np.intp)
+    across = abs(ways[0, 0]) * abs(ways[1, 1]) < abs(ways[0, 1]) * abs(ways[1, 0])
+    for direction in (0, 1):
+        axis = 1 - direction if across else direction
+        steps[direction, axis] = 1 if ways[axis, direction] >= 0 else -1
+    return steps
+
+
 def spatial_shape(layer: Layer) -> tuple[int, ...]:
     """Return the shape of a layer's data at full resolution, without its colour channel."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data

@@ -18,6 +18,8 @@ from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
 from napari.utils.interactions import Shortcut
 
+from napari_icmoe.keyboard_pointer import STRIDE
+
 if TYPE_CHECKING:
     from napari.layers import Layer
 
@@ -97,6 +99,43 @@ SCAN_ACTIONS: tuple[Action, ...] = (
     Action("previous_scan", ("Control-Left",), "Previous scan", lambda c: c.browser.go(-1)),
     Action("scan_done", ("Control-D",), "Scan done, or not", lambda c: c.browser.toggle_done()),
 )
+MOVES = {"Up": (-1, 0), "Down": (1, 0), "Left": (0, -1), "Right": (0, 1)}
+
+
+def _move_action(way: str, stride: int) -> Action:
+    down, right = (stride * step for step in MOVES[way])
+    length, keys = ("far", "Control-Shift") if stride > 1 else ("on", "Shift")
+    return Action(
+        f"point_{way.lower()}_{length}",
+        (f"{keys}-{way}",),
+        f"Keyboard pointer: {way.lower()} by {stride}",
+        lambda controller: controller.pointer.move(down, right),
+    )
+
+
+POINT_ACTIONS: tuple[Action, ...] = (
+    Action("point_click", ("P",), "Click at the keyboard pointer", lambda c: c.pointer.click()),
+    Action(
+        "point_box",
+        ("B",),
+        "Corner of a box at the pointer: first one, then the other",
+        lambda c: c.pointer.set_corner(),
+    ),
+    Action(
+        "point_remove",
+        ("Delete",),
+        "Remove the prompt under the keyboard pointer",
+        lambda c: c.pointer.remove(),
+    ),
+)
+MOVE_ACTIONS: tuple[Action, ...] = tuple(_move_action(way, 1) for way in MOVES)
+FAR_ACTIONS: tuple[Action, ...] = tuple(_move_action(way, STRIDE) for way in MOVES)
+FOCUS = Action(
+    "focus",
+    ("Control-I",),
+    "From the canvas to this widget, and back",
+    lambda c: c.turn_focus(),
+)
 COMPARE = Action(
     "compare", ("Q",), "Compare versions: to and fro", lambda c: c.versions.toggle_compare()
 )
@@ -106,6 +145,8 @@ ACTIONS: tuple[Action, ...] = (
     *MAP_ACTIONS,
     COMPARE,
     *SCAN_ACTIONS,
+    *POINT_ACTIONS,
+    FOCUS,
 )
 ACTIONS_BY_NAME = {action.name: action for action in ACTIONS}
 HISTORY_ACTIONS = tuple(action for action in ACTIONS if action.name in ("undo", "redo"))
@@ -121,6 +162,7 @@ def _class_action(number: int) -> Action:
 
 
 CLASS_ACTIONS: tuple[Action, ...] = tuple(_class_action(number) for number in range(1, 10))
+EVERY_ACTION: tuple[Action, ...] = (*ACTIONS, *MOVE_ACTIONS, *FAR_ACTIONS, *CLASS_ACTIONS)
 
 # napari's keys call process-wide commands with the viewer they were pressed in; this finds the
 # widget's controller for that viewer, and holds none alive.
@@ -241,7 +283,7 @@ def is_ours(event: Any) -> bool:
 def _register() -> None:
     chosen = get_settings().shortcuts.shortcuts
     _keys[HOLD_TO_PAN] = list(chosen.get(HOLD_TO_PAN, ("Space",)))
-    for action in (*ACTIONS, *CLASS_ACTIONS):
+    for action in EVERY_ACTION:
         _keys[action.full_name] = list(chosen.get(action.full_name, action.keys))
         action_manager.register_action(
             action.full_name, _command(action), action.description, ViewerModel

@@ -49,6 +49,8 @@ class PromptTool(QObject):
         super().__init__(parent)
         self.overlays = Overlays(viewer)
         self.shown: Answer | None = None
+        self.keeping = False
+        self.pointer: tuple[int, int] | None = None  # of the keyboard: row and column
         self._viewer = viewer
         self._gesture = gesture
         self._bind = bind
@@ -92,8 +94,8 @@ class PromptTool(QObject):
     def show_prompts(
         self, plane: Plane | None, prompts: Sequence[Prompt], drag: Box | None
     ) -> None:
-        """Draw the prompts of the displayed plane, and the box that is being dragged."""
-        self.overlays.show_prompts(plane, prompts, drag)
+        """Draw the prompts of the displayed plane, the box being dragged, and the pointer."""
+        self.overlays.show_prompts(plane, prompts, drag, self.pointer)
 
     def show_answer(self, answer: Answer | None, color: tuple[float, ...]) -> None:
         """Show the mask of an answer, in the colour that it is going to have; None for nothing."""
@@ -130,9 +132,13 @@ class PromptTool(QObject):
     def keeping_active(self) -> Iterator[None]:
         """Adding a layer makes napari select it; keep what was selected, and so the tool."""
         active = self._viewer.layers.selection.active
-        yield
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
+        self.keeping = active is not None
+        try:
+            yield
+            if active is not None and active in self._viewer.layers:
+                self._viewer.layers.selection.active = active
+        finally:
+            self.keeping = False
 
     def close(self) -> None:
         """Take the helper layers away."""

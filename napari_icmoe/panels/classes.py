@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QBrush, QColor, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -39,6 +39,19 @@ LEAST_HEIGHT, MOST_HEIGHT = 118, 220
 FILES = "Class tables (*.json *.txt *.label *.ctbl);;All files (*)"
 
 
+class _ClassTable(QTableWidget):
+    """A table that tells when Enter is pressed on a cell that is not being edited."""
+
+    entered_by_key = Signal()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        editing = self.state() == QAbstractItemView.State.EditingState
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not editing:
+            self.entered_by_key.emit()
+        else:
+            super().keyPressEvent(event)
+
+
 class ClassPanel(QWidget):
     """The table of classes with its buttons, the overlap rule and the instance mode."""
 
@@ -46,14 +59,15 @@ class ClassPanel(QWidget):
         super().__init__(parent)
         self._controller = controller
         self._shown: ClassTable | None = None
-        self.table = QTableWidget(0, len(COLUMNS))
+        self.table = _ClassTable(0, len(COLUMNS))
+        self.table.setTabKeyNavigation(False)  # Tab goes on to the buttons
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.verticalHeader().hide()
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setToolTip(
             "The selected class is the one that is written. Double-click a name to change it, a "
-            "colour to choose another; a locked class is never changed."
+            "colour to choose another (or press Enter on it); a locked class is never changed."
         )
         header = self.table.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
@@ -61,6 +75,7 @@ class ClassPanel(QWidget):
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemChanged.connect(self._on_edited)
         self.table.cellDoubleClicked.connect(self._on_double_click)
+        self.table.entered_by_key.connect(self._on_enter)
 
         self.add = make_button("Add", "Add a class")
         self.remove = make_button(
@@ -168,6 +183,19 @@ class ClassPanel(QWidget):
         if color.isValid():
             chosen = (color.red(), color.green(), color.blue())
             self._change(lambda: classes.recolor(id, chosen), "change colour")
+
+    def _on_enter(self) -> None:
+        """Do on the current cell what a double click does, or a click on a lock."""
+        item = self.table.currentItem()
+        if item is None:
+            return
+        if item.column() == LOCK:
+            locked = item.checkState() == Qt.CheckState.Checked
+            item.setCheckState(Qt.CheckState.Unchecked if locked else Qt.CheckState.Checked)
+        elif item.column() == NAME:
+            self.table.editItem(item)
+        else:
+            self._on_double_click(item.row(), item.column())
 
     def _add(self) -> None:
         classes = self._controller.session.state.classes

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from html import escape
+
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import make_text
-from napari_icmoe.shortcuts import ACTIONS, CLASS_ACTIONS, keys_of, pan_keys
+from napari_icmoe.keyboard_pointer import STRIDE
+from napari_icmoe.panels.parts import keys_together, make_text
+from napari_icmoe.shortcuts import (
+    ACTIONS,
+    CLASS_ACTIONS,
+    FAR_ACTIONS,
+    MOVE_ACTIONS,
+    keys_of,
+    pan_keys,
+)
 
 GESTURES = (
     ("Click", "Point on the object"),
@@ -21,11 +32,11 @@ class KeysPanel(QWidget):
 
     def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._grid = QGridLayout(self)
-        self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setVerticalSpacing(1)
-        self._grid.setColumnStretch(1, 1)
-        self._shown: list[tuple[str, str]] = []
+        self.table = make_text()
+        self.table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.table)
         controller.changed.connect(self.refresh)
         self.refresh()
 
@@ -35,19 +46,24 @@ class KeysPanel(QWidget):
         first, last = (" or ".join(keys_of(CLASS_ACTIONS[i])) or "—" for i in (0, -1))
         rows = [*GESTURES, *held, (f"{first} … {last}", "Choose a class of the table")]
         rows += [(" or ".join(keys_of(action)) or "—", action.description) for action in ACTIONS]
-        rows.append(("", "Rebind keys under File → Preferences → Shortcuts."))
-        if rows == self._shown:
-            return
-        self._shown = rows
-        while (item := self._grid.takeAt(0)) is not None:
-            old = item.widget()
-            if old is not None:
-                old.deleteLater()
-        for row, (keys, meaning) in enumerate(rows):
-            label = make_text()
-            label.setText(meaning)
-            if keys:
-                self._grid.addWidget(QLabel(f"<b>{keys}</b>"), row, 0)
-                self._grid.addWidget(label, row, 1)
-            else:
-                self._grid.addWidget(label, row, 0, 1, 2)
+        rows += [
+            (keys_together(actions), f"Move the keyboard pointer by {length}")
+            for actions, length in ((MOVE_ACTIONS, "a pixel"), (FAR_ACTIONS, f"{STRIDE} pixels"))
+        ]
+        cells = "".join(
+            f"<tr><td style='padding-right: 8px'><b>{escape(keys)}</b></td>"
+            f"<td>{escape(meaning)}</td></tr>"
+            for keys, meaning in rows
+        )
+        text = f"<table>{cells}</table>Rebind keys under File → Preferences → Shortcuts."
+        if text != self.table.text():
+            self.table.setText(text)
+            self._fit_height()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Be as high as the table needs to be at the new width."""
+        super().resizeEvent(event)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        self.table.setMinimumHeight(self.table.heightForWidth(self.width()))

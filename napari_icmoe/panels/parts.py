@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPixmap, QWheelEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_icmoe.shortcuts import ACTIONS_BY_NAME, keys_of
+from napari_icmoe.shortcuts import ACTIONS_BY_NAME, Action, keys_of
 
 
 def make_button(text: str = "", tip: str = "", *, checkable: bool = False) -> QPushButton:
@@ -107,3 +107,12 @@ def keys_in_brackets(name: str) -> str:
 def with_keys(tip: str, name: str) -> str:
     """Return a tooltip that names the present keys of an action as well."""
     return f"{tip}{keys_in_brackets(name)}"
+
+
+def keys_together(actions: Sequence[Action]) -> str:
+    """Return the keys of several actions; what is held with all of them is said once."""
+    keys = [" or ".join(keys_of(action)) or "—" for action in actions]
+    held = {key.rpartition("+")[0] for key in keys}
+    if len(held) > 1:
+        return " ".join(keys)
+    return f"{held.pop()}+{' '.join(key.rpartition('+')[2] for key in keys)}"

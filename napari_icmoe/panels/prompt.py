@@ -16,8 +16,14 @@ from qtpy.QtWidgets import (
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.overlays import NEGATIVE, POSITIVE
-from napari_icmoe.panels.parts import keys_in_brackets, make_button, make_text, set_text
-from napari_icmoe.shortcuts import ACTIONS_BY_NAME, pan_keys
+from napari_icmoe.panels.parts import (
+    keys_in_brackets,
+    keys_together,
+    make_button,
+    make_text,
+    set_text,
+)
+from napari_icmoe.shortcuts import ACTIONS_BY_NAME, MOVE_ACTIONS, pan_keys
 
 
 class PromptPanel(QWidget):
@@ -148,10 +154,16 @@ class PromptPanel(QWidget):
             )
         if not c.tool.on:
             return "Start prompting, then click on a structure or drag a box around it."
+        if c.pointer.position is not None:
+            return (
+                f"{keys_together(MOVE_ACTIONS)} move the pointer. Click at it"
+                f"{keys_in_brackets('point_click')}, or begin a box at it and end it at the "
+                f"opposite corner{keys_in_brackets('point_box')}."
+            )
         return (
             "Click on a structure, or drag a box around it. "
             f"Hold {' or '.join(pan_keys()) or 'the pan key'} to pan and zoom; Ctrl-click removes "
-            "a prompt."
+            f"a prompt. Without a mouse: {keys_together(MOVE_ACTIONS)}."
         )
 
     def _choose_sign(self) -> None:

@@ -146,6 +146,17 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
     return wait
 
 
+@pytest.fixture
+def close_as_user() -> Callable[[Any], None]:
+    """Closes the window of a viewer as its own close button does."""
+
+    def close(viewer: Any) -> None:
+        viewer.window._qt_window.close()
+        del viewer.window._qt_window  # Qt deletes it now; napari's fixture must not look for it
+
+    return close
+
+
 def find_lesion() -> tuple[np.ndarray, int, tuple[int, int, int, int]]:
     """Find the lesion of the brain sample as it is displayed, its best slice and its box there."""
     sample = SAMPLES["brain1"]

@@ -1,0 +1,144 @@
+"""The keyboard pointer: points and boxes on the displayed slice without a mouse.
+
+It stands on whole pixels and is moved by keys as it looks on the screen, whatever way round the
+scan's axes are drawn. It appears when it is first used, in the middle of what is seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_icmoe.planes import Plane, box_from_corners, screen_steps
+from napari_icmoe.pointer import REACH_PIXELS
+from napari_icmoe.state import Box, Click
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
+
+STRIDE = 10
+"""How many pixels a long step covers."""
+CORNER = "First corner of a box: move the pointer to the opposite corner and press the key again."
+
+
+class KeyboardPointer:
+    """A place on the displayed slice that keys move, and at which they prompt.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+        Whose slice is pointed at.
+
+    Attributes
+    ----------
+    position : tuple of int or None
+        Row and column of the pixel pointed at; None before the pointer has been used.
+    """
+
+    def __init__(self, controller: AnnotateController) -> None:
+        self._controller = controller
+        self.position: tuple[int, int] | None = None
+        self._corner: tuple[Plane, tuple[int, int]] | None = None
+
+    def move(self, down: int, right: int) -> None:
+        """Move by so many pixels on the screen; the first time, only appear."""
+        plane = self._appear()
+        if plane is None or self.position is None:
+            return
+        image = self._controller.image
+        if image is not None:
+            steps = screen_steps(self._controller.viewer, image, plane)
+            self._stand(plane, np.asarray(self.position) + np.array([down, right]) @ steps)
+        self._draw(plane)
+
+    def click(self) -> None:
+        """Add a click at the pointer, on the object or on the background as chosen."""
+        plane = self._appear()
+        if plane is not None and self.position is not None:
+            row, column = self.position
+            self._controller.add_prompt(Click(row, column, self._controller.positive))
+
+    def set_corner(self) -> None:
+        """Begin a box at the pointer, or end the one begun with the pixel pointed at in it."""
+        plane = self._appear()
+        box = self._box(plane)
+        if plane is None or self.position is None:
+            return
+        if box is None:
+            self._corner = plane, self.position
+            self._draw(plane)
+            self._controller.say("info", CORNER)
+        else:
+            self._corner = None
+            self._controller.add_prompt(box)
+
+    def remove(self) -> None:
+        """Remove the prompt under the pointer."""
+        plane = self._appear()
+        if plane is not None and self.position is not None:
+            reach = REACH_PIXELS * self._controller.view.pixels_per_screen_pixel(plane)
+            self._controller.remove_near(*self.position, reach)
+
+    def drop_corner(self) -> bool:
+        """Forget a box that has only begun; tells whether it was on the displayed slice."""
+        begun, self._corner = self._corner, None
+        return begun is not None and begun[0] == self._controller.view.plane
+
+    def leave(self) -> None:
+        """Disappear, because another image is annotated."""
+        self.position = self._corner = None
+        self._controller.tool.pointer = None
+
+    def _appear(self) -> Plane | None:
+        """Turn the tool on, and stand in the middle of what is seen; the plane pointed at."""
+        controller = self._controller
+        if not controller.tool.on:
+            controller.start_tool()
+        plane, image = controller.view.plane, controller.image
+        if not controller.tool.on or plane is None or image is None:
+            return None
+        if self.position is None:
+            middle = np.zeros(controller.viewer.dims.ndim)
+            middle[:] = controller.viewer.dims.point
+            shown = list(controller.viewer.dims.displayed)
+            middle[shown] = np.asarray(controller.viewer.scene.camera.center)[-2:]
+            self._stand(plane, np.asarray(plane.from_data(image.world_to_data(middle))))
+            self._draw(plane)
+            controller.changed.emit()  # how to go on is said now
+        else:  # another plane may be smaller
+            self._stand(plane, np.asarray(self.position))
+        return plane
+
+    def _stand(self, plane: Plane, where: np.ndarray) -> None:
+        shape = np.asarray(self._controller.view.plane_shape(plane))
+        row, column = np.clip(np.round(where), 0, shape - 1).astype(int)
+        self.position = self._controller.tool.pointer = int(row), int(column)
+
+    def _draw(self, plane: Plane) -> None:
+        self._controller.view.show_drag(self._box(plane))
+        self._keep_in_sight(plane)
+
+    def _box(self, plane: Plane | None) -> Box | None:
+        """Return the box between the first corner and the pointer, both pixels in it."""
+        if self._corner is None or self.position is None or self._corner[0] != plane:
+            return None
+        corners = np.array([self._corner[1], self.position])
+        shape = self._controller.view.plane_shape(self._corner[0])
+        first, last = corners.min(axis=0) - 0.5, corners.max(axis=0) + 0.5
+        return Box(*box_from_corners(tuple(first), tuple(last), shape))
+
+    def _keep_in_sight(self, plane: Plane) -> None:
+        """Centre the camera on the pointer once it is off the canvas."""
+        controller = self._controller
+        image = controller.image
+        if image is None or self.position is None:
+            return
+        viewer = controller.viewer
+        camera = viewer.scene.camera
+        shown = [axis - (viewer.dims.ndim - image.ndim) for axis in viewer.dims.displayed]
+        world = np.asarray(image.data_to_world(plane.to_data(np.array([self.position]))[0]))[shown]
+        centre = np.asarray(camera.center)
+        half = np.asarray(viewer.canvas.size) / camera.zoom / 2
+        if (np.abs(world - centre[-2:]) > half).any():
+            camera.center = (*centre[:-2], *world)
