@@ -24,6 +24,7 @@ from icmoe_core.benchmark.results import (
 )
 from icmoe_core.benchmark.targets import Target
 from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.errors import DeviceMemoryError, TrainingError
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.samples import SAMPLES
@@ -82,12 +83,33 @@ class Plan:
         return replace(self.settings, max_seconds=None, max_steps=first.steps)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be measured; the next call tries it again.
+
+    Attributes
+    ----------
+    method, target : str
+    seed : int
+    reason : str
+        A sentence.
+    """
+
+    method: str
+    target: str
+    seed: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.method} on {self.target}, seed {self.seed}: {self.reason}"
+
+
 def predictor_for(model: PromptableModel, output: Path) -> Predictor:
     """Return a predictor that keeps what it encodes among the results."""
     return Predictor(model, store=EmbeddingStore(output / "embeddings", CAPACITY_BYTES))
 
 
-def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator[Cell]:
+def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator[Cell | Failure]:
     """Measure what has not been measured yet, and go through all of it.
 
     Parameters
@@ -99,8 +121,9 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
 
     Yields
     ------
-    Cell
-        In the order of :meth:`Plan.cells`.
+    Cell or Failure
+        In the order of :meth:`Plan.cells`; a method whose loss explodes or that needs more memory
+        than there is does not keep the others from being measured.
 
     Raises
     ------
@@ -120,7 +143,11 @@ def run(predictor: Predictor, targets: Sequence[Target], plan: Plan) -> Iterator
         if cell is None:
             others = [other for other in targets if other is not target]
             budget = plan.budget(method, target, seed)
-            cell = run_cell(method, target, others, seed, predictor, replay, budget)
+            try:
+                cell = run_cell(method, target, others, seed, predictor, replay, budget)
+            except (DeviceMemoryError, TrainingError) as error:
+                yield Failure(method, target.name, seed, str(error))
+                continue
             write_cell(path, cell)
         yield cell
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from icmoe_core.benchmark.names import ABLATIONS, ALL, with_base
 from icmoe_core.cli import options, scores
-from icmoe_core.errors import DatasetError, OutputFileError
+from icmoe_core.errors import DatasetError, OutputFileError, TrainingError
 from icmoe_core.io.atomic import check_writable
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 
@@ -103,7 +103,7 @@ def benchmark(
     }
     _prepare(output)
 
-    from icmoe_core.benchmark.runs import Plan, predictor_for, report, run
+    from icmoe_core.benchmark.runs import Failure, Plan, predictor_for, report, run
     from icmoe_core.benchmark.tables import make_tables
     from icmoe_core.benchmark.targets import make_target
     from icmoe_core.model import load_model  # torch takes seconds, errors above should not
@@ -117,16 +117,25 @@ def benchmark(
     settings = Settings(max_seconds=None if max_steps else max_seconds, max_steps=max_steps)
     plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, same_steps, output)
     count = len(plan.cells(made))
-    cells = list(scores.progress(run(predictor, made, plan), "Comparing", count))
+    measured = list(scores.progress(run(predictor, made, plan), "Comparing", count))
+    failures = [one for one in measured if isinstance(one, Failure)]
     found = report(predictor, made, plan)
     if as_json:
         click.echo(json.dumps(found))
-        return
-    console = Console()
-    console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-    for table in make_tables(cells, plan.learnt):
-        console.print(table)
-    click.echo(f"All results are in {output}: results.json, cells.csv and figures.")
+    else:
+        console = Console()
+        console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+        cells = [one for one in measured if not isinstance(one, Failure)]
+        for table in make_tables(cells, plan.learnt):
+            console.print(table)
+        click.echo(f"All results are in {output}: results.json, cells.csv and figures.")
+    for failure in failures:
+        click.echo(str(failure), err=True)
+    if failures:
+        raise TrainingError(
+            f"{len(failures)} of {count} cells could not be measured: see above, mend what is "
+            "said there, and repeat the call; the others are kept."
+        )
 
 
 def _known(text: str, known: tuple[str, ...], option: str, word: str) -> list[str]:

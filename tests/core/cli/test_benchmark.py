@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from icmoe_core.benchmark import runs
 from icmoe_core.benchmark.names import ABLATIONS, ALL, is_ours
 from icmoe_core.cli.benchmark import _TARGET
+from icmoe_core.errors import TrainingError
 from icmoe_core.training.examples import Example
 
 
@@ -124,6 +126,29 @@ def test_a_target_of_several_files_and_a_damaged_cell(tiny, tmp_path):
     second = tiny(*again)
     assert second.exit_code == 0, second.output
     assert json.loads(second.stdout) == json.loads(first.stdout)
+
+
+def test_a_cell_that_fails_does_not_keep_the_others_from_being_measured(tiny, monkeypatch):
+    measure = runs.run_cell
+
+    def explode(method, target, *rest):
+        if (method, target.name) == ("lora", "left"):
+            raise TrainingError("The loss is no longer a number.")
+        return measure(method, target, *rest)
+
+    monkeypatch.setattr(runs, "run_cell", explode)
+    result = tiny("--methods", "lora", "--json")
+    assert result.exit_code == 1
+    assert "lora on left, seed 0: The loss is no longer a number." in result.stderr
+    assert "1 of 4 cells could not be measured" in result.stderr
+    cells = json.loads(result.stdout)["cells"]
+    assert [(c["method"], c["target"]) for c in cells if c["method"] == "lora"] == [
+        ("lora", "right")
+    ]
+    monkeypatch.setattr(runs, "run_cell", measure)
+    again = tiny("--methods", "lora", "--json")
+    assert again.exit_code == 0, again.output
+    assert len(json.loads(again.stdout)["cells"]) == 4
 
 
 def test_results_of_another_budget_are_not_mixed(tiny):
