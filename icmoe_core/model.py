@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
@@ -77,6 +78,13 @@ class PromptableModel:
     @experts_enabled.setter
     def experts_enabled(self, enabled: bool) -> None:
         self._experts_enabled = bool(enabled)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the backbone's weights and of those of the experts that take part."""
+        experts = self.active_experts
+        own = "" if experts is None else weights_hash(experts)
+        return hashlib.sha256(f"{self.backbone.weights_sha256} {own}".encode()).hexdigest()
 
     def autocast(self) -> AbstractContextManager:
         """Context in which the image encoder runs in the model's precision."""

@@ -35,12 +35,17 @@ class Prompts:
     mask : ndarray or None
         A mask to start from: bool or probability ``(H, W)``, or the ``logits`` of an earlier
         prediction on the same slice.
+    mask_input : ndarray or None
+        Where the object is likely to be, shown to the decoder as SAM's mask prompt, alone or
+        beside boxes: bool or probability ``(H, W)``, such as its outline on the next slice.
+        Unlike `mask` it is not kept; clicks without a box are answered without it.
     """
 
     points: Sequence[Sequence[float]] = ()
     point_labels: Sequence[int] | None = None
     boxes: Sequence[Sequence[float]] = ()
     mask: NDArray | None = field(default=None, repr=False)
+    mask_input: NDArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Count the labels, so that a mismatch is found where it is made."""
@@ -51,7 +56,8 @@ class Prompts:
             )
 
     def __bool__(self) -> bool:
-        return bool(len(self.points) or len(self.boxes) or self.mask is not None)
+        masks = (self.mask, self.mask_input)
+        return bool(len(self.points) or len(self.boxes) or any(m is not None for m in masks))
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,15 @@ class CheckedPrompts:
         Half-open boxes, clipped to the slice.
     mask : ndarray or None
         As given.
+    mask_input : ndarray of float32, (H, W), or None
+        None also where it was empty.
     """
 
     positive: NDArray[np.float64]
     negative: NDArray[np.float64]
     boxes: NDArray[np.float64]
     mask: NDArray | None
+    mask_input: NDArray[np.float32] | None = None
 
 
 def check_prompts(prompts: Prompts, shape: tuple[int, int]) -> CheckedPrompts:
@@ -86,7 +95,8 @@ def check_prompts(prompts: Prompts, shape: tuple[int, int]) -> CheckedPrompts:
     ------
     PromptError
         Nothing given, a point outside the slice, an unknown label, a box that is empty,
-        upside down or wholly outside, a number that is not finite.
+        upside down or wholly outside, a number that is not finite, a mask prompt of another
+        shape or range, or an empty one alone.
     """
     if not prompts:
         raise PromptError("There is no prompt: give at least one point, box or mask.")
@@ -104,7 +114,10 @@ def check_prompts(prompts: Prompts, shape: tuple[int, int]) -> CheckedPrompts:
             )
     positive = points[labels == 1] if len(points) else points
     negative = points[labels == 0] if len(points) else points
-    return CheckedPrompts(positive, negative, _clip_boxes(boxes, shape), prompts.mask)
+    mask_input = _as_mask_input(prompts.mask_input, shape)
+    if mask_input is None and not (len(points) or len(boxes) or prompts.mask is not None):
+        raise PromptError("The mask prompt is empty: add a point or a box, or give another mask.")
+    return CheckedPrompts(positive, negative, _clip_boxes(boxes, shape), prompts.mask, mask_input)
 
 
 def _as_rows(values: Sequence[Sequence[float]], width: int, noun: str, form: str) -> NDArray:
@@ -115,6 +128,19 @@ def _as_rows(values: Sequence[Sequence[float]], width: int, noun: str, form: str
     if not np.isfinite(rows).all():
         raise PromptError(f"A {noun} must be {form}, in finite numbers; got {values!r}.")
     return rows
+
+
+def _as_mask_input(mask: NDArray | None, shape: tuple[int, int]) -> NDArray[np.float32] | None:
+    if mask is None:
+        return None
+    array = np.asarray(mask)
+    numeric = array.dtype == np.bool_ or np.issubdtype(array.dtype, np.number)
+    if array.shape != shape or not numeric or not ((array >= 0) & (array <= 1)).all():
+        raise PromptError(
+            f"A mask prompt must be a bool mask or probabilities 0 … 1 of the slice's shape "
+            f"{shape}; got {array.dtype} of the shape {array.shape}."
+        )
+    return array.astype(np.float32) if (array >= 0.5).any() else None
 
 
 def _clip_boxes(boxes: NDArray, shape: tuple[int, int]) -> NDArray:

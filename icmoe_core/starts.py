@@ -60,6 +60,8 @@ class Answering:
             return _from_map(map_, frame) if clicked else self._from_surroundings(map_ >= 0.5)
         if prior is not None and not clicked:
             return self._from_surroundings(frame.to_slice(prior[None])[0].numpy() >= 0)
+        if self.prompts.mask_input is not None and not clicked:
+            return self._from_mask_input()
         if prior is None and not (self.labels == 1).any():
             return None
         return self._from_clicks(prior)
@@ -69,14 +71,22 @@ class Answering:
         # Of several boxes, none is the clicks' own; background clicks correct the answer.
         if len(boxes) == 1 and len(self.pixels) and (self.labels == 1).all():
             prompts |= self._clicks()
-        joint = self._ask(prompts, lambda: self._decode(boxes))
+        shown = self._mask_input(len(boxes))
+        joint = self._ask({**prompts, "earlier": shown}, lambda: self._decode(boxes, shown))
         if joint is None:
-            logits, iou = self._decode(boxes)
+            logits, iou = self._decode(boxes, shown)
             return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
         logits, winner = joint.logits.max(0)
         return self._from_logits(
             logits.cpu(), float(joint.iou.mean()), ballot_of_winners(joint, winner)
         )
+
+    def _from_mask_input(self) -> Start:
+        """Answer a mask prompt alone, which is for the base: experts know boxes and clicks."""
+        output = decode(
+            self.model.backbone, self.embedding.features, mask_logits=self._mask_input(1)
+        )
+        return self._from_logits(output.logits[0].cpu(), float(output.iou))
 
     def _from_surroundings(self, inside: NDArray[np.bool_]) -> Start:
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
@@ -194,10 +204,21 @@ class Answering:
         area = self.embedding.frame.cells_hw(features.shape[2])
         return experts.shares(features[0], area, points)
 
-    def _decode(self, boxes: NDArray) -> tuple[Tensor, Tensor]:
-        tensor = box_tensor(boxes, self.model.device)
-        output = decode(self.model.backbone, self.embedding.features, boxes=tensor)
+    def _decode(self, boxes: NDArray, mask_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        output = decode(
+            self.model.backbone,
+            self.embedding.features,
+            boxes=box_tensor(boxes, self.model.device),
+            mask_logits=mask_logits,
+        )
         return output.logits, output.iou
+
+    def _mask_input(self, count: int) -> Tensor | None:
+        """Return the mask prompt for each of `count` prompts, ``(count, 1, h, w)``."""
+        if self.prompts.mask_input is None:
+            return None
+        low = _from_map(self.prompts.mask_input, self.embedding.frame).low
+        return low.to(self.model.device).expand(count, 1, -1, -1)
 
     def _from_logits(self, low: Tensor, score: float, ballot: Ballot | None = None) -> Start:
         return Start(self.embedding.frame.to_slice(low[None])[0], low, score, ballot)

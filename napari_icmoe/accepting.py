@@ -173,8 +173,13 @@ class Accepting(QObject):
             # What was done on slices was done on another mask, which is gone.
             self._session.start_anew(str(order.image.unique_id), "new mask", marks=True)
             layer = make_target(order.image, instances=self._masks.instances)
-            self._add_layer(layer)
+            # Before it is in the viewer: napari draws every change of a layer that it has.
             self._masks.choose(order.image, layer, empty=True)
+            try:
+                self._add_layer(layer)
+            except MemoryError:
+                self._masks.forget(layer)
+                raise
         target = self._masks.target
         if target is None:
             raise RuntimeError("a mask that was made for an image does not fit it")

@@ -33,7 +33,7 @@ from napari_icmoe.review.maps import Maps
 from napari_icmoe.review.propagating import Order, Propagating
 from napari_icmoe.review.reviewing import Reviewing
 from napari_icmoe.session import Session
-from napari_icmoe.state import Prompt, SessionState
+from napari_icmoe.state import Place, Prompt, SessionState
 from napari_icmoe.tool import PromptTool
 from napari_icmoe.view import SliceView
 from napari_icmoe.worklist.browsing import Browser
@@ -185,7 +185,10 @@ class AnnotateController(QObject):
             if reason is not None:
                 self.say("warning", reason)
             elif former is not layer:  # what was done on slices was done on the other mask
-                self.session.start_anew(str(self.image.unique_id), "another mask", marks=True)
+                uid = str(self.image.unique_id)
+                shown = {} if self.target is None else self.target.painted_labels()
+                painted = {Place(uid, plane): labels for plane, labels in shown.items()}
+                self.session.start_anew(uid, "another mask", marks=True, painted=painted)
         self.changed.emit()
 
     def set_model(self, choice: ModelChoice) -> None:

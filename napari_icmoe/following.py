@@ -61,7 +61,7 @@ class Follower(QObject):
             self.moved.emit()
 
     def _on_active(self, event: Any) -> None:
-        if isalive(self):
+        if isalive(self) and not self._tool.keeping:  # else only for a moment
             self.selected.emit()
 
     def _on_inserted(self, event: Any) -> None:

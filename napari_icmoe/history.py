@@ -12,10 +12,16 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 State = TypeVar("State")
+MAX_BYTES = 256 * 2**20
+"""Memory for edits: that of twenty million voxels, listed one by one."""
 
 
 class LabelEdit(Protocol):
     """A change of a label array that can be taken back and made again."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
 
     def undo(self) -> None:
         """Take the change back."""
@@ -51,9 +57,17 @@ class History(Generic[State]):
     ----------
     limit : int
         How many steps can be undone.
+    max_bytes : int, optional
+        Memory for the edits of these steps; of several steps, the oldest make room.
+
+    Attributes
+    ----------
+    max_bytes : int or None
+        Heeded when the next step is recorded.
     """
 
-    def __init__(self, limit: int = 200) -> None:
+    def __init__(self, limit: int = 200, max_bytes: int | None = MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
         self._done: deque[Step[State]] = deque(maxlen=limit)
         self._undone: list[Step[State]] = []
 
@@ -84,6 +98,13 @@ class History(Generic[State]):
         """Append `step`; what had been undone before can no longer be redone."""
         self._done.append(step)
         self._undone.clear()
+        if self.max_bytes is None:
+            return
+        sizes = [0 if one.edit is None else one.edit.nbytes for one in self._done]
+        total = sum(sizes)
+        while total > self.max_bytes and len(self._done) > 1:
+            self._done.popleft()
+            total -= sizes.pop(0)
 
     def undo(self) -> Step[State] | None:
         """Take the last step back and return it, or None where there is none."""

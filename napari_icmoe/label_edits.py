@@ -1,17 +1,19 @@
 """Label edits: changes of a label array that can be taken back, and what a hand has painted.
 
-Every change of a Labels layer, ours and the brush's, emits napari's public ``paint`` event. Each
-becomes a :class:`LayerEdit` with the values before and after, so that one history can hold the
-changes of several layers. The layer's own ``undo`` cannot: it only knows its own order. What the
-public interface does not offer is which voxels a stroke covered: that is read from the event's
-items, which are either ``(indices, old, new)`` or carry ``slice_key``, ``mask`` and ``old_values``.
+Every change of a Labels layer, ours and the brush's, becomes a :class:`LayerEdit` with the values
+before and after, so that one history can hold the changes of several layers. The layer's own
+``undo`` cannot: it only knows its own order. The brush is heard of by napari's public ``paint``
+event. What the public interface does not offer is which voxels a stroke covered: that is read from
+the event's items, which are either ``(indices, old, new)`` or carry ``slice_key``, ``mask`` and
+``old_values``.
 """
 
 from __future__ import annotations
 
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from napari.layers import Labels
@@ -69,8 +71,109 @@ class PaintedVoxels:
         return (noted != 0) & (noted == current)
 
 
-class LayerEdit:
-    """One change of a Labels layer, with the values before and after it.
+class ChangedVoxels(NamedTuple):
+    """Voxels of a label array, with their values on both sides of a change.
+
+    Attributes
+    ----------
+    indices : ndarray of int64, (n,)
+        Flat indices, ascending.
+    before, after : ndarray of int, (n,)
+    """
+
+    indices: NDArray[np.int64]
+    before: NDArray
+    after: NDArray
+
+
+class _GoneLayer:
+    """Stands for a layer that was removed."""
+
+    unique_id = None
+    data = np.empty(0, np.uint8)
+
+    def refresh(self) -> None:
+        """Draw nothing."""
+
+
+_GONE = _GoneLayer()
+
+
+class LayerEdit(ABC):
+    """One change of a Labels layer that can be taken back and made again.
+
+    Parameters
+    ----------
+    target : Labels
+    plane : Plane, optional
+        The slice that shows the change.
+
+    Attributes
+    ----------
+    noted : ndarray of int or None
+        What was known to be painted there before a brush stroke; None for any other change.
+    new_ids : frozenset of int
+        Numbers that were nowhere in the mask before, as far as that is known.
+    """
+
+    def __init__(self, target: Labels, plane: Plane | None = None) -> None:
+        self.target, self.plane = target, plane
+        self.noted: NDArray | None = None
+        self.new_ids: frozenset[int] = frozenset()
+        self._array = weakref.ref(target.data)
+        self._former: weakref.ref[Labels] | None = None
+
+    @property
+    @abstractmethod
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+
+    @property
+    def can_travel(self) -> bool:
+        """Whether it can be undone and redone: the layer still has the array that was changed."""
+        return self._array() is self.target.data
+
+    def undo(self) -> None:
+        """Take the change back."""
+        self._write(back=True)
+
+    def redo(self) -> None:
+        """Make the change again."""
+        self._write(back=False)
+
+    def let_go(self) -> None:
+        """Keep the layer, which was removed, no longer in memory."""
+        self._former = weakref.ref(self.target)
+        self.target = cast(Labels, _GONE)
+
+    def take_up(self, layer: Labels) -> None:
+        """Change `layer` again, which has come back, if it is the one that was let go."""
+        if self._former is not None and self._former() is layer:
+            self.target, self._former = layer, None
+
+    @abstractmethod
+    def list_voxels(self) -> ChangedVoxels:
+        """Return the voxels one by one, on any thread."""
+
+    @abstractmethod
+    def slices(self, axis: int) -> set[int]:
+        """Return which slices along an axis were changed."""
+
+    @abstractmethod
+    def _put(self, labels: NDArray, *, back: bool) -> None:
+        """Write the values before or after the change."""
+
+    def _write(self, *, back: bool) -> bool:
+        data = self._array()
+        if data is None or data is not self.target.data:
+            return False  # its array was replaced
+        self._put(data, back=back)
+        self.target.refresh()
+        return True
+
+
+class VoxelEdit(LayerEdit):
+    """A change of some voxels, each with its values before and after.
 
     Parameters
     ----------
@@ -83,11 +186,6 @@ class LayerEdit:
         The slice that shows the change.
     painted : PaintedVoxels, optional
         Given for a brush stroke, whose voxels are protected while it stands.
-
-    Attributes
-    ----------
-    noted : ndarray of int or None
-        What was known to be painted there before a brush stroke; None for any other change.
     """
 
     def __init__(
@@ -99,11 +197,11 @@ class LayerEdit:
         plane: Plane | None = None,
         painted: PaintedVoxels | None = None,
     ) -> None:
-        self.target, self.plane = target, plane
+        super().__init__(target, plane)
         self.voxels, self.before, self.after = voxels, before, after
-        self._array = weakref.ref(target.data)
         self._painted = painted
-        self.noted = None if painted is None else painted.record(target.data, voxels, after)
+        if painted is not None:
+            self.noted = painted.record(target.data, voxels, after)
 
     @property
     def labels(self) -> list[int]:
@@ -111,23 +209,41 @@ class LayerEdit:
         met = np.union1d(np.unique(self.before), np.unique(self.after)).tolist()
         return [label for label in met if label]
 
-    def undo(self) -> None:
-        """Take the change back."""
-        if self._write(self.before) and self._painted is not None and self.noted is not None:
-            self._painted.record(self.target.data, self.voxels, self.noted)
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes."""
+        arrays = (self.voxels, self.before, self.after, self.noted)
+        return sum(array.nbytes for array in arrays if array is not None)
 
-    def redo(self) -> None:
-        """Make the change again."""
-        if self._write(self.after) and self._painted is not None:
-            self._painted.record(self.target.data, self.voxels, self.after)
+    def let_go(self) -> None:
+        """Keep the layer, and what was painted on it, no longer in memory."""
+        super().let_go()
+        self._painted = None
 
-    def _write(self, values: NDArray) -> bool:
-        data = self._array()
-        if data is None or data is not self.target.data or not self.voxels.size:
-            return False  # its array was replaced
-        data[np.unravel_index(self.voxels, data.shape)] = values
-        self.target.refresh()
-        return True
+    def list_voxels(self) -> ChangedVoxels:
+        """Return the voxels one by one, on any thread."""
+        return ChangedVoxels(self.voxels, self.before, self.after)
+
+    def slices(self, axis: int) -> set[int]:
+        """Return which slices along an axis were changed."""
+        shape = self.target.data.shape
+        occurs = np.zeros(shape[axis], bool)
+        occurs[self.voxels // int(np.prod(shape[axis + 1 :], dtype=int)) % shape[axis]] = True
+        return set(np.flatnonzero(occurs).tolist())
+
+    def _put(self, labels: NDArray, *, back: bool) -> None:
+        values = self.before if back else self.after
+        if labels.flags.c_contiguous:  # many times faster
+            labels.reshape(-1)[self.voxels] = values
+        else:
+            labels[np.unravel_index(self.voxels, labels.shape)] = values
+
+    def _write(self, *, back: bool) -> bool:
+        written = bool(self.voxels.size) and super()._write(back=back)
+        noted = self.noted if back else self.after
+        if written and self._painted is not None and noted is not None:
+            self._painted.record(self.target.data, self.voxels, noted)
+        return written
 
 
 def stroke_voxels(

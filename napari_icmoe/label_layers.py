@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -13,13 +13,14 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, lab
 from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, stroke_voxels
+from napari_icmoe.class_colors import class_colormap
+from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, VoxelEdit, stroke_voxels
 from napari_icmoe.overlays import transform_of
+from napari_icmoe.patches import Patch, StackEdit
 from napari_icmoe.planes import Plane, spatial_shape
 from napari_icmoe.readers import PATH_KEY, scan_path
 
-NEW_ID = (0.6, 0.6, 0.6, 1.0)
-"""Colour of an id that is neither in the class table nor known to be in the mask."""
+Edit = TypeVar("Edit", bound=LayerEdit)
 SAME_PLACE = 0.01
 """A mask lies on an image if no corner is further off than this share of a voxel."""
 
@@ -80,7 +81,11 @@ def _same_place(image: Layer, target: Layer) -> bool:
 
 
 def color_classes(
-    target: Labels, classes: ClassTable, others: Iterable[int], own: Any
+    target: Labels,
+    classes: ClassTable,
+    others: Iterable[int],
+    own: Any,
+    make: Callable[[ClassTable], DirectLabelColormap] = class_colormap,
 ) -> DirectLabelColormap:
     """Give `target` the colours of `classes`.
 
@@ -92,14 +97,15 @@ def color_classes(
         Ids in the mask; those that are not in the table keep their colour.
     own : label colormap
         The colours that the layer had before.
+    make : callable
+        Makes the colormap where there are no others to keep.
     """
     kept = sorted({int(id) for id in others} - set(classes.ids) - {0})
-    colors: dict[int | None, Any] = {None: NEW_ID, 0: "transparent"}
     if kept:
-        colors.update(zip(kept, own.map(np.array(kept)), strict=True))
-    for entry in classes:
-        colors[entry.id] = tuple(value / 255 for value in entry.color)
-    target.colormap = DirectLabelColormap(color_dict=colors)
+        colors: dict[int | None, Any] = dict(zip(kept, own.map(np.array(kept)), strict=True))
+        target.colormap = class_colormap(classes, colors)
+    else:
+        target.colormap = make(classes)
     return target.colormap
 
 
@@ -169,6 +175,7 @@ class FollowedMask:
         self.held: tuple[NDArray[np.bool_], ...] = ()
         self.own_colormap = layer.colormap
         self._on_stroke = on_stroke
+        self._stroked: set[Plane] = set()
         self._writing = False
         layer.events.paint.connect(self._on_paint)
 
@@ -185,12 +192,12 @@ class FollowedMask:
         """Tell whether the layer's dtype has room for `id`."""
         return id <= np.iinfo(self.layer.data.dtype).max
 
-    def write(self, plane: Plane, mask: NDArray[np.bool_], label: int) -> LayerEdit | None:
+    def write(self, plane: Plane, mask: NDArray[np.bool_], label: int) -> VoxelEdit | None:
         """Write `label` where `mask` ``(rows, columns)`` is set on `plane`.
 
         Returns
         -------
-        LayerEdit or None
+        VoxelEdit or None
             None where the mask is empty.
         """
         rows, columns = np.nonzero(mask)
@@ -201,7 +208,7 @@ class FollowedMask:
 
     def write_voxels(
         self, voxels: NDArray[np.int64], values: NDArray, plane: Plane | None = None
-    ) -> LayerEdit:
+    ) -> VoxelEdit:
         """Write `values` at flat indices `voxels`, both ``(n,)``; `plane` shows the change."""
         if (voxels[1:] < voxels[:-1]).any():
             order = np.argsort(voxels)
@@ -210,8 +217,49 @@ class FollowedMask:
         before = self.layer.data[indices]
         with self._own_edit():
             self.layer.data_setitem(indices, values)
-        self.ids.update(np.unique(values).tolist())
-        return LayerEdit(self.layer, voxels, before, values, plane)
+        return self.note_ids(VoxelEdit(self.layer, voxels, before, values, plane), values)
+
+    def write_patches(self, patches: Sequence[Patch], labels: Iterable[int]) -> StackEdit:
+        """Write what `patches` hold after the change, all `labels`, and draw once."""
+        edit = StackEdit(self.layer, patches)
+        edit.redo()
+        return self.note_ids(edit, np.fromiter(labels, np.int64))
+
+    def note_stroke(self, edit: VoxelEdit) -> None:
+        """Note on which slices a hand has painted."""
+        plane = edit.plane
+        if plane is not None:
+            axis = plane.cut_axis
+            slices = () if axis is None else edit.slices(axis)
+            self._stroked |= {plane} if axis is None else {plane.at(axis, one) for one in slices}
+
+    def painted_labels(self) -> dict[Plane, list[int]]:
+        """Return the slices that show what a hand has painted, and which numbers that are."""
+        labels = self.layer.data
+        found = {}
+        for plane in self._stroked:
+            shown = np.asarray(labels[plane.index])[self.painted.within(labels, plane)]
+            if shown.size:
+                found[plane] = np.unique(shown).tolist()
+        return found
+
+    def note_ids(self, edit: Edit, values: NDArray) -> Edit:
+        """Note which numbers an edit has written; returns it."""
+        written = set(np.unique(values).tolist()) - {0}
+        if self.counted:
+            edit.new_ids = frozenset(written - self.ids)
+        self.ids |= written
+        return edit
+
+    def follow_back(self, edit: LayerEdit) -> None:
+        """Note that an edit was undone: numbers that it brought are free again."""
+        if edit.can_travel:
+            self.ids -= edit.new_ids
+
+    def follow_again(self, edit: LayerEdit) -> None:
+        """Note that an edit was redone."""
+        if edit.can_travel:
+            self.ids |= edit.new_ids
 
     @contextmanager
     def _own_edit(self) -> Iterator[None]:

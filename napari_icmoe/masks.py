@@ -12,7 +12,9 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.classes import ClassTable
-from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.class_colors import ClassColors
+from napari_icmoe.history import Step
+from napari_icmoe.label_edits import LayerEdit, VoxelEdit
 from napari_icmoe.label_layers import (
     FollowedMask,
     color_classes,
@@ -24,7 +26,7 @@ from napari_icmoe.label_layers import (
 from napari_icmoe.planes import Plane, plane_through
 from napari_icmoe.session import Session
 from napari_icmoe.shortcuts import LayerKeys
-from napari_icmoe.state import approved_planes
+from napari_icmoe.state import SessionState, approved_planes
 from napari_icmoe.workers import Background
 
 
@@ -45,7 +47,7 @@ class Masks(QObject):
     """
 
     painted = Signal(object)
-    """A :class:`LayerEdit` that a hand has made on a mask that is in the history."""
+    """A :class:`VoxelEdit` that a hand has made on a mask that is in the history."""
     changed = Signal()
 
     def __init__(
@@ -67,6 +69,9 @@ class Masks(QObject):
         self._colored: dict[str, object] = {}
         self._counting = Background(self)
         self._counting.done.connect(self._on_counted)
+        self._colors = ClassColors(self._counting, self)
+        self._colors.prepare(session.state.classes)
+        session.listeners.append(self._on_step)
 
     def follow(self, layer: Labels) -> FollowedMask:
         """Watch what is painted on `layer`."""
@@ -74,6 +79,8 @@ class Masks(QObject):
         if uid not in self._followed:
             self._followed[uid] = FollowedMask(layer, self._on_stroke)
             layer.events.data.connect(self._on_replaced)
+            for edit in self._edits():
+                edit.take_up(layer)
         return self._followed[uid]
 
     def follows(self, mask: FollowedMask) -> bool:
@@ -92,6 +99,9 @@ class Masks(QObject):
             keys.unbind()
         self._colored.pop(uid, None)
         self._choices = {key: mask for key, mask in self._choices.items() if mask is not layer}
+        for edit in self._edits():
+            if edit.target is layer:
+                edit.let_go()
         if self.target is not None and self.target.layer is layer:
             self.target = None
 
@@ -199,10 +209,21 @@ class Masks(QObject):
         red, green, blue = (value / 255 for value in state.classes[state.active_class].color)
         return red, green, blue, 1.0
 
+    def take_back(self, edit: LayerEdit) -> None:
+        """Undo an edit that is in no history."""
+        edit.undo()
+        self._follow_travel(edit, back=True)
+
     def close(self) -> None:
         """Let go of every layer."""
         for mask in list(self._followed.values()):
             self.forget(mask.layer)
+
+    def _edits(self) -> list[LayerEdit]:
+        """Return the edits in the history."""
+        history = self._session.history
+        edits = (step.edit for step in (*history.done, *history.undone))
+        return [edit for edit in edits if isinstance(edit, LayerEdit)]
 
     def _color(self, mask: FollowedMask) -> None:
         """Colour a mask, unless it has these colours already: each change redraws the canvas."""
@@ -219,7 +240,9 @@ class Masks(QObject):
         if self.instances:
             color_objects(mask.layer, mask.own_colormap)
         else:
-            color_classes(mask.layer, classes, mask.ids, mask.own_colormap)
+            make = self._colors.take
+            color_classes(mask.layer, classes, mask.ids, mask.own_colormap, make)
+            self._colors.prepare(classes)
 
     def _count(self, mask: FollowedMask) -> None:
         labels = mask.layer.data
@@ -239,6 +262,20 @@ class Masks(QObject):
                     self.set_brush()
                 self.changed.emit()
 
+    def _on_step(self, what: str, step: Step[SessionState]) -> None:
+        if step.before.classes != step.after.classes:
+            self._colors.prepare(self._session.state.classes)
+        if what != "do" and isinstance(step.edit, LayerEdit):
+            self._follow_travel(step.edit, back=what == "undo")
+
+    def _follow_travel(self, edit: LayerEdit, *, back: bool) -> None:
+        mask = self._followed.get(str(edit.target.unique_id))
+        if mask is None:
+            return
+        (mask.follow_back if back else mask.follow_again)(edit)
+        if mask is self.target and self.instances and edit.new_ids:
+            self.set_brush()
+
     def _on_replaced(self, event: Any) -> None:
         mask = self._followed.get(str(event.source.unique_id))
         if not isalive(self) or mask is None:
@@ -254,8 +291,9 @@ class Masks(QObject):
             return
         layer = mask.layer
         plane = plane_through(voxels, layer.data.shape, self._shown_plane(layer))
-        edit = LayerEdit(layer, voxels, before, after, plane, mask.painted)
-        mask.ids.update(set(np.unique(after).tolist()) - {0})
+        edit = VoxelEdit(layer, voxels, before, after, plane, mask.painted)
+        mask.note_ids(edit, after)
+        mask.note_stroke(edit)
         if str(layer.unique_id) in self._keys:
             self.painted.emit(edit)
         if mask is self.target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
@@ -12,7 +13,7 @@ from napari_icmoe.accepting import LOCKED
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.following import Follower
 from napari_icmoe.history import Step
-from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.state import SessionState
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ class Reactions(QObject):
         else:  # another one may have had to wait
             c.view.refresh()
 
-    def _on_painted(self, edit: LayerEdit) -> None:
+    def _on_painted(self, edit: VoxelEdit) -> None:
         c = self._controller
         if c.reviewing.forbids(edit):
-            QTimer.singleShot(0, self, edit.undo)  # some of napari's tools tell before they write
+            # some of napari's tools tell before they write
+            QTimer.singleShot(0, self, partial(c.masks.take_back, edit))
             c.say("warning", LOCKED)
         else:
             c.session.record_stroke(edit, c.reviewing.labels_met(edit))

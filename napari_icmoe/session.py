@@ -13,6 +13,7 @@ from icmoe_core.classes import ClassTable
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.history import History, LabelEdit, Step
 from napari_icmoe.review.marks import UNMARKED, Origin
+from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Box, Place, Prompt, SessionState, nothing
 
 
@@ -40,9 +41,10 @@ class Session:
         return self.state.prompts.get(place, ()) if place is not None else ()
 
     def add_prompt(self, place: Place, prompt: Prompt) -> None:
-        """Append `prompt` at `place`."""
+        """Append `prompt` at `place`; the active class may be proposed there again."""
         name = "box" if isinstance(prompt, Box) else "click"
-        self._do(name, self.state.with_prompts(place, (*self.prompts_at(place), prompt)))
+        after = self.state.with_prompts(place, (*self.prompts_at(place), prompt))
+        self._do(name, after.wanting({place: [self.state.active_class]}))
 
     def remove_prompt(self, place: Place, position: int = -1) -> None:
         """Remove the prompt at `position` in the list, the last one if not given."""
@@ -70,21 +72,23 @@ class Session:
         left = tuple(p for p in after.proposals.get(place, ()) if p.label != label)
         mark = after.mark_at(place).with_origin([label], Origin.PROMPTED)
         after = after.with_proposals({place: left}).with_marks({place: mark})
-        self._do("accept", after, edit)
+        self._do("accept", after.wanting({place: [label]}), edit)
 
     def record_stroke(
         self, edit: LabelEdit, met: Mapping[Place, Collection[int]] | None = None
     ) -> None:
         """Record a brush stroke that has already been painted, and which labels it met where.
 
-        What was proposed there for these labels is done with.
+        What was proposed or rejected there for these labels is done with.
         """
+        met = {} if met is None else met
         marks, left = {}, {}
-        for place, labels in ({} if met is None else met).items():
+        for place, labels in met.items():
             marks[place] = self.state.mark_at(place).with_origin(labels, Origin.PAINTED)
             kept = self.state.proposals.get(place, ())
             left[place] = tuple(one for one in kept if one.label not in labels)
-        self._do("brush stroke", self.state.with_marks(marks).with_proposals(left), edit)
+        after = self.state.with_marks(marks).with_proposals(left).wanting(met)
+        self._do("brush stroke", after, edit)
 
     def propose(
         self,
@@ -114,25 +118,60 @@ class Session:
             kept = self.state.proposals.get(place, ())
             left[place] = tuple(p for p in kept if p.label not in labels)
         name = "accept proposal" if len(written) == 1 else "accept proposals"
-        self._do(name, self.state.with_proposals(left).with_marks(marks), edit)
+        after = self.state.with_proposals(left).with_marks(marks).wanting(written)
+        self._do(name, after, edit)
 
-    def reject_proposals(self, places: Collection[Place]) -> None:
-        """Drop the proposals at `places`."""
-        gone = {place: () for place in places if self.state.proposals.get(place)}
-        if gone:
-            name = "reject proposal" if len(gone) == 1 else "reject proposals"
-            self._do(name, self.state.with_proposals(gone))
+    def reject_proposals(
+        self, places: Collection[Place], settings_of: Callable[[Proposal], str] = lambda one: ""
+    ) -> None:
+        """Drop the proposals at `places`, and remember that they were not wanted.
 
-    def start_anew(self, image: str, name: str, *, marks: bool) -> None:
-        """Drop the proposals on an image, and its slices' marks if they are done with as well."""
+        Parameters
+        ----------
+        places : collection of Place
+        settings_of : callable
+            Returns the digest of what a proposal was made with.
+        """
+        state = self.state
+        gone = {place: state.proposals[place] for place in places if state.proposals.get(place)}
+        if not gone:
+            return
+        rejected: dict[Place, tuple[Rejection, ...]] = {}
+        for place, proposals in gone.items():
+            new = (Rejection(one.label, one.seed, settings_of(one)) for one in proposals)
+            rejected[place] = tuple(dict.fromkeys([*state.rejections.get(place, ()), *new]))
+        after = state.with_proposals(dict.fromkeys(gone, ())).with_rejections(rejected)
+        self._do("reject proposal" if len(gone) == 1 else "reject proposals", after)
+
+    def start_anew(
+        self,
+        image: str,
+        name: str,
+        *,
+        marks: bool,
+        painted: Mapping[Place, Collection[int]] | None = None,
+    ) -> None:
+        """Drop what was proposed or rejected on an image.
+
+        Parameters
+        ----------
+        image : str
+        name : str
+            What was done, as the undo button names it.
+        marks : bool
+            Whether the marks of its slices are dropped as well.
+        painted : mapping of Place to collection of int, optional
+            What a hand has painted before; marked as such.
+        """
         state = self.state
         after = state.with_proposals({p: () for p in state.proposals if p.image == image})
+        after = after.with_rejections({p: () for p in state.rejections if p.image == image})
         if marks:
             after = after.with_marks({p: UNMARKED for p in state.marks if p.image == image})
-        if (dict(after.proposals), dict(after.marks)) != (
-            dict(state.proposals),
-            dict(state.marks),
-        ):
+        for place, labels in ({} if painted is None else painted).items():
+            mark = after.mark_at(place).with_origin(labels, Origin.PAINTED)
+            after = after.with_marks({place: mark})
+        if after != state:
             self._do(name, after)
 
     def approve(self, place: Place, approved: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from icmoe_core.prompts import Prompts
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.marks import UNMARKED, Mark
+from napari_icmoe.review.rejections import Rejection
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ class SessionState:
         What propagation has found and nobody has accepted or rejected yet.
     marks : mapping of Place to Mark
         What was done on slices.
+    rejections : mapping of Place to tuple of Rejection
+        What is not to be proposed again.
     """
 
     classes: ClassTable
@@ -105,6 +108,7 @@ class SessionState:
     prompts: Mapping[Place, tuple[Prompt, ...]] = field(default_factory=nothing)
     proposals: Mapping[Place, tuple[Proposal, ...]] = field(default_factory=nothing)
     marks: Mapping[Place, Mark] = field(default_factory=nothing)
+    rejections: Mapping[Place, tuple[Rejection, ...]] = field(default_factory=nothing)
 
     def mark_at(self, place: Place) -> Mark:
         """Return what was done at `place`."""
@@ -121,6 +125,19 @@ class SessionState:
     def with_marks(self, changes: Mapping[Place, Mark]) -> SessionState:
         """Return this state with the marks at some places replaced."""
         return replace(self, marks=_changed(self.marks, changes))
+
+    def with_rejections(self, changes: Mapping[Place, tuple[Rejection, ...]]) -> SessionState:
+        """Return this state with what was rejected at some places replaced."""
+        return replace(self, rejections=_changed(self.rejections, changes))
+
+    def wanting(self, labels: Mapping[Place, Collection[int]]) -> SessionState:
+        """Return this state with nothing rejected, at some places, for some labels."""
+        changes = {
+            place: tuple(one for one in self.rejections[place] if one.label not in wanted)
+            for place, wanted in labels.items()
+            if place in self.rejections
+        }
+        return self.with_rejections(changes) if changes else self
 
 
 def _changed(known: Mapping[Place, Any], changes: Mapping[Place, Any]) -> Mapping[Place, Any]:

@@ -111,10 +111,9 @@ class PromptTool(QObject):
     def add_below(self, layer: Layer) -> None:
         """Add `layer` to the viewer, below the helper layers."""
         layers = self._viewer.layers
+        preview = self.overlays.preview
         with self.keeping_active():
-            self._viewer.add_layer(layer)
-            if self.overlays.preview in layers:
-                layers.move(layers.index(layer), layers.index(self.overlays.preview))
+            layers.insert(layers.index(preview) if preview in layers else len(layers), layer)
 
     def on_removed(self, layer: Layer) -> None:
         """Turn the tool off, cleanly, if `layer` was one of its helper layers."""

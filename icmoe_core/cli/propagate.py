@@ -17,7 +17,7 @@ from icmoe_core.cli.plane import take_plane
 from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.io import Volume, check_output, merge_labels, read_labels, read_volume
 from icmoe_core.prompts import Prompts, check_prompts
-from icmoe_core.propagation.carrying import WAYS
+from icmoe_core.propagation.carriers import WAYS
 from icmoe_core.propagation.prompt_files import SlicePrompts, read_prompts
 from icmoe_core.windowing import choose_window, window_record
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.predictor import Predictor
-from icmoe_core.propagation.carrying import WAYS, attached, carry
+from icmoe_core.propagation.carriers import WAYS, carry
 from icmoe_core.propagation.chains import Chain, plan_chains
 from icmoe_core.propagation.limits import (
     CAUTION,
@@ -19,6 +21,7 @@ from icmoe_core.propagation.limits import (
     measure_change,
     objections,
 )
+from icmoe_core.propagation.parts import attached
 from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
 from icmoe_core.windowing import Window
@@ -29,7 +32,7 @@ class _Walk:
     """A chain on its way."""
 
     chain: Chain
-    seed: Seed
+    seed: str
     mask: NDArray[np.bool_]
     done: int = 0
     redone: bool = False
@@ -75,12 +78,13 @@ def propagate(
     closed : mapping of int to collection of int, optional
         For each object the slices that must not be changed, apart from its seeds.
     known : iterable of Proposal
-        From an earlier run on the same scan, with the same model and settings. Those that follow
-        from the same seeds are yielded as they are.
-    way : {"box", "box-and-click"}
-        As for :func:`~icmoe_core.propagation.carrying.carry`.
+        From an earlier run on the same scan. Those that follow from the same seeds, and were made
+        with the same model, experts, window, way and limits, are yielded as they are.
+    way : {"box", "box-and-click", "points", "mask", "box-and-mask"}
+        How an outline is carried over, as in :mod:`icmoe_core.propagation.carriers`.
     stop, caution : Limits
-        When to end a chain, and when to call a proposal one of low confidence.
+        When to end a chain, and when to call a proposal one of low confidence. Their limits on
+        doubt do not hold for points.
 
     Yields
     ------
@@ -93,20 +97,28 @@ def propagate(
         Seeds that are empty, doubled or outside the range; a range upside down; an unknown way.
     """
     _check(seeds, first, last, way)
+    if way == "points":  # among the boxes tried around clicks, votes are split by nature
+        stop, caution = (replace(limits, doubt=math.inf) for limits in (stop, caution))
     kept = {(one.label, one.index): one for one in known}
-    walks = _begin(seeds, first, last, {} if closed is None else closed)
+    settings = repr((predictor.model.digest, window, way, stop, caution))
+    walks = _begin(seeds, first, last, {} if closed is None else closed, settings)
     return _walk(predictor, slice_at, walks, window, kept, way, stop, caution)
 
 
 def _begin(
-    seeds: Sequence[Seed], first: int, last: int, closed: Mapping[int, Collection[int]]
+    seeds: Sequence[Seed],
+    first: int,
+    last: int,
+    closed: Mapping[int, Collection[int]],
+    settings: str,
 ) -> list[_Walk]:
     found = []
     for label in dict.fromkeys(seed.label for seed in seeds):
         own = {seed.index: seed for seed in seeds if seed.label == label}
         for chain in plan_chains(label, own, first, last, closed.get(label, ())):
             seed = own[chain.seed]
-            found.append(_Walk(chain, seed, np.asarray(seed.mask, bool)))
+            digest = hashlib.sha256(f"{seed.digest} {settings}".encode()).hexdigest()
+            found.append(_Walk(chain, digest, np.asarray(seed.mask, bool)))
     return found
 
 
@@ -149,7 +161,7 @@ def _walk(
 def _still_good(walk: _Walk, kept: Mapping[tuple[int, int], Proposal]) -> Proposal | None:
     """Return what an earlier run proposed, if it followed from the same seed and slice."""
     found = kept.get((walk.chain.label, walk.goal))
-    same = found is not None and (found.seed, found.source) == (walk.seed.digest, walk.place)
+    same = found is not None and (found.seed, found.source) == (walk.seed, walk.place)
     return found if same else None
 
 
@@ -169,7 +181,7 @@ def _propose(
         index=walk.goal,
         label=walk.chain.label,
         source=walk.place,
-        seed=walk.seed.digest,
+        seed=walk.seed,
         mask=mask,
         change=change,
         cautions=objections(change, caution),

@@ -21,7 +21,8 @@ class Proposal:
     source : int
         Slice from which it was carried over.
     seed : str
-        Digest of the seed from which its chain starts.
+        Digest of the seed from which its chain starts, and of the model and settings that it was
+        made with; what has the same need not be made again.
     mask : ndarray, (H, W), bool
     change : Change
         Against the slice before.

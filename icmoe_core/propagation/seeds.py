@@ -30,7 +30,7 @@ class Seed:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of place, label and pixels; what follows from equal seeds need not be redone."""
+        """Hash of place, label and pixels."""
         mask = np.ascontiguousarray(self.mask, bool)
         head = f"{self.index} {self.label} {mask.shape}\n"
         return hashlib.sha256(head.encode() + np.packbits(mask).tobytes()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +30,13 @@ from icmoe_core.training.growth import make_generation
 from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
 from icmoe_core.training.learners import check_method, make_learner, settings_of
 from icmoe_core.training.loop import Training, is_over, train
-from icmoe_core.training.outcome import MEASURED, conclude, measure, measured_slices
+from icmoe_core.training.outcome import (
+    MEASURED,
+    conclude,
+    measure,
+    measured_slices,
+    seconds_to_measure,
+)
 from icmoe_core.training.progress import Progress
 from icmoe_core.training.records import describe_run, fingerprint, learnt_before
 from icmoe_core.training.retention import Memory, recall
@@ -78,6 +84,7 @@ def finetune(
     fabric: Any = None,
     store: EmbeddingStore | None = None,
     finish: Callable[[], bool] | None = None,
+    names: Mapping[int, str] | None = None,
 ) -> Generator[Progress, None, None]:
     """Teach the model structures, from labelled slices; what it knew stays as it is.
 
@@ -117,6 +124,8 @@ def finetune(
     finish : callable, optional
         Asked before each step: from when it returns True on, the training is over, and is measured
         and kept as if its budget were used up.
+    names : mapping of int to str, optional
+        What to call classes in a sentence; they are written nowhere.
 
     Yields
     ------
@@ -146,7 +155,7 @@ def finetune(
         check_place(checkpoint)
     labelled = of_classes(read_all(slices), chosen)
     kept = without_duplicates(labelled)
-    split = split_by_patient(kept.values(), validation, settings.seed, held_out)
+    split = split_by_patient(kept.values(), validation, settings.seed, held_out, names)
     dropped = in_words(len(labelled) - len(kept))
     split = replace(split, notices=(*split.notices, *dropped))
     plan = _Plan(split, chosen, method, settings, config, output, checkpoint, fabric, store, finish)
@@ -186,7 +195,11 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     }
     if plan.checkpoint is not None and plan.checkpoint.is_file():
         resume_training(plan.checkpoint, training, purpose)
-    yield from _train(training, model, data, memories, plan, purpose)
+    afterwards = None
+    if plan.first:
+        replayed = [] if experts.sees_pictures else data.replay
+        afterwards = seconds_to_measure(predictor, measured, replayed, settings.seed)
+    yield from _train(training, model, data, memories, plan, purpose, afterwards)
     if not training.step:
         raise TrainingError("The training was stopped before its first step: nothing was learnt.")
     earlier = [] if model.experts is None else model.experts.members
@@ -235,6 +248,7 @@ def _train(
     memories: list[Memory],
     plan: _Plan,
     purpose: dict[str, Any],
+    afterwards: float | None,
 ) -> Iterator[Progress]:
     written = plan.checkpoint if plan.first else None
     saved: float | None = None
@@ -257,7 +271,7 @@ def _train(
                 ):
                     saved = now
                     progress = _saved(written, training, purpose, progress)
-                yield progress
+                yield replace(progress, afterwards=afterwards)
     except GeneratorExit:  # what stopped it should hear if it cannot go on from here
         if written is not None and training.step and training.is_whole:
             save_training(written, training, purpose)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,6 +68,28 @@ def measured_slices(split: Split, known: Collection[LabelledSlice] = ()) -> list
     return choose_objects(held, MEASURED) if held else []
 
 
+def seconds_to_measure(
+    predictor: Predictor, chosen: Sequence[LabelledSlice], replay: Sequence[Example], seed: int
+) -> float:
+    """Estimate how long :func:`measure` takes, from its first answers of each kind, made here."""
+
+    def on_slice() -> None:
+        for _ in evaluate(predictor, chosen[:1], (BOX, CLICK), seed):
+            pass
+
+    def elsewhere() -> None:
+        _dice_elsewhere(predictor.model, replay[0], 0, seed)
+
+    seconds = 0.0
+    for once, times in ((on_slice, len(chosen)), (elsewhere, len(replay))):
+        if times:
+            once()  # torch prepares what it needs, which takes longer than an answer
+            began = time.perf_counter()
+            once()
+            seconds += 2 * times * (time.perf_counter() - began)  # before and after
+    return seconds
+
+
 def measure(
     predictor: Predictor,
     grown: PromptableModel,
@@ -92,7 +115,7 @@ def measure(
     Yields
     ------
     Progress
-        One an answer on a held-out object.
+        One an answer, on a held-out object or on what is replayed.
 
     Returns
     -------
@@ -102,16 +125,15 @@ def measure(
     worst: tuple[Comparison, ...] = ()
     after = Predictor(grown, cache_size=1, store=predictor.store)
     after.cache = predictor.cache  # an embedding does not depend on the experts
+    steps = _Steps(4 * len(chosen) + 2 * len(replay))
     if chosen:
         scores: dict[str, dict[str, float]] = {}
         answered: dict[str, list[Record]] = {}
-        total = 4 * len(chosen)
         for name, one in (("before", predictor), ("after", after)):
             records = answered[name] = []
             for record in evaluate(one, chosen, (BOX, CLICK), seed):
                 records.append(record)
-                done = len(records) + (total // 2 if scores else 0)
-                yield Progress("evaluating", done, total)
+                yield steps.next()
             overall = summarise(records).overall
             dice = {kind: means.dice for kind, means in overall.items()}
             scores[name] = {**dice, "mean": sum(dice.values()) / len(dice)}
@@ -120,23 +142,37 @@ def measure(
         pair = answered["before"], answered["after"]
         worst = compare_worst(predictor, after, chosen, pair, seed)
     if replay:
-        found["retention"] = {
-            "before": kept_elsewhere(predictor.model, replay, seed),
-            "after": kept_elsewhere(grown, replay, seed),
-        }
+        kept: dict[str, float] = {}
+        for name, model in (("before", predictor.model), ("after", grown)):
+            each = []
+            for number, example in enumerate(replay):
+                each.append(_dice_elsewhere(model, example, number, seed))
+                yield steps.next()
+            kept[name] = float(np.mean(each))
+        found["retention"] = kept
     return Outcome(found, worst)
 
 
+class _Steps:
+    """Counts the answers of a measurement, and tells how long the others take."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._began = total, 0, time.perf_counter()
+
+    def next(self) -> Progress:
+        self._done += 1
+        spent, open_ = time.perf_counter() - self._began, self._total - self._done
+        left = spent / self._done * open_
+        return Progress("evaluating", self._done, self._total, seconds_left=left)
+
+
 @torch.inference_mode()
-def kept_elsewhere(model: PromptableModel, objects: Sequence[Example], seed: int) -> float:
-    """Mean Dice of the model's answers to boxes with what the base found on replayed pictures."""
-    dice = []
+def _dice_elsewhere(model: PromptableModel, example: Example, number: int, seed: int) -> float:
+    """Dice of the model's answer to a box with what the base found on a replayed picture."""
     with device_memory_errors(model.device):
-        for number, example in enumerate(objects):
-            prompts = draw_boxes([example], [np.random.default_rng([seed, number])])
-            truth, valid = stack_truth([example], model.device)
-            dice += hard_dice(_answer(model, example, prompts), truth, valid).tolist()
-    return float(np.mean(dice))
+        prompts = draw_boxes([example], [np.random.default_rng([seed, number])])
+        truth, valid = stack_truth([example], model.device)
+        return float(hard_dice(_answer(model, example, prompts), truth, valid).item())
 
 
 def _answer(model: PromptableModel, example: Example, prompts: PromptBatch) -> Tensor:

@@ -50,7 +50,9 @@ class Progress:
     seconds : float
         Time spent on training so far.
     seconds_left : float or None
-        At most as long as this.
+        Of this stage, at most as long as this.
+    afterwards : float or None
+        In a training: about how many seconds the measurement after it takes.
     message : str
         What a person should know, in a sentence or two.
     result : Generations or None
@@ -69,6 +71,7 @@ class Progress:
     load: tuple[float, ...] = ()
     seconds: float = 0.0
     seconds_left: float | None = None
+    afterwards: float | None = None
     message: str = ""
     result: Generations | None = field(default=None, repr=False)
     record: dict[str, Any] | None = None

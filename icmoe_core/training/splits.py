@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,7 @@ def split_by_patient(
     validation: float = VALIDATION,
     seed: int = 0,
     held_out: Sequence[str] = (),
+    names: Mapping[int, str] | None = None,
 ) -> Split:
     """Hold out whole patients; of a single patient, the end block of the slices.
 
@@ -68,6 +69,8 @@ def split_by_patient(
         Decides which patients; slices are never drawn at random.
     held_out : sequence of str
         Patients to hold out, in the place of `validation` and `seed`.
+    names : mapping of int to str, optional
+        What to call classes in a sentence; the others are called by their number.
 
     Returns
     -------
@@ -83,10 +86,11 @@ def split_by_patient(
     """
     ordered = sorted(slices, key=_order)
     _check(ordered, validation)
-    notices = _rare_classes(ordered)
+    names = {} if names is None else names
+    notices = _rare_classes(ordered, names)
     patients = sorted({part.patient for part in ordered}, key=natural_order)
     if held_out:
-        held = _check_held(ordered, patients, held_out)
+        held = _check_held(ordered, patients, held_out, names)
     elif validation == 0:
         return Split(tuple(ordered), (), (), "Nothing was held out, as was asked.", notices)
     else:
@@ -118,17 +122,20 @@ def _check(slices: Sequence[LabelledSlice], validation: float) -> None:
         )
 
 
-def _rare_classes(slices: Sequence[LabelledSlice]) -> tuple[str, ...]:
+def _rare_classes(slices: Sequence[LabelledSlice], names: Mapping[int, str]) -> tuple[str, ...]:
     rare = sorted(label for label, count in _classes(slices).items() if count == 1)
     if not rare:
         return ()
-    names = _list([str(label) for label in rare], "class", "classes")
     verb, pronoun = ("is", "it is") if len(rare) == 1 else ("are", "they are")
-    return (f"{names} {verb} labelled on one slice only: {pronoun} learnt, but not measured.",)
+    rule = f"{verb} labelled on one slice only: {pronoun} learnt, but not measured."
+    return (f"{_named(rare, names)} {rule}",)
 
 
 def _check_held(
-    slices: Sequence[LabelledSlice], patients: list[str], held_out: Sequence[str]
+    slices: Sequence[LabelledSlice],
+    patients: list[str],
+    held_out: Sequence[str],
+    names: Mapping[int, str],
 ) -> list[str]:
     """Return the patients that are to be held out, if enough is left to learn from."""
     unknown = [name for name in held_out if name not in patients]
@@ -141,10 +148,10 @@ def _check_held(
     left = _classes(part for part in slices if part.patient not in held)
     missing = sorted(set(_classes(slices)) - set(left))
     if missing:
-        names = _list([str(label) for label in missing], "class", "classes")
+        lost = _named(missing, names).replace("Class", "class", 1)
         raise DatasetError(
             f"{_list(held, 'patient')} cannot be held out, as no other slice shows "
-            f"{names.lower()}: hold out somebody else, or choose other classes."
+            f"{lost}: hold out somebody else, or choose other classes."
         )
     return held
 
@@ -267,6 +274,12 @@ def _classes(slices: Iterable[LabelledSlice]) -> Counter[int]:
 def _order(part: LabelledSlice) -> tuple[object, ...]:
     axis = -1 if part.axis is None else part.axis
     return (natural_order(part.patient), natural_order(part.case), axis, part.index)
+
+
+def _named(labels: Iterable[int], names: Mapping[int, str]) -> str:
+    """Return ``"Class 'tumour'"``, or ``"Classes 'tumour', 4"`` where a class has no name."""
+    words = [repr(names[label]) if label in names else str(label) for label in labels]
+    return _list(words, "class", "classes")
 
 
 def _count(slices: Sequence[LabelledSlice]) -> str:

@@ -15,7 +15,8 @@ from platformdirs import user_config_path, user_data_path
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import unwritable
-from napari_icmoe.journal.files import SUFFIX, holding, is_owned, read_journal
+from napari_icmoe.journal.files import SUFFIX, read_journal
+from napari_icmoe.journal.ownership import holding, is_owned
 from napari_icmoe.journal.summaries import Summary, summarise
 
 logger = logging.getLogger(__name__)
@@ -126,16 +127,22 @@ def find_unfinished(folders: Iterable[Path], scan: str) -> list[Unfinished]:
     for path in paths:
         if is_owned(path):
             continue
-        try:
-            summary = summarise(read_journal(path).records)
-        except IcmoeError:
-            continue
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            logger.warning("The journal %s does not make sense", path.name, exc_info=error)
-            continue
-        if summary.unfinished:
+        summary = summary_of(path)
+        if summary is not None and summary.unfinished:
             found.append(Unfinished(path, summary))
     return sorted(found, key=lambda one: one.summary.last, reverse=True)
+
+
+def summary_of(path: Path, *, damaged: bool = True) -> Summary | None:
+    """Sum up a journal, a damaged one only if that is wanted; None if it cannot be read."""
+    try:
+        reading = read_journal(path)
+        return summarise(reading.records) if damaged or not reading.damaged else None
+    except IcmoeError:
+        return None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        logger.warning("The journal %s does not make sense", path.name, exc_info=error)
+        return None
 
 
 def discard(path: Path) -> Path:

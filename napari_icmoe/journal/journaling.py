@@ -18,6 +18,7 @@ from icmoe_core.windowing import Window
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
+from napari_icmoe.journal.expiry import delete_expired
 from napari_icmoe.journal.files import JournalFile
 from napari_icmoe.journal.folders import (
     JournalFolder,
@@ -109,6 +110,7 @@ class Journaling(QObject):
         controller.asker.answered.connect(self._on_answer)
         controller.view.scans.replaced.connect(self._on_pixels_replaced)
         self._follow()
+        self.threads.read(partial(delete_expired, JournalFolder().of(None)), _log_failure)
 
     @property
     def current(self) -> JournaledScan | None:
@@ -318,3 +320,9 @@ class Journaling(QObject):
             scan.problem = f"{error} {NOT_RECORDED}"
             self._controller.say("warning", scan.problem)
             self.changed.emit()
+
+
+def _log_failure(result: Any, error: Exception | None) -> None:
+    """Leave out of sight what the user has not asked for."""
+    if error is not None:
+        logger.error("Old journals could not be deleted", exc_info=error)

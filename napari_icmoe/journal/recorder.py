@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 from numpy.typing import NDArray
 
@@ -80,7 +81,7 @@ class Recorder:
         self.started, self.failed, self.steps = False, False, 0
         self._recording = object()  # so that a failure of the last one is none of this one
         self._masks: list[MaskSnapshot] = []
-        self._known: set[int] = set()  # ids of steps; those in the history are alive
+        self._known: dict[int, ref[Step[SessionState]]] = {}  # by the steps' ids
         self._choices: tuple[Any, ...] = ()
 
     def begin(self, folder: Path, state: SessionState) -> None:
@@ -115,7 +116,7 @@ class Recorder:
             for number, mask in replayed.masks.items()
         ]
         history = replayed.history
-        self._known = {id(step) for step in (*history.done, *history.undone)}
+        self._known = {id(step): ref(step) for step in (*history.done, *history.undone)}
         self._submit(partial(self.journal.take, file))
         self._write(partial(session_opened, time.time()))
 
@@ -140,6 +141,11 @@ class Recorder:
     def knows(self, array: NDArray) -> bool:
         """Whether the mask with that array is in the journal."""
         return any(mask.is_of(array) for mask in self._masks)
+
+    def knows_step(self, step: Step[SessionState]) -> bool:
+        """Whether a step is in the journal, so that its undo and redo belong there too."""
+        known = self._known.get(id(step))
+        return known is not None and known() is step
 
     def number_of(self, array: NDArray) -> int | None:
         """Return the number of the mask with that array; None if it is not in the journal."""
@@ -182,10 +188,10 @@ class Recorder:
         self.steps += 1
         mask = None if edit is None else self._mask_of(edit.target.data)
         if what == "do":
-            self._known.add(id(step))
+            self._known[id(step)] = ref(step)
             number = None if mask is None else mask.number
             make = partial(step_done, now, step, self.image, edit, number)
-        elif id(step) in self._known:
+        elif self.knows_step(step):
             make = partial(event, what, now)
         else:  # it was done before the journal was begun
             self._known.clear()
@@ -194,7 +200,7 @@ class Recorder:
                 before, after = after, before
             voxels = None
             if edit is not None and mask is not None:
-                voxels = mask.number, *mask.present(edit.target.data, edit.voxels)
+                voxels = mask.number, *mask.present(edit.target.data, edit.list_voxels().indices)
             make = partial(other_change, now, before, after, self.image, voxels)
         self._write(make)
 

@@ -21,6 +21,7 @@ from napari_icmoe.journal.packing import pack_mask, pack_values, pack_voxels, un
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.marks import UNMARKED, Mark, Origin
+from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Box, Click, Place, Prompt, SessionState
 
 Record = dict[str, Any]
@@ -32,6 +33,7 @@ def images_touched(before: SessionState, after: SessionState) -> set[str]:
         (before.prompts, after.prompts),
         (before.proposals, after.proposals),
         (before.marks, after.marks),
+        (before.rejections, after.rejections),
     )
     return {place.image for old, new in pairs for place in _changed(old, new)}
 
@@ -57,6 +59,7 @@ def describe_change(before: SessionState, after: SessionState, image: str) -> Re
         ("prompts", before.prompts, after.prompts, _all(_from_prompt), ()),
         ("proposals", before.proposals, after.proposals, _all(_from_proposal), ()),
         ("marks", before.marks, after.marks, _from_mark, UNMARKED),
+        ("rejections", before.rejections, after.rejections, _all(asdict), ()),
     )
     for name, old, new, encode, nothing in parts:
         places = [place for place in _changed(old, new) if place.image == image]
@@ -85,17 +88,20 @@ def apply_change(state: SessionState, change: Record, image: str) -> SessionStat
         state = state.with_prompts(place, prompts)
     proposals, marks = places("proposals", _all(_to_proposal)), places("marks", _to_mark)
     state = state.with_proposals(proposals) if proposals else state
-    return state.with_marks(marks) if marks else state
+    state = state.with_marks(marks) if marks else state
+    rejections = places("rejections", _all(lambda record: Rejection(**record)))
+    return state.with_rejections(rejections) if rejections else state
 
 
 def describe_edit(edit: LayerEdit, mask: int) -> Record:
     """Return a change of voxels, of the mask that has the number `mask` in the journal."""
+    voxels, before, after = edit.list_voxels()
     return {
         "mask": mask,
         "plane": None if edit.plane is None else _cuts(edit.plane),
-        "voxels": pack_voxels(edit.voxels),
-        "before": pack_values(edit.before),
-        "after": pack_values(edit.after),
+        "voxels": pack_voxels(voxels),
+        "before": pack_values(before),
+        "after": pack_values(after),
         "painted": edit.noted is not None,
     }
 

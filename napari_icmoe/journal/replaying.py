@@ -17,10 +17,10 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable, ClassTableError
-from napari_icmoe.history import History, Step
+from napari_icmoe.history import MAX_BYTES, History, Step
 from napari_icmoe.journal.packing import unpack_values, unpack_voxels
 from napari_icmoe.journal.records import Record, apply_change, plane_of
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, VoxelEdit
 from napari_icmoe.state import Place, SessionState
 
 UNREADABLE = (KeyError, TypeError, ValueError, IndexError, zlib.error, ClassTableError)
@@ -28,7 +28,7 @@ UNREADABLE = (KeyError, TypeError, ValueError, IndexError, zlib.error, ClassTabl
 
 
 class ReplayedMask:
-    """A mask without a window: of a Labels layer it has what a :class:`LayerEdit` needs.
+    """A mask without a window: of a Labels layer it has what a :class:`VoxelEdit` needs.
 
     Parameters
     ----------
@@ -39,11 +39,14 @@ class ReplayedMask:
     ----------
     data : ndarray of int
     painted : PaintedVoxels
+    ids : set of int
+        Numbers that occur, or did.
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.data: NDArray = np.zeros(shape, dtype)
         self.painted = PaintedVoxels()
+        self.ids: set[int] = set()
 
     def refresh(self) -> None:
         """Draw nothing."""
@@ -51,11 +54,13 @@ class ReplayedMask:
     def put(self, record: Record) -> None:
         """Give voxels the values that a record holds, and note what was painted there."""
         voxels = unpack_voxels(record["voxels"])
-        self.data[self._index(voxels)] = unpack_values(record["values"], len(voxels))
+        values = unpack_values(record["values"], len(voxels))
+        self.data[self._index(voxels)] = values
+        self.ids |= set(np.unique(values).tolist())
         if record["noted"] is not None:
             self.painted.record(self.data, voxels, unpack_values(record["noted"], len(voxels)))
 
-    def edit(self, record: Record) -> LayerEdit:
+    def edit(self, record: Record) -> VoxelEdit:
         """Make an edit again, and return it."""
         voxels = unpack_voxels(record["voxels"])
         before = unpack_values(record["before"], len(voxels))
@@ -63,10 +68,18 @@ class ReplayedMask:
         self.data[self._index(voxels)] = after
         painted = self.painted if record["painted"] else None
         layer = cast(Labels, self)  # until a layer takes its place
-        return LayerEdit(layer, voxels, before, after, plane_of(record), painted)
+        edit = VoxelEdit(layer, voxels, before, after, plane_of(record), painted)
+        written = set(np.unique(after).tolist()) - {0}
+        edit.new_ids = frozenset(written - self.ids)
+        self.ids |= written
+        return edit
 
     def _index(self, voxels: NDArray[np.int64]) -> tuple[NDArray[np.intp], ...]:
         return np.unravel_index(voxels, self.data.shape)
+
+
+def _unbounded() -> History[SessionState]:
+    return History(max_bytes=None)
 
 
 @dataclass
@@ -83,7 +96,8 @@ class Replay:
     Attributes
     ----------
     history : History
-        As bounded as that of a session.
+        As bounded as that of a session in steps, not in memory: a session counts the steps of all
+        its images, and more bytes for some, and what it can undo must be there.
     masks : dict of int to ReplayedMask
         By their number in the journal.
     target : int or None
@@ -96,7 +110,7 @@ class Replay:
 
     image: str
     state: SessionState
-    history: History[SessionState] = field(default_factory=History)
+    history: History[SessionState] = field(default_factory=_unbounded)
     masks: dict[int, ReplayedMask] = field(default_factory=dict)
     target: int | None = None
     settings: Record | None = None
@@ -144,11 +158,15 @@ class Replay:
         if step is None:
             raise ValueError("an undo or redo of nothing")
         self.state = step.before if back else step.after
+        mask: Any = step.edit.target if isinstance(step.edit, LayerEdit) else None
+        if isinstance(mask, ReplayedMask) and isinstance(step.edit, LayerEdit):
+            ids = step.edit.new_ids
+            mask.ids = mask.ids - ids if back else mask.ids | ids
 
     def _change(self, record: Record) -> None:
         """Make a change that is no step of this journal: what was before, or an undo of it."""
         self.state = self._after(record["change"])
-        self.history = History()
+        self.history = _unbounded()
         if record.get("edit") is not None:
             self.masks[record["edit"]["mask"]].put(record["edit"])
 
@@ -187,6 +205,7 @@ def replay(records: Sequence[Record], image: str, state: SessionState) -> Replay
         except UNREADABLE:
             break
         replayed.made += 1
+    replayed.history.max_bytes = MAX_BYTES
     return replayed
 
 
@@ -201,4 +220,5 @@ def _without(state: SessionState, image: str) -> SessionState:
         prompts=others(state.prompts),
         proposals=others(state.proposals),
         marks=others(state.marks),
+        rejections=others(state.rejections),
     )

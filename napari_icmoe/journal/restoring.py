@@ -57,6 +57,7 @@ def _choose_again(controller: AnnotateController, settings: Record) -> None:
         kind, digest = settings["experts"], settings["experts_sha256"]
     except (KeyError, TypeError):  # of another version
         return
+    controller.versions.keep_present()
     choice = replace(controller.view.model, name=name)
     if kind == "own":
         known = (one.path for one in controller.versions.listed if one.path.is_file())

@@ -35,7 +35,12 @@ def routes(
     shared = before.classes != after.classes or before.active_class != after.active_class
     for journal in journals:
         owned = journal.image in owners
-        if owned or journal.image in touched or (shared and journal.started):
+        if (
+            owned
+            or journal.image in touched
+            or (shared and journal.started)
+            or journal.knows_step(step)  # its mask may have been removed meanwhile
+        ):
             yield journal, edit if owned else None
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from napari_icmoe.journal.files import FORMAT, VERSION, JournalError, JournalFile, read_journal
+from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.fingerprints import fingerprint
 from napari_icmoe.journal.folders import new_path
+from napari_icmoe.journal.lines import FORMAT, VERSION, JournalError
 from napari_icmoe.journal.records import Record
 
 PACKAGES = ("napari-icmoe", "napari", "numpy", "torch")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import require_input, unopenable, unreadable
-from napari_icmoe.journal.files import Reading, decode_lines, encode_line
+from napari_icmoe.journal.lines import Reading, decode_lines, encode_line
 from napari_icmoe.journal.records import Record
 
 SESSION_SUFFIX = ".icmoe-session"

@@ -150,8 +150,7 @@ class Sessions(QObject):
             self._journaling.changed.emit()
             return
         if not isalive(self) or scan is not self._journaling.current:
-            if found.file is not None:
-                self._journaling.threads.read(found.file.close, lambda result, error: None)
+            self._let_be(scan, found)
             return
         now = self._controller.session.state
         if now is not state:  # something was done meanwhile, perhaps on another image
@@ -163,6 +162,13 @@ class Sessions(QObject):
         self._journaling.take_over(scan, found.file, found.replayed, count_steps(found.records))
         sentence = f"The session is back. {found.notice}".rstrip()
         self._controller.say("warning" if found.notice else "info", sentence)
+
+    def _let_be(self, scan: JournaledScan, found: _Found) -> None:
+        """Leave a session to be restored another time: its scan is not shown any more."""
+        if found.file is not None:
+            self._journaling.threads.read(found.file.close, lambda result, error: None)
+        if isalive(self):
+            self._journaling.look_for_offers(scan)  # a damaged one is in another file by now
 
     def _say_error(self, error: Exception | None) -> None:
         if not isinstance(error, IcmoeError):

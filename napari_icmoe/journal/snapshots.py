@@ -63,10 +63,11 @@ class MaskSnapshot:
         self._taken = True
         self._later.clear()
         for what, edit in reversed(later):
-            where = np.unravel_index(edit.voxels, values.shape)
-            values[where] = edit.after if what == "undo" else edit.before
+            voxels, before, after = edit.list_voxels()
+            where = np.unravel_index(voxels, values.shape)
+            values[where] = after if what == "undo" else before
             if noted is not None and edit.noted is not None:
-                noted[where] = edit.after if what == "undo" else edit.noted
+                noted[where] = after if what == "undo" else edit.noted
         flat = values.reshape(-1)
         marks = None if noted is None else noted.reshape(-1)
         voxels = np.flatnonzero(flat if marks is None else (flat != 0) | (marks != 0))

@@ -25,17 +25,21 @@ class Summary:
     unfinished : bool
         Whether something would be lost without it: it was not closed, or one of its masks was
         not saved before.
+    finished : bool
+        Whether it was closed, and all that was done in it is in masks that were saved. One in
+        which nothing was done, or of which a part makes no sense, is neither.
     """
 
     started: float
     last: float
     accepted: int
     unfinished: bool
+    finished: bool
 
 
 def summarise(records: Sequence[Record]) -> Summary:
     """Sum up a journal, as far as its records make sense; the header comes first."""
-    records = list(takewhile(_makes_sense, records))
+    every, records = len(records), list(takewhile(_makes_sense, records))
     marks: dict[tuple, Record] = {}
     for _, record in standing(records):
         for fixed, mark in record["change"].get("marks", ()):
@@ -45,6 +49,7 @@ def summarise(records: Sequence[Record]) -> Summary:
         last=max(record.get("time", 0.0) for record in records),
         accepted=sum(1 for mark in marks.values() if mark["origins"]),
         unfinished=_is_unfinished(records),
+        finished=len(records) == every and _is_finished(records),
     )
 
 
@@ -95,9 +100,19 @@ def _makes_sense(record: Record) -> bool:
 def _is_unfinished(records: Sequence[Record]) -> bool:
     if not any(record["type"] == "do" for record in records):
         return False
+    return records[-1]["type"] != "closed" or not _is_saved(records)
+
+
+def _is_finished(records: Sequence[Record]) -> bool:
+    closed = records[-1]["type"] == "closed"
+    return closed and any(record["type"] in STEPS for record in records) and _is_saved(records)
+
+
+def _is_saved(records: Sequence[Record]) -> bool:
+    """Whether each mask was saved after its last change, and some mask after the last of all."""
     saved = [record for record in records if record["type"] == "saved"]
-    return records[-1]["type"] != "closed" or any(
-        last > max((one["steps"] for one in saved if mask in (None, one["mask"])), default=0)
+    return all(
+        last <= max((one["steps"] for one in saved if mask in (None, one["mask"])), default=0)
         for mask, last in _last_changes(records).items()
     )
 

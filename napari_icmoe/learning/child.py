@@ -116,6 +116,7 @@ def learn(request: Request, commands: Commands, tell: Callable[[Report], None]) 
         checkpoint=checkpoint,
         store=EmbeddingStore(),
         finish=commands.finishing,
+        names=dict(request.names),
     )
     told = 0.0
     with closing(steps):
@@ -158,6 +159,7 @@ def _report(progress: Progress, kind: str) -> Report:
         progress.load,
         progress.seconds,
         progress.seconds_left,
+        progress.afterwards,
         progress.message,
         progress.record,
         tuple(

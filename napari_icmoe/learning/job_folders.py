@@ -11,7 +11,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
+
+from napari_icmoe.file_locks import is_held
 
 PREFIX = "icmoe-learning-"
 _LOCK = ".lock"
@@ -47,15 +49,5 @@ def remove_abandoned() -> None:
     """Delete the folders of jobs whose window and process are both gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         locks = list(folder.glob(f"*{_LOCK}"))  # none: just being made, or another user's
-        if locks and not any(_is_held(path) for path in locks):
+        if locks and not any(is_held(path) for path in locks):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_held(path: Path) -> bool:
-    lock = FileLock(path, thread_local=False)
-    try:
-        lock.acquire(blocking=False)
-    except (Timeout, OSError):
-        return True
-    lock.release()
-    return False

@@ -75,6 +75,8 @@ class Request:
         Patients to hold out instead.
     max_seconds : float
     patience : int
+    names : tuple of (int, str)
+        What the classes are called, for sentences.
     """
 
     folder: str
@@ -89,6 +91,7 @@ class Request:
     held_out: tuple[str, ...]
     max_seconds: float
     patience: int
+    names: tuple[tuple[int, str], ...] = ()
 
     def to_line(self) -> str:
         """Return the request as one line."""
@@ -100,6 +103,7 @@ class Request:
         fields = json.loads(line)
         fields["scans"] = tuple(_scan_note(entry) for entry in fields["scans"])
         fields["folders"] = tuple((images, labels) for images, labels in fields["folders"])
+        fields["names"] = tuple((label, name) for label, name in fields["names"])
         for name in ("classes", "held_out"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
@@ -150,7 +154,7 @@ class Report:
     stage : str
         ``"loading"``, or as in :class:`~icmoe_core.training.progress.Progress`, from which the
         other fields are taken.
-    step, total, losses, load, seconds, seconds_left
+    step, total, losses, load, seconds, seconds_left, afterwards
     scores : (float, float) or None
         Of a validation: box, click.
     message : str
@@ -170,6 +174,7 @@ class Report:
     load: tuple[float, ...] = ()
     seconds: float = 0.0
     seconds_left: float | None = None
+    afterwards: float | None = None
     message: str = ""
     record: dict[str, Any] | None = None
     worst: tuple[WorstNote, ...] = ()

@@ -16,6 +16,7 @@ from napari_icmoe.learning.handover import ApprovedScan, write_scans
 from napari_icmoe.learning.messages import FINISH, GO_ON, PAUSE, Report, Request
 from napari_icmoe.learning.outlines import DrawnSlice
 from napari_icmoe.learning.sources import FolderPair
+from napari_icmoe.learning.time_left import time_left
 from napari_icmoe.learning.training_process import Ending, TrainingProcess
 from napari_icmoe.learning.version_store import Version, VersionStore
 from napari_icmoe.learning.versions import Versions, key_of
@@ -53,6 +54,8 @@ class Plan:
         Patients to hold out instead.
     model : ModelChoice
         To start from.
+    names : tuple of (int, str)
+        What the classes are called.
     """
 
     scans: tuple[ApprovedScan, ...]
@@ -63,6 +66,7 @@ class Plan:
     validation: float
     held_out: tuple[str, ...]
     model: ModelChoice
+    names: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,13 @@ class Trainer(QObject):
         self._told = ""  # a full disk is met every ten seconds, and told once
         self._plan: Plan | None = None
         self._process: TrainingProcess | None = None
+
+    @property
+    def words_of_time(self) -> str:
+        """How long the present training still takes, as a part of a sentence; may be empty."""
+        if self.report is None or self._plan is None:
+            return ""
+        return time_left(self.report, self._plan.budget.max_seconds)
 
     @property
     def pid(self) -> int | None:
@@ -254,4 +265,5 @@ def _prepare(plan: Plan, store: VersionStore, folder: Path) -> Request:
         plan.held_out,
         plan.budget.max_seconds,
         plan.budget.patience,
+        plan.names,
     )

@@ -70,7 +70,7 @@ class Version:
     @property
     def date(self) -> datetime | None:
         """When it was made, in local time."""
-        with suppress(ValueError, TypeError):
+        with suppress(KeyError, ValueError, TypeError):
             return datetime.fromisoformat(self.record["date"]).astimezone()
         return None
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from napari_icmoe.engine import ModelChoice
+from napari_icmoe.learning.last_used import LastUsed, load_last_used, save_last_used
 from napari_icmoe.learning.version_store import (
     DEFAULT,
     EXPERTS,
@@ -63,19 +64,32 @@ class Versions(QObject):
         self._controller = controller
         self.store = VersionStore() if store is None else store
         self.listed: tuple[Version, ...] = ()
+        self._closed = False
         self._other: tuple[Key] | None = None  # what was on before
+        self._started = False  # whether it is known what was on when the model was used last
+        self._kept = False
+        self._remembered = self._in_use
         self._background = Background(self)
         self._background.done.connect(self._on_done)
-        self.refresh()
+        self._run(lambda: load_last_used(self.store.folder), self._start_with)
+        controller.changed.connect(self._remember)
 
     @property
     def active(self) -> Key:
         """What answers now."""
         return key_of(self._controller.view.model)
 
+    @property
+    def _in_use(self) -> tuple[str, Key]:
+        return self._controller.view.model.name, self.active
+
+    def keep_present(self) -> None:
+        """Leave on what is on, even if it is not known yet what was on at the last use."""
+        self._kept = True
+
     def is_in_use(self, model: ModelChoice) -> bool:
         """Whether this model answers now, with the same experts."""
-        return (model.name, key_of(model)) == (self._controller.view.model.name, self.active)
+        return (model.name, key_of(model)) == self._in_use
 
     def find(self, key: Key) -> Version | None:
         """Return the version with this id, if there is one."""
@@ -212,6 +226,55 @@ class Versions(QObject):
             ),
         )
 
+    def _start_with(self, last: LastUsed | None) -> None:
+        """Let that version answer which did when the model was used last."""
+        self._started = True
+        if self._kept or self._in_use != self._remembered:
+            self._remember()  # something was chosen meanwhile, and stays
+        elif last is not None and (last.base, last.version) != self._in_use:
+            self._switch_to_last(last)
+
+    def _switch_to_last(self, last: LastUsed) -> None:
+        view = self._controller.view
+        version = self.find(last.version)
+        own = last.version not in (None, DEFAULT)
+        base = last.base if version is None else version.base
+        if base != view.model.name:
+            problem = (
+                f"{last.name!r}, which was on last, belongs to the model {base}: choose that model "
+                f"to use it. {view.model.name} answers as it came."
+            )
+        elif own and (version is None or not version.path.is_file()):
+            problem = (
+                f"The file of {last.name!r}, which was on last, is gone: {view.model.name} answers "
+                "as it came. Choose another version under Learn, or import it again."
+            )
+        else:
+            experts = last.version if version is None else str(version.path)
+            view.model = replace(view.model, experts=experts)
+            self._remembered = self._in_use
+            self._controller.say("info", f"{self.name_of(last.version)!r} answers, as last time.")
+            view.refresh()
+            self.changed.emit()
+            return
+        if own:
+            self._controller.say("warning", problem)
+        self._save_in_use()  # so that it is said once
+
+    def _remember(self) -> None:
+        """Note what is on now, if that has changed."""
+        if self._started and self._in_use != self._remembered:
+            self._save_in_use()
+
+    def _save_in_use(self) -> None:
+        self._remembered = base, key = self._in_use
+        last = LastUsed(base, key, self.name_of(key))
+        self._run(lambda: save_last_used(self.store.folder, last))
+
+    def close(self) -> None:
+        """Change nothing in the viewer any more; what is being written is written to its end."""
+        self._closed = True
+
     def _before(self, key: Key) -> Key:
         """Return what a version started from, or else the newest version, or what came."""
         version = self.find(key)
@@ -229,6 +292,8 @@ class Versions(QObject):
         self._background.run(lambda: (work(), self.store.load(), then))
 
     def _on_done(self, found: Any, error: Exception | None) -> None:
+        if self._closed:
+            return
         if found is None:
             if not isinstance(error, IcmoeError):
                 logger.error("The versions could not be changed", exc_info=error)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -106,6 +107,11 @@ class LearnPanel(QWidget):
         self._connections.add(self._on_theme, controller.viewer.events.theme)
         self.refresh()
 
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
+        """Look for versions that came from elsewhere, as from a window that was closed."""
+        super().showEvent(event)
+        self.versions.refresh()
+
     def refresh(self) -> None:
         """Show the present state."""
         trainer = self.trainer
@@ -149,6 +155,7 @@ class LearnPanel(QWidget):
                 hold_out.validation,
                 hold_out.held_out,
                 self._controller.view.model,
+                tuple((one.id, one.name) for one in self._controller.session.state.classes),
             )
         )
 
@@ -232,6 +239,7 @@ class RunPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.bar.setMaximum(1000)
+        self.bar.setToolTip("How far this stage is")
         self.split = make_text()
         self.pause = make_button("Pause", "Wait after this step, and leave the processor alone")
         self.stop = make_button("Stop", "Be content with the best so far: measure it and keep it")
@@ -290,9 +298,7 @@ class RunPanel(QWidget):
             words += f": {report.step} of {report.total}"
         if stage == "training":
             words += f", step {report.step}"
-        if report.seconds_left is not None:
-            words += f", {_in_words(report.seconds_left)} left"
-        return words
+        return ", ".join(part for part in (words, trainer.words_of_time) if part)
 
     def _share(self) -> float:
         report = self._trainer.report
@@ -315,9 +321,3 @@ def _section(title: str) -> QCollapsible:
     section = QCollapsible(title)
     section.setDuration(0)
     return section
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"at most {seconds / 60:.0f} min"

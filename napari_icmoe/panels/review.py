@@ -18,9 +18,9 @@ _BUTTONS = {
 }
 _TIPS = {
     "accept": "Write what is proposed on this slice into the mask",
-    "reject": "Drop what is proposed on this slice",
+    "reject": "Drop what is proposed on this slice, and do not propose it again",
     "accept_all": "Write all proposals of this stack into the mask; one undo takes it back",
-    "reject_all": "Drop all proposals of this stack; one undo takes it back",
+    "reject_all": "Drop all proposals of this stack for good; one undo takes it back",
     "look": "Go to the slice that is most worth a look",
     "approve": "This slice is finished: nothing changes it until it is unlocked",
 }

@@ -158,15 +158,14 @@ class MaskCounter(QObject):
             self.follow()
 
     def _on_step(self, what: str, step: Step) -> None:
-        # what is taken back, or made again, is written without an event
+        # only what a hand paints comes with an event
         edit, axis = step.edit, self.stack.axis
-        if what == "do" or not isinstance(edit, LayerEdit) or edit.target is not self.mask:
+        if not isinstance(edit, LayerEdit) or edit.target is not self.mask:
             return
         if axis is None or self.failed or self._labels is None:
             self._all_again()
         else:
-            where = np.unravel_index(edit.voxels, self._labels.shape)[axis]
-            self._pending.update(np.unique(where).tolist())
+            self._pending |= edit.slices(axis)
         self._start_soon()
 
     def _all_again(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,6 +24,7 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Engine, ModelChoice, Scan
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.rejections import Rejection, digest_of
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, SessionState, approved_planes
 from napari_icmoe.workers import Background
@@ -67,6 +69,11 @@ class Order:
     def settings(self) -> tuple[object, ...]:
         """What a proposal depends on beside its seed."""
         return self.scan.uid, self.scan.version, self.model, self.window
+
+    @cached_property
+    def choices(self) -> str:
+        """Digest of the choices that a proposal depends on, as a rejection has it."""
+        return choices_digest(self.model, self.window)
 
     def place(self, index: int) -> Place:
         """Return the place of a slice of the stack."""
@@ -119,6 +126,7 @@ class Propagating(QObject):
         self._run: _Run | None = None
         # What each proposal was made with; those of a restored session are made anew.
         self._made_with: WeakKeyDictionary[Proposal, tuple[object, ...]] = WeakKeyDictionary()
+        self._choices: WeakKeyDictionary[Proposal, str] = WeakKeyDictionary()
 
     @property
     def running(self) -> bool:
@@ -140,7 +148,11 @@ class Propagating(QObject):
         if run is None or place not in run.found:
             return known
         kept = tuple(one for one in known if one.label not in run.order.labels)
-        return (*kept, *run.found[place])
+        return (*kept, *_wanted(run, place, self._session.state))
+
+    def choices_of(self, proposal: Proposal) -> str | None:
+        """Return the digest of the choices that a proposal was made with, if it is known."""
+        return self._choices.get(proposal)
 
     def start(self, order: Order, mask: FollowedMask) -> None:
         """Begin; a run that is under way goes on instead."""
@@ -205,6 +217,7 @@ class Propagating(QObject):
             place = run.order.place(record.index)
             run.found[place] = (*run.found.get(place, ()), record)
             self._made_with[record] = run.order.settings
+            self._choices[record] = run.order.choices
         elif isinstance(record, Ending):
             run.endings.append(record)
         steps = run.steps
@@ -235,11 +248,17 @@ class Propagating(QObject):
         reached = _stack(run.order) if run.whole else list(run.found)
         if not run.whole:
             _keep_unreached(run, self._session.state)
-        found = _still_open(run.found, self._session.state)
+        found = _still_open(run, self._session.state)
+        summary = _summary(run, self._session.state)
         self._session.propose(found, run.order.labels, reached)
         if run.found or run.endings:
-            self.said.emit("info", _summary(run))
+            self.said.emit("info", summary)
         self.changed.emit()
+
+
+def choices_digest(model: ModelChoice, window: str) -> str:
+    """Hash the choices that a proposal depends on; the device is none of them."""
+    return digest_of(model.name, model.experts, window)
 
 
 _OVER = object()
@@ -321,23 +340,36 @@ def _keep_unreached(run: _Run, state: SessionState) -> None:
         run.found[place] = (*new, *earlier)
 
 
-def _still_open(
-    found: Mapping[Place, tuple[Proposal, ...]], state: SessionState
-) -> dict[Place, tuple[Proposal, ...]]:
-    """Leave out what a person has settled while it was being found."""
+def _wanted(run: _Run, place: Place, state: SessionState) -> tuple[Proposal, ...]:
+    """Return what a run has found at `place`, without what was rejected there before."""
+    rejected = state.rejections.get(place, ())
+    return tuple(
+        one
+        for one in run.found[place]
+        if Rejection(one.label, one.seed, run.order.choices) not in rejected
+    )
+
+
+def _still_open(run: _Run, state: SessionState) -> dict[Place, tuple[Proposal, ...]]:
+    """Leave out what was rejected before, or settled by a person while it was being found."""
     kept = {}
-    for place, proposals in found.items():
+    for place in run.found:
         mark = state.mark_at(place)
         if not mark.approved:
-            kept[place] = tuple(p for p in proposals if p.label not in mark.origins)
+            wanted = _wanted(run, place, state)
+            kept[place] = tuple(p for p in wanted if p.label not in mark.origins)
     return kept
 
 
-def _summary(run: _Run) -> str:
-    count = len(run.found)
+def _summary(run: _Run, state: SessionState) -> str:
+    found = {place: _wanted(run, place, state) for place in run.found}
+    count = sum(1 for proposals in found.values() if proposals)
     slices = f"{count} slice{'s' if count != 1 else ''} proposed"
-    doubtful = sum(any(p.cautions for p in found) for found in run.found.values())
+    doubtful = sum(any(p.cautions for p in proposals) for proposals in found.values())
     parts = [f"{slices}, {doubtful} of low confidence" if doubtful else slices]
+    left_out = sum(len(run.found[place]) - len(found[place]) for place in found)
+    if left_out:
+        parts.append(f"{left_out} left out that you had rejected")
     if run.stopped:
         parts.append("cancelled")
     reasons = [ending.reason for ending in run.endings if ending.stopped]

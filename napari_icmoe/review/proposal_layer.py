@@ -14,7 +14,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from icmoe_core.classes import ClassTable
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.overlays import HELPER, fill_plane, transform_of
+from napari_icmoe.overlays import HELPER, fill, fill_plane, transform_of
 from napari_icmoe.planes import Plane
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ CONTOUR = 2
 """Width of the outlines, in pixels of the slice."""
 OTHERS = (0.7, 0.7, 0.7, 1.0)
 """Colour of objects that are in no class."""
+Colors = dict[int | None, Any]
 
 
 class ProposalLayer:
@@ -41,7 +42,9 @@ class ProposalLayer:
         self._viewer = viewer
         self._add_layer = add_layer
         self._layer: Labels | None = None
+        self._image = ""  # unique id of the one that the layer was made for
         self._shown: tuple[Any, ...] = ()
+        self._colors: Colors = {}
 
     def show(
         self,
@@ -54,47 +57,55 @@ class ProposalLayer:
         layer = self._layer if self._layer in self._viewer.layers else None
         if image is None or plane is None or not proposals:
             if layer is not None and layer.data.any():
-                layer.data = np.zeros_like(layer.data)
+                fill(layer, np.zeros_like(layer.data))
             self._shown = ()
             return
-        shown = (str(image.unique_id), plane, tuple(proposals), classes)
+        uid = str(image.unique_id)
+        shown = (uid, plane, tuple(proposals), classes)
         if layer is not None and shown == self._shown:
             return
-        labels = np.zeros(proposals[0].mask.shape, np.uint16)
-        for one in proposals:
-            labels[one.mask] = one.label
-        if layer is None or self._shown[:1] != shown[:1]:
-            self.remove()
+        # Numbered from 1: what fits into a byte is coloured many times faster.
+        labels = np.zeros(proposals[0].mask.shape, np.min_scalar_type(len(proposals)))
+        for number, one in enumerate(proposals, 1):
+            labels[one.mask] = number
+        made = layer is None or self._image != uid
+        if layer is None or made:
             layer = self._make(image)
-        layer.colormap = _colors(proposals, classes)
+        colors = _colors(proposals, classes)
+        if colors != self._colors:
+            self._colors = colors
+            layer.colormap = DirectLabelColormap(color_dict=colors)
         fill_plane(layer, image, plane, labels)
+        if made:  # all at once: napari draws every change of a layer that it has
+            self._add_layer(layer)
+            layer.editable = False
         self._shown = shown
 
     def remove(self) -> None:
         """Take the layer out of the viewer."""
         if self._layer is not None and self._layer in self._viewer.layers:
             self._viewer.layers.remove(self._layer)
-        self._layer, self._shown = None, ()
+        self._layer, self._image, self._shown, self._colors = None, "", (), {}
 
     def _make(self, image: Image) -> Labels:
-        layer = Labels(
-            np.zeros((1,) * image.ndim, np.uint16),
+        self.remove()
+        self._layer = Labels(
+            np.zeros((1,) * image.ndim, np.uint8),
             name=NAME,
             opacity=1.0,
             metadata={HELPER: True},
             **transform_of(image),
         )
-        layer.contour = CONTOUR
-        self._layer = layer
-        self._add_layer(layer)
-        layer.editable = False
-        return layer
+        self._layer.contour = CONTOUR
+        self._image = str(image.unique_id)
+        return self._layer
 
 
-def _colors(proposals: Sequence[Proposal], classes: ClassTable) -> DirectLabelColormap:
-    colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
-    for one in proposals:
+def _colors(proposals: Sequence[Proposal], classes: ClassTable) -> Colors:
+    """Return the colours of proposals by their number, from 1."""
+    colors: Colors = {None: "transparent", 0: "transparent"}
+    for number, one in enumerate(proposals, 1):
         known = one.label in classes.ids
-        color = tuple(value / 255 for value in classes[one.label].color) if known else OTHERS
-        colors[one.label] = color
-    return DirectLabelColormap(color_dict=colors)
+        rgb = tuple(value / 255 for value in classes[one.label].color) if known else OTHERS
+        colors[number] = rgb
+    return colors

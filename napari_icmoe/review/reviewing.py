@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.label_layers import FollowedMask, mismatch
 from napari_icmoe.masks import Masks
-from napari_icmoe.merging import Overlap, merge
+from napari_icmoe.patches import Patch, merge_outlines
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.locks import locked_pixels, touches
 from napari_icmoe.review.marks import UNMARKED, SliceState, doubt_of, next_in_doubt, slice_state
-from napari_icmoe.review.propagating import Propagating
+from napari_icmoe.review.propagating import Propagating, choices_digest
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, SessionState, approved_planes
 from napari_icmoe.view import SliceView
@@ -127,7 +127,7 @@ class Reviewing(QObject):
         labels = state.classes.ids if every else (state.active_class,)
         return tuple(label for label in labels if not state.classes[label].locked)
 
-    def forbids(self, edit: LayerEdit) -> bool:
+    def forbids(self, edit: VoxelEdit) -> bool:
         """Whether a brush stroke has met an approved slice."""
         state, shape = self._session.state, edit.target.data.shape
         return any(
@@ -135,7 +135,7 @@ class Reviewing(QObject):
             for image in self._images_of(edit)
         )
 
-    def labels_met(self, edit: LayerEdit) -> dict[Place, list[int]]:
+    def labels_met(self, edit: VoxelEdit) -> dict[Place, list[int]]:
         """Return the slices that a brush stroke has met, and which labels it met on each."""
         plane, images = edit.plane, self._images_of(edit)
         if plane is None:
@@ -153,7 +153,7 @@ class Reviewing(QObject):
                 met[place] = [label for label in labels if label]
         return met
 
-    def _images_of(self, edit: LayerEdit) -> list[str]:
+    def _images_of(self, edit: VoxelEdit) -> list[str]:
         """Return the images whose mask a brush stroke was made on."""
         images, place, target = (
             self._masks.images_of(edit.target),
@@ -220,34 +220,34 @@ class Reviewing(QObject):
             self.said.emit("warning", misfit)
             return
         instances = self._masks.instances
-        shape = target.layer.data.shape
-        voxels: list[NDArray[np.int64]] = []
-        values: list[NDArray] = []
+        approved = self._masks.approved(target.layer, next(iter(asked)).image)
+        patches: list[Patch] = []
         taken: dict[Place, list[int]] = {}
         refused: set[str] = set()
         kept = 0
         for place, proposals in asked.items():
-            current = np.array(target.layer.data[place.plane.index])
+            outlines: list[tuple[int, NDArray[np.bool_]]] = []
             for one in proposals:
                 why = _refusal(state, place, one, target, instances=instances)
-                if why is not None:
+                if why is None:
+                    outlines.append((one.label, one.mask))
+                else:
                     refused.add(why)
-                    continue
-                approved = self._masks.approved(target.layer, place.image)
-                write, here = _writable(approved, place, target, current, one)
-                kept += here
-                rows, columns = np.nonzero(write)
-                current[write] = one.label
-                voxels.append(place.plane.voxels(rows, columns, shape))
-                values.append(np.full(len(rows), one.label, target.layer.data.dtype))
-                taken.setdefault(place, []).append(one.label)
+            if not outlines:
+                continue
+            taken[place] = [label for label, _ in outlines]
+            barred = locked_pixels(place.plane, outlines[0][1].shape, approved)
+            patch, here = merge_outlines(
+                target.layer.data, place.plane, outlines, barred if approved else None
+            )
+            patches += [] if patch is None else [patch]
+            kept += here
         for sentence in sorted(refused):
             self.said.emit("warning", sentence)
         if not taken:
             return
-        flat = np.concatenate(voxels)
-        plane = next(iter(taken)).plane if len(taken) == 1 else None
-        edit = target.write_voxels(flat, np.concatenate(values), plane) if len(flat) else None
+        labels = {label for some in taken.values() for label in some}
+        edit = target.write_patches(patches, labels) if patches else None
         self._session.accept_proposals(taken, edit)
         if kept:
             self.said.emit("info", f"{kept} pixels of other classes were kept.")
@@ -256,7 +256,10 @@ class Reviewing(QObject):
         if not self._settled():
             return
         if any(self._session.state.proposals.get(place) for place in places):
-            self._session.reject_proposals(places)
+            # those of a restored session count as made with what is chosen, which came back too
+            present = choices_digest(self._view.model, self._view.window)
+            choices_of = self._propagating.choices_of
+            self._session.reject_proposals(places, lambda one: choices_of(one) or present)
         else:
             self.said.emit("info", "There is no proposal to reject on these slices.")
 
@@ -284,22 +287,3 @@ def _refusal(
     if classes[label].locked:
         return f"{classes[label].name!r} is locked: unlock it, then accept again."
     return None
-
-
-def _writable(
-    approved: Sequence[Plane],
-    place: Place,
-    target: FollowedMask,
-    current: NDArray,
-    proposal: Proposal,
-) -> tuple[NDArray[np.bool_], int]:
-    """Return where a proposal may be written, and how many pixels of others it must leave."""
-    merged = merge(
-        current,
-        proposal.mask,
-        proposal.label,
-        overlap=Overlap.KEEP,
-        painted=target.painted.within(target.layer.data, place.plane),
-        barred=locked_pixels(place.plane, proposal.mask.shape, approved),
-    )
-    return merged.write, merged.kept

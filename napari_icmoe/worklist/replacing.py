@@ -20,12 +20,11 @@ from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError, OutputFileError
-from napari_icmoe.events import Connections
-from napari_icmoe.history import Step
 from napari_icmoe.places import show_middle
 from napari_icmoe.readers import scan_path
 from napari_icmoe.saving import SavedMask, mask_writer
 from napari_icmoe.workers import NewestWins
+from napari_icmoe.worklist.losses import Losses, Present
 from napari_icmoe.worklist.opening import OpenedScan, is_saved, mask_layer, read_scan
 from napari_icmoe.worklist.scan_folders import mask_path, saved_mask
 from napari_icmoe.writers import as_saved
@@ -74,15 +73,13 @@ class Replacing(QObject):
         self.image: Image | None = None
         self._controller = controller
         self._files: dict[str, Path] = {}  # of masks, by the layer's unique id
-        self._changes = 0  # counts what may be lost
-        self._watching = Connections()  # the mask that is looked at
-        self._asked: _Present | None = None
+        self._losses = Losses(controller)
+        self._asked: Present | None = None
         self._path: Path | None = None
         self._opened: OpenedScan | None = None
         self._work = NewestWins(self)
         self._work.answered.connect(self._on_done)
         self._work.failed.connect(self._on_failed)
-        controller.session.listeners.append(self._on_step)
 
     @property
     def busy(self) -> bool:
@@ -103,7 +100,7 @@ class Replacing(QObject):
             self.cancelled.emit(self._forget())
         elif choice is Choice.KEEP:
             self._go_on(asked, keep=True)
-        elif asked.is_still(self._present()):
+        elif asked.is_still(self._losses.present()):
             self._save(asked)
         else:
             self._check()
@@ -115,26 +112,18 @@ class Replacing(QObject):
     def close(self) -> None:
         """Open nothing more; a file that is being written is written to its end."""
         self._work.close()
-        self._watching.close()
-        if self._on_step in self._controller.session.listeners:
-            self._controller.session.listeners.remove(self._on_step)
+        self._losses.close()
 
     # --- what may be lost ----------------------------------------------------------------
 
-    def _present(self) -> _Present:
-        controller = self._controller
-        mask = None if controller.target is None else controller.target.layer
-        return _Present(controller.image, mask, self._changes, controller.propagating.running)
-
     def _check(self) -> None:
         """Find out whether the mask is on the disk as it is."""
-        present = self._present()
+        present = self._losses.present()
         mask = present.mask
-        self._watching.close()
+        self._losses.watch(mask)
         if mask is None:
             self._on_checked(present, True)
             return
-        self._watching.add(self._on_data, mask.events.data)
         labels, attributes = as_saved(mask, present.image)
         noted = self._files.get(str(mask.unique_id))
         scan = None if present.image is None else scan_path(present.image)
@@ -145,11 +134,11 @@ class Replacing(QObject):
 
         self._work.submit(_Tag(self._on_checked, present), check)
 
-    def _on_checked(self, present: _Present, saved: bool) -> None:
-        if not present.is_still(self._present()):
+    def _on_checked(self, present: Present, saved: bool) -> None:
+        if not present.is_still(self._losses.present()):
             self._check()
             return
-        losses = self._unfinished()
+        losses = self._losses.unfinished()
         if not saved and present.mask is not None:
             losses.insert(0, f"The mask {present.mask.name!r} has changes that are not saved.")
         if losses:
@@ -158,38 +147,9 @@ class Replacing(QObject):
         else:
             self._go_on(present)
 
-    def _unfinished(self) -> list[str]:
-        """Tell what nobody has accepted or rejected yet."""
-        image, state = self._controller.image, self._controller.session.state
-        uid = None if image is None else str(image.unique_id)
-        proposals = sum(
-            len(found) for place, found in state.proposals.items() if place.image == uid
-        )
-        prompts = sum(place.image == uid for place in state.prompts)
-        told = []
-        if self._controller.propagating.running:
-            told.append("A propagation is under way.")
-        if proposals:
-            told.append(f"{proposals} proposals have been neither accepted nor rejected.")
-        if prompts:
-            told.append(f"Prompts on {prompts} slices have not been accepted.")
-        return told
-
-    def _on_step(self, what: str, step: Step) -> None:
-        before, after = step.before, step.after
-        if step.edit is not None or (before.prompts, before.proposals) != (
-            after.prompts,
-            after.proposals,
-        ):
-            self._changes += 1
-
-    def _on_data(self, event: Any) -> None:
-        """Count what others than we do to the mask."""
-        self._changes += 1
-
     # --- saving --------------------------------------------------------------------------
 
-    def _save(self, present: _Present) -> None:
+    def _save(self, present: Present) -> None:
         mask = present.mask
         if mask is None:
             self._go_on(present)
@@ -213,7 +173,7 @@ class Replacing(QObject):
 
         self._work.submit(_Tag(self._on_saved, present), save)
 
-    def _on_saved(self, present: _Present, saved: SavedMask) -> None:
+    def _on_saved(self, present: Present, saved: SavedMask) -> None:
         self.note_saved(saved.path, saved.layer)
         saved.note(saved.path)
         self.said.emit("info", saved.sentence)
@@ -221,11 +181,11 @@ class Replacing(QObject):
 
     # --- showing -------------------------------------------------------------------------
 
-    def _go_on(self, checked: _Present, *, keep: bool = False) -> None:
+    def _go_on(self, checked: Present, *, keep: bool = False) -> None:
         """Read the next scan; show it if what is present is what was looked at."""
         if self._path is None:
             return
-        present = self._present()
+        present = self._losses.present()
         if self._opened is None:
             read = partial(read_scan, self._path)
             self._work.submit(_Tag(partial(self._on_read, keep=keep), checked, True), read)
@@ -234,11 +194,11 @@ class Replacing(QObject):
         else:
             self._check()
 
-    def _on_read(self, checked: _Present, opened: OpenedScan, *, keep: bool) -> None:
+    def _on_read(self, checked: Present, opened: OpenedScan, *, keep: bool) -> None:
         self._opened = opened
         self._go_on(checked, keep=keep)
 
-    def _show(self, opened: OpenedScan, present: _Present, *, keep: bool) -> None:
+    def _show(self, opened: OpenedScan, present: Present, *, keep: bool) -> None:
         controller, viewer = self._controller, self._controller.viewer
         former = [layer for layer in (present.image, present.mask) if layer is not None]
         image = Layer.create(*opened.layer)
@@ -284,31 +244,15 @@ class Replacing(QObject):
             self.cancelled.emit(path)
 
     def _forget(self) -> Path | None:
-        self._watching.close()
+        self._losses.watch(None)
         path, self._path, self._opened, self._asked = self._path, None, None, None
         return path
-
-
-@dataclass(frozen=True, eq=False)
-class _Present:
-    """What is to make room, as it was at one moment."""
-
-    image: Image | None
-    mask: Labels | None
-    changes: int
-    running: bool  # a propagation
-
-    def is_still(self, now: _Present, *, changed: bool = False) -> bool:
-        """Tell whether `now` is the same; with `changed`, whatever has been done on it."""
-        same = self.image is now.image and self.mask is now.mask
-        told = self.running or not now.running
-        return same and told and (changed or self.changes == now.changes)
 
 
 @dataclass(frozen=True, eq=False)
 class _Tag:
     """What to do with a result, what was present when it was asked for, and if it is a scan."""
 
-    then: Callable[[_Present, Any], None]
-    present: _Present
+    then: Callable[[Present, Any], None]
+    present: Present
     reading: bool = False

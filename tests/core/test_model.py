@@ -139,6 +139,18 @@ def test_models_may_share_a_backbone(tiny_model, expert_file):
     assert other.active_experts is other.experts is not None
 
 
+def test_the_digest_tells_what_answers_depend_on(tiny_model, expert_file):
+    with_experts = exchange_experts(tiny_model, expert_file)
+    digest = with_experts.digest
+    assert digest == exchange_experts(tiny_model, expert_file).digest
+    with_experts.experts_enabled = False
+    assert with_experts.digest == tiny_model.digest != digest
+    with_experts.experts_enabled = True
+    with torch.no_grad():
+        next(with_experts.experts.parameters()).add_(1)
+    assert with_experts.digest not in (digest, tiny_model.digest)
+
+
 def test_experts_are_exchanged_and_the_backbone_stays(tiny_model, expert_file):
     model = exchange_experts(tiny_model, expert_file)
     assert model.backbone is tiny_model.backbone

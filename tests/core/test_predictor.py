@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from icmoe_core import Predictor, Prompts, Window
 from icmoe_core.decoder import decode
 from icmoe_core.errors import DeviceMemoryError, ImageError, PromptError
-from icmoe_core.frames import Frame
+from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.metrics import dice
 
 RNG = np.random.default_rng(0)
@@ -150,6 +150,50 @@ def test_of_two_clicks_on_one_pixel_the_later_holds(predictor):
         mask = predictor.predict(embedding, Prompts(clicks, labels)).mask
         assert mask[20, 30] == bool(labels[2])
         assert mask[10, 10]
+
+
+def test_a_mask_prompt_is_shown_to_the_decoder_alone_or_with_a_box(predictor, tiny_model):
+    embedding, shown = predictor.encode(PICTURE), np.zeros(PICTURE.shape, bool)
+    shown[5:25, 6:36] = True
+    logits = np.where(shown, np.float32(4), np.float32(-4))
+    low = embedding.frame.to_logits(torch.from_numpy(logits)[None], -20.0)
+    box = np.array([[5.0, 6.0, 25.0, 36.0]])
+    for boxes in ([], box):
+        prediction = predictor.predict(embedding, Prompts(boxes=boxes, mask_input=shown))
+        drawn = box_tensor(embedding.frame.boxes_to_input(box), tiny_model.device)
+        with torch.inference_mode():
+            output = decode(
+                tiny_model.backbone,
+                embedding.features,
+                boxes=drawn if len(boxes) else None,
+                mask_logits=low[:, None],
+            )
+        np.testing.assert_array_equal(prediction.logits, output.logits[0].numpy())
+        assert prediction.score == float(output.iou)
+
+
+def test_an_empty_mask_prompt_adds_nothing_and_says_nothing_alone(predictor):
+    embedding, empty = predictor.encode(PICTURE), np.zeros(PICTURE.shape, bool)
+    box = (5, 6, 25, 36)
+    without = predictor.predict(embedding, Prompts(boxes=[box]))
+    beside = predictor.predict(embedding, Prompts(boxes=[box], mask_input=empty))
+    assert np.array_equal(without.logits, beside.logits)
+    with pytest.raises(PromptError, match="mask prompt is empty"):
+        predictor.predict(embedding, Prompts(mask_input=empty))
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        np.ones((3, 3), bool),
+        np.full(PICTURE.shape, 2.0),
+        np.full(PICTURE.shape, np.nan),
+        np.full(PICTURE.shape, "a"),
+    ],
+)
+def test_mask_prompts_that_cannot_be_shown(predictor, mask):
+    with pytest.raises(PromptError, match="mask prompt must be"):
+        predictor.predict(predictor.encode(PICTURE), Prompts(mask_input=mask))
 
 
 def test_background_clicks_alone_give_nothing_and_say_so(predictor):

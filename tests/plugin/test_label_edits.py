@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.label_edits import PaintedVoxels, VoxelEdit
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.planes import Plane
 
@@ -15,7 +15,7 @@ PLANE = Plane((1, None, None))
 @pytest.fixture
 def mask():
     def on_stroke(mask, voxels, before, after):
-        edits.append(LayerEdit(mask.layer, voxels, before, after, None, mask.painted))
+        edits.append(VoxelEdit(mask.layer, voxels, before, after, None, mask.painted))
 
     edits = []
     mask = FollowedMask(Labels(np.zeros(SHAPE, np.uint8)), on_stroke)

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 
 from icmoe_core.io import read_volume
 from icmoe_core.samples import SAMPLES
+from napari_icmoe.review.marks import Origin, SliceState
 
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -201,3 +202,108 @@ def test_a_scan_of_another_reader_is_saved_where_it_lies(viewer, annotate, qtbot
     widget.save_mask(tmp_path / "sheared.nii.gz")
     qtbot.waitUntil(lambda: "sheared" in widget.message.text(), timeout=10_000)
     assert not (tmp_path / "sheared.nii.gz").exists()
+
+
+def test_undo_gives_an_objects_id_back(viewer, brain, qtbot):
+    controller = brain.controller
+    controller.set_instances(True)
+    labels = empty(viewer, np.uint16)
+    labels[0, :3, :3] = 4
+    mask = add_mask(viewer, labels)
+    controller.set_target(mask)
+    qtbot.waitUntil(lambda: controller.target.counted)
+    place = controller.view.place
+    written = np.zeros(labels.shape[1:], bool)
+    written[10:20, 10:20] = True
+
+    def accept():
+        target, label = controller.target, controller.target.next_id
+        controller.session.accept(place, label, target.write(place.plane, written, label))
+        return label
+
+    assert accept() == 5
+    written[12:18, 30:40] = True
+    assert accept() == 6
+    controller.undo()
+    assert controller.target.next_id == 6
+    assert mask.selected_label == 6, "the brush paints the next one too"
+    controller.undo()
+    assert controller.target.next_id == 5
+    controller.redo()
+    controller.redo()
+    assert controller.target.next_id == 7
+    controller.undo()
+    assert accept() == 6, "no number is left out"
+
+    # a stroke with a new number, and one over what has a number already
+    mask.brush_size = 3
+    index = place.plane.fixed[0]
+    mask.paint((index, 40, 40), 9)
+    mask.paint((index, 15, 15), 4)
+    assert controller.target.next_id == 10
+    controller.undo()
+    assert controller.target.next_id == 10
+    controller.undo()
+    assert controller.target.next_id == 7
+    assert 4 in controller.target.ids, "it was in the mask before"
+
+
+def test_a_stroke_that_is_refused_takes_no_id(viewer, brain, qtbot):
+    controller = brain.controller
+    mask = add_mask(viewer, empty(viewer, np.uint16))
+    controller.set_target(mask)
+    qtbot.waitUntil(lambda: controller.target.counted)
+    controller.set_instances(True)
+    controller.session.approve(controller.view.place)
+    mask.paint((controller.view.place.plane.fixed[0], 40, 40), 3)
+    qtbot.waitUntil(lambda: controller.target.next_id == 1)
+    assert not mask.data.any()
+
+
+def test_an_edit_of_an_array_that_was_replaced_frees_no_id(viewer, brain, qtbot):
+    controller = brain.controller
+    mask = add_mask(viewer, empty(viewer, np.uint16))
+    controller.set_target(mask)
+    qtbot.waitUntil(lambda: controller.target.counted)
+    controller.set_instances(True)
+    index = controller.view.place.plane.fixed[0]
+    mask.paint((index, 40, 40), 3)
+    mask.data = mask.data.copy()
+    qtbot.waitUntil(lambda: controller.target.counted)
+    assert controller.target.next_id == 4
+    controller.undo()
+    assert mask.data.any()
+    assert controller.target.next_id == 4
+
+
+def test_what_was_painted_before_a_mask_was_chosen_counts_as_edited(viewer, brain, qtbot):
+    controller = brain.controller
+    image, index = controller.image, controller.view.place.plane.fixed[0]
+    mask = add_mask(viewer, empty(viewer, np.uint16))
+    controller.set_image(None)
+    mask.brush_size = 4
+    mask.paint((index, 40, 40), 2)
+    mask.paint((index + 2, 40, 40), 1)
+    mask.undo()  # napari's own, as the mask is in no history yet
+    controller.set_image(image)
+    controller.set_target(mask)
+    states = controller.reviewing.states()
+    assert states[index] is SliceState.EDITED
+    assert states[index + 2] is SliceState.EMPTY
+    marks = controller.session.state.marks
+    assert {place.plane.fixed[0]: dict(mark.origins) for place, mark in marks.items()} == {
+        index: {2: (Origin.PAINTED,)}
+    }
+    controller.undo()
+    assert not controller.session.state.marks
+
+    # so it is when a scan is removed and opened again, with the mask left in the window
+    controller.redo()
+    data = image.data
+    viewer.layers.remove(image)
+    mask.paint((index + 1, 40, 40), 3)
+    again = viewer.add_image(data, scale=mask.scale, translate=mask.translate, units=mask.units)
+    controller.set_image(again)
+    controller.set_target(mask)
+    states = controller.reviewing.states()
+    assert [states[at] for at in (index, index + 1)] == [SliceState.EDITED] * 2

@@ -101,9 +101,9 @@ def test_propagate_review_correct_and_propagate_again(
     assert states(seeded)[middle - 1] is SliceState.ACCEPTED
     hands.key(Qt.Key.Key_G)
     run(seeded)
-    again = {
-        place.plane.fixed[0]: found for place, found in controller.session.state.proposals.items()
-    }
+    again = proposed_by_slice(seeded)
+    # a corrected slice is another seed, so what followed from it is proposed anew; what followed
+    # from the accepted one, too, though the same outline was rejected as it came from the first
     assert set(again) == {middle - 2, middle + 2}
     assert again[middle - 2][0].source == middle - 1
     assert again[middle - 2][0] is not proposed[middle - 2][0]  # it followed from the correction
@@ -132,6 +132,56 @@ def test_running_again_without_a_change_redoes_nothing(seeded, run):
     assert len(controller.session.history) == steps
 
 
+def test_what_was_rejected_is_not_proposed_again(seeded, lesion, answered, run):
+    controller, middle = seeded.controller, lesion[1]
+    controller.propagate()
+    run(seeded)
+    first = proposed_by_slice(seeded)
+    seeded.viewer.dims.set_current_step(0, middle + 1)
+    controller.reviewing.reject_here()
+    shown = []
+    controller.propagating.changed.connect(lambda: shown.append(controller.view.proposals))
+    controller.propagate()
+    run(seeded)
+    assert len(shown) > 4
+    assert not any(shown)  # nor while it runs
+    assert set(proposed_by_slice(seeded)) == set(first) - {middle + 1}  # it goes on beyond
+    assert "1 left out that you had rejected" in seeded.message.text()
+
+    # undo of the rejection takes it back
+    while middle + 1 not in proposed_by_slice(seeded):
+        controller.undo()
+    controller.reviewing.reject_here()
+    controller.propagate()
+    run(seeded)
+    assert middle + 1 not in proposed_by_slice(seeded)
+
+    # other settings propose something else
+    controller.set_window("full")
+    controller.propagate()
+    run(seeded)
+    assert middle + 1 in proposed_by_slice(seeded)
+    controller.reviewing.reject_here()
+    controller.set_window("auto")
+
+    # a prompt there says that the class is there after all
+    controller.add_prompt(Box(*lesion[2]))
+    controller.cancel()
+    controller.propagate()
+    run(seeded)
+    assert middle + 1 in proposed_by_slice(seeded)
+    controller.reviewing.reject_here()
+
+    # and what follows from another seed is another proposal
+    seeded.viewer.dims.set_current_step(0, middle)
+    controller.target.layer.brush_size = 2
+    rows, columns = np.nonzero(mask_of(seeded)[middle])
+    controller.target.layer.paint((middle, int(rows.min()), int(columns[rows.argmin()])), 0)
+    controller.propagate()
+    run(seeded)
+    assert middle + 1 in proposed_by_slice(seeded)
+
+
 def test_cancel_keeps_what_is_done(seeded, qtbot, run):
     controller = seeded.controller
     controller.propagate()
@@ -140,6 +190,36 @@ def test_cancel_keeps_what_is_done(seeded, qtbot, run):
     run(seeded)
     assert 1 <= len(controller.session.state.proposals) < 4
     assert "cancelled" in seeded.message.text()
+
+
+def test_a_cancelled_run_keeps_earlier_proposals_of_classes_it_had_not_reached(
+    seeded, lesion, answered, qtbot, run
+):
+    controller, middle = seeded.controller, lesion[1]
+    controller.choose_class(2)
+    r0, c0, r1, c1 = lesion[2]
+    controller.add_prompt(Box(r0, c0 - 2 * (c1 - c0), r1, c0 - (c1 - c0)))
+    answered(seeded)
+    controller.accept()
+    seeded.propagation.every.setChecked(True)
+    controller.propagate()
+    run(seeded)
+    first = proposed_by_slice(seeded)
+    assert {one.label for one in first[middle - 1]} == {1, 2}
+
+    controller.set_window("full")  # so that all is proposed anew
+    controller.propagate()
+    with qtbot.waitSignal(controller.propagating.changed, timeout=WAIT_MS):
+        pass  # it has begun, and works on the first class of the first slice
+    controller.propagating.cancel()
+    run(seeded)
+    after = proposed_by_slice(seeded)
+    assert set(after) == set(first)
+    one, two = sorted(after[middle - 1], key=lambda proposal: proposal.label)
+    assert (one.label, two.label) == (1, 2)
+    assert one not in first[middle - 1]
+    assert two in first[middle - 1]  # the very same
+    assert all(after[index] == first[index] for index in first if index != middle - 1)
 
 
 def test_approved_slices_are_locked_for_everything(seeded, hands, lesion, answered, run, qtbot):

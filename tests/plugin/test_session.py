@@ -19,6 +19,8 @@ PLACES = tuple(Place("scan", Plane((index, None, None))) for index in range(3))
 class Painted:
     """Labels with one voxel, and an edit that sets it."""
 
+    nbytes = 8
+
     def __init__(self, labels: list[int], value: int) -> None:
         self.labels, self.before, self.value = labels, labels[0], value
         labels[0] = value
@@ -267,6 +269,63 @@ def test_undo_and_redo_come_back_to_the_same_state(actions, back):
     for state, value in trail[len(trail) - back :]:
         session.redo()
         assert (session.state, labels[0]) == (state, value)
+
+
+def rejected(session, place):
+    return {(one.label, one.settings) for one in session.state.rejections.get(place, ())}
+
+
+def test_a_rejection_is_remembered_until_something_is_done_there():
+    session, labels = Session(default_classes(3)), [0]
+    session.propose({PLACES[0]: [proposal(1), proposal(2)]}, [1, 2], PLACES)
+    session.reject_proposals(PLACES, lambda one: "model")
+    assert rejected(session, PLACES[0]) == {(1, "model"), (2, "model")}
+    session.undo()
+    assert not session.state.rejections
+    session.redo()
+    session.add_prompt(PLACES[0], Click(1, 1))  # of the active class
+    assert rejected(session, PLACES[0]) == {(2, "model")}
+    session.undo()
+    session.accept(PLACES[0], 2, Painted(labels, 2))
+    assert rejected(session, PLACES[0]) == {(1, "model")}
+    session.record_stroke(Painted(labels, 1), {PLACES[0]: [1]})
+    assert not session.state.rejections
+
+
+def test_what_was_rejected_is_forgotten_with_the_pixels_or_the_mask():
+    for marks in (True, False):
+        session = Session(default_classes(3))
+        session.propose({PLACES[0]: [proposal(1)]}, [1], PLACES)
+        session.reject_proposals(PLACES)
+        session.reject_proposals(PLACES)
+        assert len(session.history) == 2
+        session.start_anew("scan", "start anew", marks=marks)
+        assert not session.state.rejections
+        session.undo()
+        assert rejected(session, PLACES[0]) == {(1, "")}
+
+
+class Large(Painted):
+    nbytes = 40
+
+
+def test_the_memory_of_edits_is_bounded_and_the_last_step_can_always_be_undone():
+    history, labels = History(max_bytes=100), [0]
+    for value in range(1, 6):
+        history.record(Step(str(value), value - 1, value, Large(labels, value)))
+        history.record(Step("click", value, value))
+    assert [step.name for step in history.done] == ["click", "4", "click", "5", "click"]
+    alone = History(max_bytes=10)
+    for value in range(2):
+        alone.record(Step(str(value), value, value, Large(labels, value)))
+    assert [step.name for step in alone.done] == ["1"]
+    unbounded = History(max_bytes=None)
+    for value in range(5):
+        unbounded.record(Step(str(value), value, value, Large(labels, value)))
+    assert len(unbounded) == 5
+    unbounded.max_bytes = 100
+    unbounded.record(Step("next", 0, 0))
+    assert [step.name for step in unbounded.done] == ["3", "4", "next"]
 
 
 def test_prior_logits_travel_with_the_prompts():

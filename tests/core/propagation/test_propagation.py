@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +12,12 @@ import icmoe_core
 from icmoe_core import Predictor
 from icmoe_core.errors import ImageError, PromptError
 from icmoe_core.metrics import dice
+from icmoe_core.propagation.limits import Limits
 from icmoe_core.propagation.propagation import propagate
 from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
 from icmoe_core.samples import SAMPLES
+from icmoe_core.windowing import Window
 
 
 class InBoxes:
@@ -22,6 +25,7 @@ class InBoxes:
 
     def __init__(self, score=0.9):
         self.encoded, self.asked, self.score = [], 0, score
+        self.model = SimpleNamespace(digest="what is bright")
 
     def encode(self, image, window=None):
         self.encoded.append(id(image))
@@ -145,6 +149,45 @@ def test_another_outline_of_the_seed_changes_all_that_follows(tube):
     predictor = InBoxes()
     run(predictor, tube, [Seed(9, 1, mask)], known=earlier.values())
     assert predictor.asked >= len(earlier)
+
+
+def test_split_votes_end_a_chain_of_boxes_and_not_one_of_clicks(tube):
+    class Split(InBoxes):
+        def predict(self, image, prompts):
+            answer = super().predict(image, replace(prompts, boxes=[(0, 0, *image.shape)]))
+            return SimpleNamespace(**{**vars(answer), "uncertainty": np.ones(image.shape)})
+
+    seeds = [seed_of(tube, 9)]
+    found, endings = run(Split(), tube, seeds, 8, 10)
+    assert not found
+    assert all("votes are split" in ending.reason for ending in endings)
+    found, _ = run(Split(), tube, seeds, 8, 10, way="points")
+    assert set(found) == {(1, 8), (1, 10)}
+    assert not any("votes" in caution for one in found.values() for caution in one.cautions)
+
+
+@pytest.mark.parametrize("changed", ["model", "window", "way", "stop", "caution"])
+def test_what_was_made_with_other_settings_is_made_again(tube, changed):
+    seeds = [seed_of(tube, 9)]
+    earlier, _ = run(InBoxes(), tube, seeds, 5, 13)
+    predictor, options = InBoxes(), {}
+    match changed:
+        case "model":
+            predictor.model.digest = "another"
+        case "window":
+            options["window"] = Window(0, 1)
+        case "way":
+            options["way"] = "box-and-click"
+        case limits:
+            options[limits] = Limits(score=0.5, overlap=0.5, growth=2.0, doubt=0.5)
+    redone, _ = run(predictor, tube, seeds, 5, 13, known=earlier.values(), **options)
+    assert predictor.asked == len(earlier) == len(redone)
+    assert not set(redone.values()) & set(earlier.values())
+    again = InBoxes()
+    again.model.digest = predictor.model.digest
+    kept, _ = run(again, tube, seeds, 5, 13, known=redone.values(), **options)
+    assert again.asked == 0
+    assert kept == redone
 
 
 @pytest.mark.parametrize(

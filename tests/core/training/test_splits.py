@@ -142,6 +142,8 @@ def test_rare_classes_are_named():
     slices = [*scan("a", 3), *scan("b", 3), part("c", 0, (1, 7))]
     (notice,) = split_by_patient(slices).notices
     assert notice.startswith("Class 7 is labelled on one slice only")
+    (notice,) = split_by_patient(slices, names={1: "Liver", 7: "The Cyst"}).notices
+    assert notice.startswith("Class 'The Cyst' is labelled on one slice only")
     many = [part("d", 0, tuple(range(1, 9)))]
     (notice,) = split_by_patient([*slices, *many]).notices
     assert "Classes 2, 3, 4, 5, 6 and 1 more are" in notice

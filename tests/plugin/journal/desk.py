@@ -12,7 +12,7 @@ from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.scan_journal import ScanJournal
-from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.planes import Plane
 from napari_icmoe.session import Session
@@ -67,7 +67,7 @@ class Desk:
             then(result, error)
 
     def _on_stroke(self, mask, voxels, before, after):
-        edit = LayerEdit(mask.layer, voxels, before, after, place(0).plane, mask.painted)
+        edit = VoxelEdit(mask.layer, voxels, before, after, place(0).plane, mask.painted)
         slices = np.unique(voxels // 20)
         self.session.record_stroke(edit, {place(int(one)): edit.labels for one in slices})
 
@@ -129,7 +129,7 @@ class Desk:
 def content(state, image=IMAGE):
     """All that a state holds, for comparing."""
     change = describe_change(BLANK, state, image)
-    for name in ("prompts", "proposals", "marks"):
+    for name in ("prompts", "proposals", "marks", "rejections"):
         change[name] = sorted(change.get(name, []), key=str)
     return change
 

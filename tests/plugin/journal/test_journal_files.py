@@ -11,17 +11,10 @@ import pytest
 
 from icmoe_core.errors import InputFileError, OutputFileError
 from napari_icmoe.journal import files
-from napari_icmoe.journal.files import (
-    FORMAT,
-    VERSION,
-    JournalError,
-    JournalFile,
-    holding,
-    is_owned,
-    lock_path,
-    read_journal,
-)
+from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.fingerprints import fingerprint
+from napari_icmoe.journal.lines import FORMAT, VERSION, JournalError
+from napari_icmoe.journal.ownership import holding, is_owned, lock_path
 from napari_icmoe.journal.packing import (
     pack,
     pack_mask,

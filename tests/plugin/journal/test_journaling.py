@@ -1,6 +1,7 @@
 """Journals of scans in a viewer: written as work goes on, and offered where they are unfinished."""
 
 import errno
+import gc
 import json
 import os
 import signal
@@ -8,21 +9,26 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import NAME, PIXELS
-from desk import content
+from desk import CHANGE, content
 from killed import digest
 from napari.layers import Labels
 
+from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal import files
-from napari_icmoe.journal.files import SUFFIX, is_owned, read_journal
+from napari_icmoe.journal.files import SUFFIX, read_journal
 from napari_icmoe.journal.folders import DISCARDED, JournalFolder, Keeping, load_choice
+from napari_icmoe.journal.ownership import is_owned
 from napari_icmoe.journal.sessions import Sessions
 from napari_icmoe.journal.summaries import summarise
+from napari_icmoe.review.propagating import choices_digest
+from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Click
 
 CHILD = Path(__file__).with_name("killed.py")
@@ -120,6 +126,27 @@ def test_model_and_window_are_chosen_again(annotator, crash):
     assert two.controller.view.model.experts is None
 
 
+def test_what_was_rejected_is_still_known(annotator, crash):
+    one = annotator()
+    work(one)
+    mask = np.ones(PIXELS.shape[1:], bool)
+    found = Proposal(4, 1, 3, "seed", mask, CHANGE)
+    one.session.propose({one.place(4): [found]}, [1], [one.place(4)])
+    one.viewer.dims.set_current_step(0, 4)
+    one.controller.reviewing.reject_here()
+    (rejection,) = one.session.state.rejections[one.place(4)]
+    view = one.controller.view
+    assert rejection == Rejection(1, "seed", choices_digest(view.model, view.window))
+    crash(one)
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    assert dict(two.session.state.rejections) == {two.place(4): (rejection,)}
+    two.controller.undo()
+    assert not two.session.state.rejections
+    assert two.session.state.proposals[two.place(4)][0].seed == "seed"
+
+
 def test_a_version_that_is_gone_is_said_and_what_is_in_use_answers(annotator, crash, tmp_path):
     one, file = annotator(), tmp_path / "experts.safetensors"
     file.write_bytes(b"of another computer")
@@ -131,6 +158,21 @@ def test_a_version_that_is_gone_is_said_and_what_is_in_use_answers(annotator, cr
     two.wait()
     assert any("not in the list" in sentence for sentence in two.said)
     assert two.controller.view.model.experts == "default"
+
+
+def test_the_model_of_a_restored_session_wins_over_the_one_that_was_on_last(annotator, crash):
+    one = annotator()
+    work(one)
+    crash(one)
+    two = annotator()
+    two.controller.set_model(replace(two.controller.view.model, experts=None))
+    two.qtbot.waitUntil(lambda: two.controller.versions._remembered == ("lite-medsam", None))
+    two.close()
+    three = annotator()
+    three.qtbot.waitUntil(lambda: three.controller.view.model.experts is None)
+    sessions(three).restore(three.current.offers[0])
+    three.wait()
+    assert three.controller.view.model.experts == "default"
 
 
 def test_what_was_closed_without_saving_is_offered_and_what_was_saved_is_not(annotator, tmp_path):
@@ -372,6 +414,43 @@ def test_restoring_leaves_other_images_and_present_masks_alone(annotator, crash)
     two.close()
     three = annotator()
     assert len(three.current.offers) == 2, "what was done before restoring is not lost either"
+
+
+def test_a_mask_that_is_removed_leaves_the_memory_and_the_journal_goes_on(annotator, crash):
+    one = annotator()
+    work(one)
+    layer = one.controller.target.layer
+    array = weakref.ref(layer.data)
+    one.viewer.layers.remove(layer)
+    former = weakref.ref(layer)
+    del layer
+    one.wait()
+    gc.collect()
+    assert (former(), array()) == (None, None), "undo does not keep it"
+    one.controller.undo()  # an accept on the mask that is gone
+    one.accept(4)
+    one.paint(4)
+    before = snapshot(one)
+    crash(one)
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    after = snapshot(two)
+    assert (before["state"], before["steps"]) == (after["state"], after["steps"])
+    assert np.array_equal(before["labels"], after["labels"])
+
+
+def test_a_mask_that_comes_back_can_be_undone_again(annotator):
+    one = annotator()
+    one.accept(1)
+    layer = one.controller.target.layer
+    one.viewer.layers.remove(layer)
+    one.viewer.layers.append(layer)
+    one.controller.set_target(layer)
+    assert layer.data.any()
+    one.controller.undo()  # the choice of the mask
+    one.controller.undo()
+    assert not layer.data.any()
 
 
 def test_an_image_that_is_removed_closes_its_journal(annotator):

@@ -17,6 +17,7 @@ from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.summaries import count_steps
 from napari_icmoe.review.marks import Mark
+from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.session import Session
 from napari_icmoe.state import Click, SessionState
 
@@ -45,7 +46,7 @@ ACTIONS = st.one_of(
 def act(desk, name, *arguments):
     session = desk.session
     if name == "reject":
-        session.reject_proposals([place(*arguments)])
+        session.reject_proposals([place(*arguments)], lambda one: "settings")
     elif name == "approve":
         session.approve(place(arguments[0]), arguments[1])
     elif name in ("cancel", "remove_prompt"):
@@ -170,6 +171,21 @@ def test_the_history_is_bounded_as_it_was(tmp_path):
     assert back.whole == whole(desk.session, desk.mask)
 
 
+def test_which_numbers_an_edit_brought_is_known_again(tmp_path):
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[1, 2] = 2
+    desk = Desk(tmp_path, labels)
+    for label in (1, 2, 1, 3):
+        desk.accept(0, label)
+    desk.session.undo()
+    desk.flush()
+    back = Restored(read_journal(desk.journal.path).records)
+    history = back.session.history
+    brought = [step.edit.new_ids for step in (*history.done, *history.undone) if step.edit]
+    assert brought == [{1}, set(), set(), {3}]
+    assert back.replayed.masks[0].ids == {1, 2}
+
+
 def test_other_images_keep_their_state_and_their_classes(tmp_path):
     desk = Desk(tmp_path)
     desk.session.change_classes(default_classes(2))
@@ -201,8 +217,9 @@ def test_a_record_that_cannot_be_read_ends_the_replay(tmp_path):
 
 def test_every_field_is_in_the_records():
     known = {
-        SessionState: {"classes", "active_class", "prompts", "proposals", "marks"},
+        SessionState: {"classes", "active_class", "prompts", "proposals", "marks", "rejections"},
         Mark: {"origins", "doubt", "approved"},
+        Rejection: {"label", "seed", "settings"},
         Proposal: {"index", "label", "source", "seed", "mask", "change", "cautions"},
         Change: {"score", "overlap", "area", "before", "doubt"},
     }

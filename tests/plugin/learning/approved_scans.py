@@ -1,4 +1,4 @@
-"""An open scan with approved slices, and the record of a fine-tune."""
+"""An open scan with approved slices."""
 
 import numpy as np
 
@@ -7,20 +7,6 @@ from icmoe_core.samples import SAMPLES
 from napari_icmoe.planes import Plane
 from napari_icmoe.readers import volume_as_layer
 from napari_icmoe.state import Place
-
-RECORD = {
-    "date": "2025-01-02T03:04:05+00:00",
-    "classes": {"1": 16},
-    "scores": {
-        "before": {"box": 0.8, "click": 0.6, "mean": 0.7},
-        "after": {"box": 0.9, "click": 0.8, "mean": 0.85},
-    },
-    "worse": False,
-    "retention": {"before": 0.98, "after": 0.979},
-    "train_slices": 16,
-    "held_out_slices": 4,
-    "data": "not for the note",
-}
 
 
 def open_lesion(viewer, controller, count=8):

@@ -1,8 +1,8 @@
 """Versions, and a controller without a window."""
 
 import pytest
-from approved_scans import RECORD
 from napari.components import ViewerModel
+from training_record import RECORD
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning.version_store import VersionStore

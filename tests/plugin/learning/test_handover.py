@@ -1,14 +1,23 @@
 """Approved slices on their way to the process that learns from them."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from icmoe_core.embeddings import embedding_key
-from icmoe_core.errors import InputFileError
+from icmoe_core.errors import DatasetError, InputFileError
 from icmoe_core.windowing import choose_window
-from napari_icmoe.learning.handover import ApprovedScan, count_classes, read_scan, write_scan
+from napari_icmoe.learning.child import learn
+from napari_icmoe.learning.handover import (
+    ApprovedScan,
+    count_classes,
+    read_scan,
+    write_scan,
+    write_scans,
+)
 from napari_icmoe.learning.messages import Report, Request, ScanNote, SliceNote, WorstNote
 from napari_icmoe.planes import Plane
 
@@ -83,7 +92,19 @@ def test_a_file_that_is_gone_or_damaged(tmp_path):
 def test_a_request_and_reports_survive_the_line():
     note = ScanNote("f", "p", (0.0, 1.0, "auto"), (SliceNote("c", 0, 3, (1.0, 2.0), (1, 2)),))
     request = Request(
-        "/job", "/out", "m", "cpu", None, (note,), (("a", "b"),), (1,), 0.2, ("p",), 9.0, 6
+        "/job",
+        "/out",
+        "m",
+        "cpu",
+        None,
+        (note,),
+        (("a", "b"),),
+        (1,),
+        0.2,
+        ("p",),
+        9.0,
+        6,
+        ((1, "Leber"), (2, "Milz")),
     )
     line = request.to_line()
     assert "\n" not in line
@@ -95,3 +116,28 @@ def test_a_request_and_reports_survive_the_line():
     assert Report.from_line(report.to_line()) == report
     for other in ("", "Downloading …", "[1]", json.dumps({"kind": "done", "new": 1})):
         assert Report.from_line(other) is None
+
+
+def test_classes_are_called_by_their_names(tmp_path):
+    first = scan()
+    other = replace(scan(), name="other", patient="other")
+    other.labels[4, 12:19, 14:22] = 3  # on one slice of one patient only
+    notes = write_scans((first, other), tmp_path)
+    request = Request(
+        str(tmp_path),
+        str(tmp_path / "out.safetensors"),
+        "lite-medsam",
+        "cpu",
+        None,
+        notes,
+        (),
+        (2, 3),
+        0.2,
+        ("other",),
+        1.0,
+        1,
+        ((2, "Leber"), (3, "Herd")),
+    )
+    commands = SimpleNamespace(finishing=lambda: False, paused=False)
+    with pytest.raises(DatasetError, match="no other slice shows class 'Herd': hold out"):
+        learn(request, commands, lambda report: None)

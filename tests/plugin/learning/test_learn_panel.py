@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from approved_scans import RECORD, open_lesion
+from approved_scans import open_lesion
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QMessageBox, QPushButton
 from superqt import QCollapsible
+from training_record import RECORD
 
 from icmoe_core.classes import ClassTable
 from napari_icmoe.annotate import AnnotateWidget
