@@ -34,17 +34,26 @@ def draw_gain_and_loss(outcomes: Sequence[Outcome]) -> str:
         figure, axes = _axes("change of box Dice elsewhere", "gain of Dice on the target")
         axes.axhline(0, color="#999", linewidth=1)
         axes.axvline(0, color="#999", linewidth=1)
-        for one in outcomes:
-            if one.method == BASE or one.change is None or one.gain is None:
-                continue
-            colour = _OURS if is_ours(one.method) else _OTHERS
-            axes.plot(one.change, one.gain, "o", color=colour)
+        points = [
+            (one.change, one.gain, one.method)
+            for one in outcomes
+            if one.method != BASE and one.change is not None and one.gain is not None
+        ]
+        middle = sum(change for change, _, _ in points) / max(len(points), 1)
+        for number, (change, gain, method) in enumerate(sorted(points)):
+            colour = _OURS if is_ours(method) else _OTHERS
+            axes.plot(change, gain, "o", color=colour)
+            left, below = (
+                change > middle,
+                number % 2 == 1,
+            )  # neighbours keep out of each other's way
             axes.annotate(
-                f"{one.method} ({one.change:+.3f}, {one.gain:+.3f})",
-                (one.change, one.gain),
-                xytext=(-8, 4),
+                f"{method} ({_signed(change)}, {_signed(gain)})",
+                (change, gain),
+                xytext=(-8 if left else 8, -4 if below else 4),
                 textcoords="offset points",
-                horizontalalignment="right",
+                horizontalalignment="right" if left else "left",
+                verticalalignment="top" if below else "bottom",
                 color=colour,
             )
         axes.margins(0.15)
@@ -69,6 +78,10 @@ def draw_risk_and_coverage(doubts: dict[str, dict[str, dict[str, Any]]]) -> str:
         if axes.get_lines():
             axes.legend(frameon=False)
         return _svg(figure)
+
+
+def _signed(number: float) -> str:
+    return f"{round(number, 3) + 0.0:+.3f}"  # no minus before a zero
 
 
 def _axes(across: str, up: str) -> tuple[Figure, Axes]:
