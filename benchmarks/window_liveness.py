@@ -32,6 +32,8 @@ from napari_icmoe.state import Box
 
 SHAPE = (150, 512, 512)
 ORGAN_SLICES = range(25, 125)
+ALONE = 10
+"""Outlines that the person accepts before the fine-tune begins."""
 LATE_MS, WORST_MS = 100.0, 250.0
 """Targets: of 99.9 % of the ticks, and of every one."""
 
@@ -113,8 +115,8 @@ class Session:
         self.measure("undo of the stroke", controller.undo)
         self.measure("reject all", reviewing.reject_all)
 
-    def learn(self, reach: int) -> int:
-        """Fine-tune on approved slices while a person annotates others; returns their accepts."""
+    def learn(self, reach: int) -> None:
+        """Let a person annotate alone, and while the model is fine-tuned on other slices."""
         learn, approved = self.widget.learn, range(self.index - reach, self.index + reach + 1)
         for index in approved:
             self.controller.reviewing.go_to(index)
@@ -122,14 +124,12 @@ class Session:
         wait(learn.start.isEnabled, 30.0)
         shown = np.flatnonzero(self.truth.any(axis=(1, 2))).tolist()
         person = Person(self.controller, self.truth, [i for i in shown if i not in approved])
-
-        def begin() -> None:
-            learn.start.click()
-            person.start()
-
-        self.measure("fine-tuning, annotating", begin, lambda: learn.trainer.card is not None)
+        self.measure("annotating alone", person.start, lambda: person.accepted == ALONE)
+        self.measure(
+            "annotating, fine-tuning", learn.start.click, lambda: learn.trainer.card is not None
+        )
         person.stop()
-        return person.accepted
+        print(f"{person.accepted - ALONE} outlines were accepted during the fine-tune.")
 
 
 def _large(array: NDArray, order: int) -> NDArray:
@@ -153,7 +153,7 @@ def main(
     session.annotate(reach)
     session.review()
     if learn:
-        console.print(f"{session.learn(reach)} outlines were accepted during the fine-tune.")
+        session.learn(reach)
     late = {**session.late, "all of it": [one for ticks in session.late.values() for one in ticks]}
     found = {name: lateness(ticks) for name, ticks in late.items()}
     table = Table(title=f"How late a timer of 10 ms is, {SHAPE[1]} x {SHAPE[2]} x {SHAPE[0]}")

@@ -16,21 +16,23 @@ from qtpy.QtCore import QObject, Signal
 from icmoe_core.classes import ClassTable, default_classes
 from napari_icmoe import shortcuts
 from napari_icmoe.accepting import Accepting
+from napari_icmoe.actions import EVERY_ACTION, HISTORY_ACTIONS
 from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice
+from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.history import Step
 from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.keyboard_pointer import KeyboardPointer
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.masks import Masks
-from napari_icmoe.overlays import is_helper
 from napari_icmoe.places import place_of, show_plane
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.pointer import nearest_prompt, prompt_gesture
 from napari_icmoe.reactions import Reactions
 from napari_icmoe.review.maps import Maps
-from napari_icmoe.review.propagating import Order, Propagating
+from napari_icmoe.review.orders import Order
+from napari_icmoe.review.propagating import Propagating
 from napari_icmoe.review.reviewing import Reviewing
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, Prompt, SessionState
@@ -81,14 +83,12 @@ class AnnotateController(QObject):
         self.tool = PromptTool(
             viewer,
             partial(prompt_gesture, self),
-            lambda layer: shortcuts.LayerKeys(
-                layer, self, shortcuts.EVERY_ACTION, hold_to_pan=True
-            ),
+            lambda layer: shortcuts.LayerKeys(layer, self, EVERY_ACTION, hold_to_pan=True),
             self,
         )
         self.masks = Masks(
             self.session,
-            lambda layer: shortcuts.LayerKeys(layer, self, shortcuts.HISTORY_ACTIONS),
+            lambda layer: shortcuts.LayerKeys(layer, self, HISTORY_ACTIONS),
             partial(displayed_plane, viewer),
             self,
         )

@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe import shortcuts
 from napari_icmoe.events import Connections
+from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.masks import Masks
-from napari_icmoe.overlays import is_helper
 from napari_icmoe.tool import PromptTool
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Follower(QObject):
             self.moved.emit()
 
     def _on_active(self, event: Any) -> None:
-        if isalive(self) and not self._tool.keeping:  # else only for a moment
+        if isalive(self):
             self.selected.emit()
 
     def _on_inserted(self, event: Any) -> None:

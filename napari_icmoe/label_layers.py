@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable
 from napari_icmoe.class_colors import class_colormap
+from napari_icmoe.helper_layers import transform_of
 from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, VoxelEdit, stroke_voxels
-from napari_icmoe.overlays import transform_of
 from napari_icmoe.patches import Patch, StackEdit
 from napari_icmoe.planes import Plane, spatial_shape
 from napari_icmoe.readers import PATH_KEY, scan_path

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Points, Vectors
+from napari.layers import Image, Labels, Points, Vectors
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_icmoe.events import Connections
+from napari_icmoe.helper_layers import HELPER, fill, fill_plane, transform_of
 from napari_icmoe.lines import Lines
 from napari_icmoe.planes import Plane
 from napari_icmoe.state import Box, Click, Prompt
@@ -28,40 +29,12 @@ POINTER = "#ffd84d"
 PROMPTS_NAME = "Prompts"
 BOXES_NAME = "Prompt boxes"
 PREVIEW_NAME = "Preview"
-HELPER = "icmoe_helper"
-"""Under this key a layer's metadata says that it only shows something, and is no mask."""
 MARKER_PIXELS = 13
 """Size of a click's marker on the screen, whatever the zoom."""
 LINE_PIXELS = 2
 """Width of a box's edges on the screen."""
 POINTER_PIXELS = 11
 """Length of each of the four lines of the keyboard's pointer on the screen."""
-
-
-def transform_of(image: Layer) -> dict[str, Any]:
-    """Return the keyword arguments that lay another layer exactly onto `image`."""
-    return {
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "affine": image.affine,
-        "units": image.units,
-        "axis_labels": image.axis_labels,
-    }
-
-
-def plane_translate(image: Layer, plane: Plane) -> NDArray[np.float64]:
-    """Return the ``translate`` of a layer that holds only `plane` of `image`.
-
-    Such a layer has one voxel along each cut axis, and is moved to where the cut is.
-    """
-    ndim = image.ndim
-    origin = np.zeros(ndim)
-    cut = np.array([index or 0 for index in plane.fixed], dtype=np.float64)
-    moved = np.asarray(image.data_to_world(cut)) - np.asarray(image.data_to_world(origin))
-    # a layer's translate comes before its affine, so the affine's share is taken out again
-    return np.asarray(image.translate) + np.linalg.solve(image.affine.linear_matrix, moved)
 
 
 class Overlays:
@@ -253,27 +226,3 @@ class Overlays:
         ]
         scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
         return max(1.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
-
-
-def fill_plane(layer: Labels, image: Image, plane: Plane, labels: NDArray[Any]) -> None:
-    """Let a layer that holds one slice show `labels` ``(rows, columns)`` on `plane` of `image`."""
-    cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
-    fill(layer, np.expand_dims(labels, tuple(cut_axes)))
-    translate = plane_translate(image, plane)
-    if not np.array_equal(translate, layer.translate):
-        layer.translate = translate
-
-
-def is_helper(layer: Layer) -> bool:
-    """Tell whether a layer only shows something of ours, and is no mask."""
-    return bool(layer.metadata.get(HELPER, False))
-
-
-def fill(layer: Labels, data: NDArray[Any]) -> None:
-    """Let a layer show `data`, of as many axes, in the array that it has if that fits."""
-    # a new array would have napari measure all layers again
-    if (layer.data.shape, layer.data.dtype) == (data.shape, data.dtype):
-        layer.data[...] = data
-        layer.refresh(extent=False)
-    else:
-        layer.data = data

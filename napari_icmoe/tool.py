@@ -49,7 +49,6 @@ class PromptTool(QObject):
         super().__init__(parent)
         self.overlays = Overlays(viewer)
         self.shown: Answer | None = None
-        self.keeping = False
         self.pointer: tuple[int, int] | None = None  # of the keyboard: row and column
         self._viewer = viewer
         self._gesture = gesture
@@ -109,11 +108,20 @@ class PromptTool(QObject):
         return float(1 / (self._viewer.scene.camera.zoom * scale))
 
     def add_below(self, layer: Layer) -> None:
-        """Add `layer` to the viewer, below the helper layers."""
-        layers = self._viewer.layers
-        preview = self.overlays.preview
-        with self.keeping_active():
-            layers.insert(layers.index(preview) if preview in layers else len(layers), layer)
+        """Add `layer` to the viewer, below the helper layers; what is selected stays so.
+
+        napari selects what is added. It is not told of that where it is undone at once: to follow
+        takes it, and us, twice 50 ms.
+        """
+        layers, preview = self._viewer.layers, self.overlays.preview
+        position = layers.index(preview) if preview in layers else len(layers)
+        active = layers.selection.active
+        if active is None:
+            layers.insert(position, layer)
+            return
+        with layers.selection.events.blocker_all():
+            layers.insert(position, layer)
+            layers.selection.active = active
 
     def on_removed(self, layer: Layer) -> None:
         """Turn the tool off, cleanly, if `layer` was one of its helper layers."""
@@ -131,13 +139,9 @@ class PromptTool(QObject):
     def keeping_active(self) -> Iterator[None]:
         """Adding a layer makes napari select it; keep what was selected, and so the tool."""
         active = self._viewer.layers.selection.active
-        self.keeping = active is not None
-        try:
-            yield
-            if active is not None and active in self._viewer.layers:
-                self._viewer.layers.selection.active = active
-        finally:
-            self.keeping = False
+        yield
+        if active is not None and active in self._viewer.layers:
+            self._viewer.layers.selection.active = active
 
     def close(self) -> None:
         """Take the helper layers away."""

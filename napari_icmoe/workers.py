@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -9,6 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
+
+_NICE = 5
+"""Above a training, which is a process with 10, and below the window."""
 
 
 class Background(QObject):
@@ -31,7 +37,7 @@ class Background(QObject):
     def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
         self._thread: ThreadPoolExecutor = (
-            ThreadPoolExecutor(max_workers=1, thread_name_prefix="napari-icmoe")
+            ThreadPoolExecutor(1, "napari-icmoe", initializer=_step_back)
             if beside is None
             else beside._thread
         )
@@ -48,6 +54,16 @@ class Background(QObject):
             error = raised
         with suppress(RuntimeError):  # Qt's word for an object that is gone
             self.done.emit(result, error)
+
+
+def _step_back() -> None:
+    """Leave the processor to the window when it wants it; threads that torch starts do so too.
+
+    Only Linux has priorities of single threads that anybody may lower.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 @dataclass(frozen=True)

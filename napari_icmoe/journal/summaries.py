@@ -112,7 +112,7 @@ def _is_saved(records: Sequence[Record]) -> bool:
     """Whether each mask was saved after its last change, and some mask after the last of all."""
     saved = [record for record in records if record["type"] == "saved"]
     return all(
-        last <= max((one["steps"] for one in saved if mask in (None, one["mask"])), default=0)
+        last <= max((one["steps"] for one in saved if mask in (None, one.get("mask"))), default=0)
         for mask, last in _last_changes(records).items()
     )
 

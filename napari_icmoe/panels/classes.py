@@ -24,10 +24,11 @@ from qtpy.QtWidgets import (
 from icmoe_core.classes import ClassTable, LabelClass
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.class_files import load_classes, save_classes
+from napari_icmoe.actions import CLASS_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
 from napari_icmoe.panels.parts import make_button, make_combo, make_swatch
-from napari_icmoe.shortcuts import CLASS_ACTIONS, keys_of
+from napari_icmoe.shortcuts import keys_of
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)

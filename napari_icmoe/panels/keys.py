@@ -7,17 +7,11 @@ from html import escape
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from napari_icmoe.actions import ACTIONS, CLASS_ACTIONS, FAR_ACTIONS, MOVE_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.keyboard_pointer import STRIDE
 from napari_icmoe.panels.parts import keys_together, make_text
-from napari_icmoe.shortcuts import (
-    ACTIONS,
-    CLASS_ACTIONS,
-    FAR_ACTIONS,
-    MOVE_ACTIONS,
-    keys_of,
-    pan_keys,
-)
+from napari_icmoe.shortcuts import keys_of, pan_keys
 
 GESTURES = (
     ("Click", "Point on the object"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_icmoe.actions import MAP_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import make_button, make_swatch, make_text
 from napari_icmoe.review.map_layers import ADDED, REMOVED, Map, expert_color
-from napari_icmoe.shortcuts import MAP_ACTIONS, keys_of
+from napari_icmoe.shortcuts import keys_of
 
 TEXTS = {
     Map.UNCERTAINTY: "Uncertainty",

@@ -9,7 +9,8 @@ from qtpy.QtGui import QColor, QIcon, QPixmap, QWheelEvent
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
-from napari_icmoe.shortcuts import ACTIONS_BY_NAME, Action, keys_of
+from napari_icmoe.actions import ACTIONS_BY_NAME, Action
+from napari_icmoe.shortcuts import keys_of
 
 
 def make_button(text: str = "", tip: str = "", *, checkable: bool = False) -> QPushButton:

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_icmoe.actions import ACTIONS_BY_NAME, MOVE_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.overlays import NEGATIVE, POSITIVE
 from napari_icmoe.panels.parts import (
@@ -23,7 +24,7 @@ from napari_icmoe.panels.parts import (
     make_text,
     set_text,
 )
-from napari_icmoe.shortcuts import ACTIONS_BY_NAME, MOVE_ACTIONS, pan_keys
+from napari_icmoe.shortcuts import pan_keys
 
 
 class PromptPanel(QWidget):

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.events import Connections
-from napari_icmoe.overlays import is_helper
+from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.panels.parts import make_button, make_combo
 from napari_icmoe.readers import GRID_KEY
 

@@ -19,9 +19,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_icmoe.actions import ACTIONS_BY_NAME
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import make_button, make_text
-from napari_icmoe.shortcuts import ACTIONS_BY_NAME, keys_of
+from napari_icmoe.shortcuts import keys_of
 from napari_icmoe.worklist.browsing import Browser
 from napari_icmoe.worklist.listing import ScanState, Worklist
 from napari_icmoe.worklist.replacing import Choice

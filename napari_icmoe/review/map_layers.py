@@ -15,7 +15,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_icmoe.overlays import HELPER, plane_translate, transform_of
+from napari_icmoe.helper_layers import HELPER, plane_translate, transform_of
 from napari_icmoe.planes import Plane
 
 if TYPE_CHECKING:

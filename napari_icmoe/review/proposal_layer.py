@@ -14,7 +14,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from icmoe_core.classes import ClassTable
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.overlays import HELPER, fill, fill_plane, transform_of
+from napari_icmoe.helper_layers import HELPER, fill, fill_plane, transform_of
 from napari_icmoe.planes import Plane
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from napari_icmoe.patches import Patch, merge_outlines
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.locks import locked_pixels, touches
 from napari_icmoe.review.marks import UNMARKED, SliceState, doubt_of, next_in_doubt, slice_state
-from napari_icmoe.review.propagating import Propagating, choices_digest
+from napari_icmoe.review.orders import choices_digest
+from napari_icmoe.review.propagating import Propagating
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, SessionState, approved_planes
 from napari_icmoe.view import SliceView

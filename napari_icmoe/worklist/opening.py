@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import IcmoeError, InputFileError
 from icmoe_core.io import Volume, check_same_grid, read_labels, read_volume, to_display
-from napari_icmoe.overlays import transform_of
+from napari_icmoe.helper_layers import transform_of
 from napari_icmoe.readers import PATH_KEY, LayerData, scan_path, volume_as_layer
 from napari_icmoe.worklist.scan_folders import saved_mask
 from napari_icmoe.writers import on_stored_grid

@@ -21,10 +21,10 @@ from qtpy.QtWidgets import QMessageBox
 import icmoe_core
 from icmoe_core.io import read_volume
 from napari_icmoe.annotate import AnnotateWidget
+from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.journal.files import SUFFIX, read_journal
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.label_layers import make_target
-from napari_icmoe.overlays import is_helper
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.map_layers import Map
 from napari_icmoe.state import Box, Click, Place

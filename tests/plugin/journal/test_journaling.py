@@ -27,7 +27,7 @@ from napari_icmoe.journal.folders import DISCARDED, JournalFolder, Keeping, load
 from napari_icmoe.journal.ownership import is_owned
 from napari_icmoe.journal.sessions import Sessions
 from napari_icmoe.journal.summaries import summarise
-from napari_icmoe.review.propagating import choices_digest
+from napari_icmoe.review.orders import choices_digest
 from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Click
 
