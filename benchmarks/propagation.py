@@ -52,7 +52,10 @@ class Case:
 
 @dataclass
 class Score:
-    """What was measured of one case and one way of carrying; times in seconds a slice."""
+    """What was measured of one case and one way of carrying; times in seconds a slice.
+
+    `cost` is what encoding and carrying take, by what encoding and one answer to a box take.
+    """
 
     case: str
     way: str
@@ -63,7 +66,9 @@ class Score:
     boxes_dice: float
     every_slice: float
     encoding: float
+    answering: float
     following: float
+    cost: float
     reasons: list[str] = field(default_factory=list)
 
 
@@ -118,8 +123,10 @@ def measure(case: Case, predictor: Predictor, ways: Sequence[str], seed: int) ->
         return found, proposals, [step for step in steps if isinstance(step, Ending)]
 
     every, rng = np.zeros(case.truth.shape, bool), np.random.default_rng(seed)
+    began = time.perf_counter()
     for index in filled:
         every[..., index] = boxed(int(index), rng).mask
+    answering = (time.perf_counter() - began) / len(filled)
     largest = int(case.truth.sum((0, 1)).argmax())
     for way in ways:
         rng = np.random.default_rng(seed)
@@ -147,7 +154,9 @@ def measure(case: Case, predictor: Predictor, ways: Sequence[str], seed: int) ->
             dice(found, case.truth),
             dice(every, case.truth),
             encoding,
+            answering,
             following,
+            (encoding + following) / (encoding + answering),
             [ending.reason for ending in endings],
         )
 
@@ -196,7 +205,8 @@ def main(
                 f"one box {score.one_box:.3f}  in range {score.one_box_in_range:.3f}  "
                 f"{score.boxes} boxes {score.boxes_dice:.3f}  "
                 f"every slice {score.every_slice:.3f}  encode {1e3 * score.encoding:.0f} ms  "
-                f"follow {1e3 * score.following:.0f} ms",
+                f"answer {1e3 * score.answering:.0f} ms  follow {1e3 * score.following:.0f} ms  "
+                f"cost {score.cost:.2f}",
                 *score.reasons,
                 sep="\n    ",
                 flush=True,

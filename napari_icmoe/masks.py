@@ -163,6 +163,7 @@ class Masks(QObject):
     def _take(self, layer: Labels | None) -> None:
         if layer is None:
             self.target = None
+            self._colors.prepare(self._session.state.classes)  # of the mask that is to be made
         elif self.target is None or self.target.layer is not layer:
             self.target = self._adopt(layer)
             self.show_colors()
@@ -242,7 +243,6 @@ class Masks(QObject):
         else:
             make = self._colors.take
             color_classes(mask.layer, classes, mask.ids, mask.own_colormap, make)
-            self._colors.prepare(classes)
 
     def _count(self, mask: FollowedMask) -> None:
         labels = mask.layer.data
