@@ -10,6 +10,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 
 from napari_icmoe.accepting import LOCKED
+from napari_icmoe.collector import Collector
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.following import Follower
 from napari_icmoe.history import Step
@@ -33,6 +34,7 @@ class Reactions(QObject):
         super().__init__(controller)
         self._controller = c = controller
         self._follower = Follower(c.viewer, c.tool, c.masks, self)
+        self._collector = Collector(c.viewer, self)
         speakers = (c.asker, c.accepting, c.propagating, c.reviewing, c.browser)
         for speaker in speakers:
             speaker.said.connect(c.said)
@@ -54,9 +56,11 @@ class Reactions(QObject):
     def close(self) -> None:
         """Follow the viewer no longer."""
         self._follower.close()
+        self._collector.close()
 
     def _on_answer(self, question: Question, answer: Answer) -> None:
         c = self._controller
+        self._collector.on_answer()
         for notice in answer.notices:
             c.say("info", notice)
         if c.accepting.on_answer(question, answer):

@@ -56,6 +56,16 @@ def test_a_box_on_one_slice_outlines_its_neighbours(propagate, scan, truth, tmp_
     assert not record["stopped_by_person"]
 
 
+@pytest.mark.parametrize("way", ["points", "box-and-mask"])
+def test_what_is_carried_over_can_be_chosen(propagate, scan, truth, tmp_path, way):
+    output = tmp_path / "mask.nrrd"
+    result = propagate("--carry", way, "--json", output=output)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["carry"] == way
+    labels = read_labels(output, scan.grid)
+    assert dice(labels[..., FIRST : LAST + 1] == 1, truth[..., FIRST : LAST + 1]) > 0.7
+
+
 def test_it_says_in_words_where_and_why_it_ended(propagate, tmp_path):
     result = propagate(output=tmp_path / "mask.nii.gz")
     assert result.exit_code == 0, result.output

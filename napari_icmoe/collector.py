@@ -1,0 +1,61 @@
+"""The collector: Python's search for garbage, kept from stopping the window.
+
+With napari and torch loaded there are a million objects, and a full search through them stops all
+threads for 0.4 s. They are there to stay, so they are set aside, and a search only goes through
+what came later. When a layer is removed napari has everything searched, so that its array is freed;
+for that, what was set aside is brought back.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING, Any
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer
+
+from napari_icmoe.events import Connections
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+SETTLE_MS = 1000
+"""After a layer was removed, and searched for, everything is set aside again this much later."""
+
+
+class Collector(QObject):
+    """Sets aside what is loaded, as long as it is not closed.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose layers are freed when they are removed.
+    """
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._model_loaded = False
+        self._settled = QTimer(self)
+        self._settled.setSingleShot(True)
+        self._settled.setInterval(SETTLE_MS)
+        self._settled.timeout.connect(gc.freeze)
+        self._connections = Connections()
+        self._connections.add(self._on_removing, viewer.layers.events.removing)
+        gc.freeze()
+
+    def on_answer(self) -> None:
+        """Set the model aside, which is there once it has answered."""
+        if not self._model_loaded:
+            self._model_loaded = True
+            gc.freeze()
+
+    def close(self) -> None:
+        """Bring everything back."""
+        self._settled.stop()
+        self._connections.close()
+        gc.unfreeze()
+
+    def _on_removing(self, event: Any) -> None:
+        if isalive(self):
+            gc.unfreeze()
+            self._settled.start()
