@@ -44,8 +44,13 @@ class Action:
 PROMPT_ACTIONS: tuple[Action, ...] = (
     Action("toggle_tool", ("T",), "Prompt tool on or off", lambda c: c.toggle_tool()),
     Action("toggle_sign", ("N",), "Next click: object or background", lambda c: c.toggle_sign()),
-    Action("accept", ("Enter", "A"), "Accept the preview", lambda c: c.accept()),
-    Action("cancel", ("Escape",), "Cancel: drop this slice's prompts", lambda c: c.cancel()),
+    Action("accept", ("Enter", "A"), "Accept the preview, or the proposals", lambda c: c.accept()),
+    Action(
+        "cancel",
+        ("Escape",),
+        "Drop this slice's prompts, or end a propagation",
+        lambda c: c.cancel(),
+    ),
     Action("remove_last", ("Backspace",), "Remove the last prompt", lambda c: c.remove_last()),
     Action("clear", ("Shift-C",), "Clear the prompts of all slices", lambda c: c.clear()),
     Action("undo", ("Control-Z",), "Undo", lambda c: c.undo()),

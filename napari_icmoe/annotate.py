@@ -119,7 +119,8 @@ class AnnotateWidget(QWidget):
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Note which window the widget is shown in, and which canvas beside."""
         self._drawing.find_canvas()
-        self._window.find_window()
+        if self._open:
+            self._window.find_window()
         super().showEvent(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name

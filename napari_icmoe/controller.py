@@ -269,7 +269,7 @@ class AnnotateController(QObject):
     def cancel(self) -> None:
         """Drop the prompts and the preview of the displayed plane, or else end a propagation."""
         self.began.emit()
-        if self.pointer.drop_corner():
+        if self.pointer.drop_corner():  # that was all
             self.view.show_drag(None)
             return
         self.accepting.cancel()

@@ -81,9 +81,11 @@ class KeyboardPointer:
             self._controller.remove_near(*self.position, reach)
 
     def drop_corner(self) -> bool:
-        """Forget a box that has only begun; tells whether it was on the displayed slice."""
-        begun, self._corner = self._corner, None
-        return begun is not None and begun[0] == self._controller.view.plane
+        """Forget a box that has only begun on the displayed slice; tells whether there was one."""
+        if self._corner is None or self._corner[0] != self._controller.view.plane:
+            return False
+        self._corner = None
+        return True
 
     def leave(self) -> None:
         """Disappear, because another image is annotated."""
@@ -91,7 +93,10 @@ class KeyboardPointer:
         self._controller.tool.pointer = None
 
     def _appear(self) -> Plane | None:
-        """Turn the tool on, and stand in the middle of what is seen; the plane pointed at."""
+        """Return the plane pointed at; None if there is none, or the pointer only appears now.
+
+        It turns the tool on, and begins in the middle of what is seen.
+        """
         controller = self._controller
         if not controller.tool.on:
             controller.start_tool()
@@ -106,8 +111,8 @@ class KeyboardPointer:
             self._stand(plane, np.asarray(plane.from_data(image.world_to_data(middle))))
             self._draw(plane)
             controller.changed.emit()  # how to go on is said now
-        else:  # another plane may be smaller
-            self._stand(plane, np.asarray(self.position))
+            return None  # nothing is done at a place that nobody has seen yet
+        self._stand(plane, np.asarray(self.position))  # another plane may be smaller
         return plane
 
     def _stand(self, plane: Plane, where: np.ndarray) -> None:

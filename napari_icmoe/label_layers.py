@@ -233,6 +233,10 @@ class FollowedMask:
             slices = () if axis is None else edit.slices(axis)
             self._stroked |= {plane} if axis is None else {plane.at(axis, one) for one in slices}
 
+    def forget_strokes(self) -> None:
+        """Forget on which slices a hand has painted: the array is another one."""
+        self._stroked.clear()
+
     def painted_labels(self) -> dict[Plane, list[int]]:
         """Return the slices that show what a hand has painted, and which numbers that are."""
         labels = self.layer.data

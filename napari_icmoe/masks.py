@@ -281,6 +281,7 @@ class Masks(QObject):
         if not isalive(self) or mask is None:
             return
         mask.ids, mask.counted, mask.held = set(), False, ()
+        mask.forget_strokes()
         if mask is self.target:
             self._count(mask)
 

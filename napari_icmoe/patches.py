@@ -72,7 +72,7 @@ class StackEdit(LayerEdit):
     @property
     def nbytes(self) -> int:
         """Bytes of memory that it takes, or some more."""
-        return sum(patch.before.nbytes + patch.after.nbytes for patch in self.patches)
+        return sum(_owned(part) for patch in self.patches for part in (patch.before, patch.after))
 
     def list_voxels(self) -> ChangedVoxels:
         """Return the voxels one by one, on any thread; takes a while."""
@@ -165,3 +165,8 @@ def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
 
 def _shifted(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
+
+
+def _owned(values: NDArray) -> int:
+    """Return the bytes that an array takes: one value that stands for all takes next to none."""
+    return values.nbytes if any(values.strides) else values.itemsize

@@ -22,6 +22,7 @@ import numpy as np
 if TYPE_CHECKING:
     import napari
     from qtpy.QtWidgets import QWidget
+    from superqt import QCollapsible
 
     from napari_icmoe.annotate import AnnotateWidget
 
@@ -48,15 +49,19 @@ def rest(seconds: float = 0.8) -> None:
     wait(lambda: False, seconds)
 
 
-def unfold(part: QWidget) -> None:
-    """Open the section that a part of a tab is folded into."""
+def section(part: QWidget) -> QCollapsible:
+    """Return the section that a part of a tab is folded into."""
     from superqt import QCollapsible
 
-    section = part.parentWidget()
-    while section is not None and not isinstance(section, QCollapsible):
-        section = section.parentWidget()
-    if section is not None:
-        section.expand(animate=False)
+    found = part.parentWidget()
+    while not isinstance(found, QCollapsible):
+        found = found.parentWidget()
+    return found
+
+
+def unfold(part: QWidget) -> None:
+    """Open the section that a part of a tab is folded into."""
+    section(part).expand(animate=False)
 
 
 class Guide:
@@ -94,6 +99,27 @@ class Guide:
             self.viewer.window._qt_window.grab().save(str(self.output / f"{name}{suffix}.png"))
         self.viewer.theme = THEMES[0]
 
+    def point(self) -> None:
+        """Draw a box with the keyboard's pointer, take a picture beside the keys, and drop it."""
+        controller, page = self.widget.controller, self.widget.tabs.widget(0)
+        pointer, (top, left, bottom, right) = controller.pointer, map(int, self.box)
+        self.widget.tabs.setCurrentIndex(0)
+        pointer.move(0, 0)
+        for row, column in ((top, left), (bottom - 1, right - 1)):
+            here = pointer.position or (0, 0)
+            pointer.move(row - here[0], column - here[1])
+            if row == top:
+                pointer.set_corner()
+        unfold(self.widget.keys)
+        rest()
+        bar = page.verticalScrollBar()
+        bar.setValue(bar.maximum())
+        self.take("keys")
+        bar.setValue(0)
+        section(self.widget.keys).collapse(animate=False)
+        controller.cancel()
+        pointer.leave()
+
     def work(self) -> None:
         """Go through a study, and take pictures on the way."""
         from icmoe_core.samples import SAMPLES
@@ -103,11 +129,14 @@ class Guide:
 
         widget, controller = self.widget, self.widget.controller
         self.take("empty")
+        self.take("review-empty", 1)
+        self.take("scans-empty", 3)
         self.viewer.open_sample("napari-icmoe", "brain")
         self.viewer.dims.set_current_step(0, self.middle)
         rest()
         self.take("learn-empty", 2)
         controller.start_tool()
+        self.point()
         controller.add_prompt(Box(*self.box))
         wait(lambda: controller.answer is not None)
         rows, columns = np.nonzero(self.lesion)
@@ -148,12 +177,13 @@ class Guide:
         wait(lambda: learn.trainer.state is State.IDLE and learn.trainer.card is not None)
         rest(2.0)
         self.take("learn-card", 2)
-        with tempfile.TemporaryDirectory() as folder:
-            for sample in SAMPLES.values():
-                shutil.copy(sample.image, folder)
-            controller.browser.open_folder(Path(folder))
-            wait(lambda: controller.browser.worklist is not None, 20.0)
-            self.take("scans", 3)
+        folder = Path.home() / "scans"
+        folder.mkdir()
+        for sample in SAMPLES.values():
+            shutil.copy(sample.image, folder)
+        controller.browser.open_folder(folder)
+        wait(lambda: controller.browser.worklist is not None, 20.0)
+        self.take("scans", 3)
         self.viewer.close()
 
 
@@ -163,7 +193,11 @@ def main(output: Path) -> None:
     """Take all pictures."""
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
-        os.environ |= {"XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
+        os.environ |= {
+            "HOME": home,
+            "XDG_DATA_HOME": f"{home}/.local/share",
+            "XDG_CONFIG_HOME": f"{home}/.config",
+        }
         Guide(output).work()
 
 

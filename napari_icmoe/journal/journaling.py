@@ -38,6 +38,7 @@ from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.readers import scan_path
 from napari_icmoe.state import SessionState
+from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
@@ -110,7 +111,9 @@ class Journaling(QObject):
         controller.asker.answered.connect(self._on_answer)
         controller.view.scans.replaced.connect(self._on_pixels_replaced)
         self._follow()
-        self.threads.read(partial(delete_expired, JournalFolder().of(None)), _log_failure)
+        self._expiry = Background(self)  # the user's work never waits for it
+        self._expiry.done.connect(_log_failure)
+        self._expiry.run(partial(delete_expired, JournalFolder().of(None)))
 
     @property
     def current(self) -> JournaledScan | None:

@@ -43,7 +43,7 @@ class Outline:
     prompts : list of Record
         Those of the outlines that were accepted.
     settings : list of int
-        Which choices of model and window were in use, by their number.
+        Which choices of model and window it was made with, by their number.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -70,25 +70,32 @@ def outlines_of(
     }
     outlines: dict[tuple[Cuts, int], Outline] = defaultdict(Outline)
     pending: dict[Cuts, list[Record]] = {}  # prompts that are not accepted yet
-    proposed: dict[Cuts, list[int]] = {}  # labels
+    proposed: dict[Cuts, dict[int, tuple[int, Record]]] = {}  # by label: since when, and what
     for position, record in steps:
         change, kind = record["change"], KINDS.get(record.get("name", ""))
         if kind in ("accepts", "strokes"):
             for at, label in _written(record, shapes):
                 outline = outlines[at, label]
                 outline.counts[kind] += 1
-                used = bisect_right(since, position) - 1
+                made = position
+                if record["name"] != "accept":  # a proposal, of what was in use when it was made
+                    made, _ = proposed.get(at, {}).get(label, (position, {}))
+                used = bisect_right(since, made) - 1
                 if kind == "accepts" and used >= 0 and used not in outline.settings:
                     outline.settings.append(used)
                 if record["name"] == "accept":
                     outline.prompts += pending.get(at, [])
                     outline.counts["prompts"] += len(pending.get(at, []))
         for fixed, proposals in change.get("proposals", ()):
-            at, labels = tuple(fixed), [one["label"] for one in proposals]
+            at, before = tuple(fixed), proposed.get(tuple(fixed), {})
+            now = {one["label"]: (position, one) for one in proposals}
             if kind == "rejections":
-                for label in set(proposed.get(at, ())) - set(labels):
+                for label in before.keys() - now.keys():
                     outlines[at, label].counts[kind] += 1
-            proposed[at] = labels
+            proposed[at] = {
+                label: before[label] if label in before and before[label][1] == new[1] else new
+                for label, new in now.items()
+            }
         for fixed, prompts in change.get("prompts", ()):
             pending[tuple(fixed)] = prompts
     return dict(outlines)

@@ -43,6 +43,8 @@ class ReplayedMask:
         Numbers that occur, or did.
     """
 
+    unique_id = None  # it is no layer of a viewer
+
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.data: NDArray = np.zeros(shape, dtype)
         self.painted = PaintedVoxels()

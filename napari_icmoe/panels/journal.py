@@ -114,7 +114,7 @@ class SessionPanel(QWidget):
         elif scan.recorder.started:
             path = scan.recorder.journal.path
             folder = self._journaling.folder_of(scan) if path is None else path.parent
-            text = f"Recorded in {folder}"
+            text = f"Recorded in {_in_short(folder)}"
         else:
             text = "Nothing to record yet: your first click or stroke begins the journal."
         self.state.setText(text)
@@ -183,3 +183,11 @@ def _in_words(offers: tuple[Unfinished, ...]) -> str:
     if older:
         text += f" {older} older {'one is' if older == 1 else 'ones are'} there, too."
     return text
+
+
+def _in_short(folder: Path) -> str:
+    """Return a folder as people write it, with ``~`` for their own."""
+    home = Path.home()
+    return (
+        f"~/{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else str(folder)
+    )

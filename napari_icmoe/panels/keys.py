@@ -13,6 +13,11 @@ from napari_icmoe.keyboard_pointer import STRIDE
 from napari_icmoe.panels.parts import keys_together, make_text
 from napari_icmoe.shortcuts import keys_of, pan_keys
 
+WITHIN = (
+    ("← →", "The slice before, the slice after"),
+    ("Tab, Space", "In this widget: on to the next part; press it"),
+    ("Enter, F2", "In a table: change what is in the cell"),
+)
 GESTURES = (
     ("Click", "Point on the object"),
     ("Shift-click", "Point on the background"),
@@ -44,6 +49,7 @@ class KeysPanel(QWidget):
             (keys_together(actions), f"Move the keyboard pointer by {length}")
             for actions, length in ((MOVE_ACTIONS, "a pixel"), (FAR_ACTIONS, f"{STRIDE} pixels"))
         ]
+        rows += WITHIN
         cells = "".join(
             f"<tr><td style='padding-right: 8px'><b>{escape(keys)}</b></td>"
             f"<td>{escape(meaning)}</td></tr>"

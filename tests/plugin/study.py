@@ -1,7 +1,8 @@
 """A person's day on the brain sample, in a process of its own that is killed at the end.
 
-Every action is a real key or a real mouse event, or the press of a button. What the mask is in the
-end goes into a file, for the test that kills this process and opens the scan again.
+Prompts, decisions and buttons are real keys and real mouse events; sliders and numbers are set.
+What the mask is in the end goes into a file, for the test that kills this process and opens the
+scan again.
 """
 
 import json
@@ -117,7 +118,7 @@ def main(home):
     hands.key(Qt.Key.Key_Q)
     told["and back"] = controller.view.model.experts == before
     if not told["worse"]:
-        learn.versions.roll_back()
+        press(learn.list.back)
         told["rolled back"] = controller.view.model.experts == "default"
     # save
     mask = Path(home) / "mask.nii.gz"

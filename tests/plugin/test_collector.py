@@ -25,7 +25,7 @@ def test_a_removed_layer_is_freed(make_napari_viewer, qtbot):
     viewer.add_image(np.zeros((4, 16, 16), np.float32), name="other")
     viewer.layers.remove("scan")
     assert not gc.get_freeze_count()
-    qtbot.waitUntil(gc.get_freeze_count, timeout=4 * SETTLE_MS)
+    qtbot.waitUntil(lambda: gc.get_freeze_count() > 0, timeout=4 * SETTLE_MS)
     qtbot.wait(50)
     gc.collect()
     assert freed() is None

@@ -43,6 +43,7 @@ class Desk:
     def __init__(self, folder, labels=None):
         self.session = Session(default_classes(3))
         self.folder, self.image = folder, IMAGE
+        self.choice = ModelChoice(experts=None)
         self.failures, self._work = [], []
         self.mask = self._follow(np.zeros(SHAPE, np.uint16) if labels is None else labels)
         self.journal = ScanJournal(SCAN, GEOMETRY)
@@ -74,7 +75,7 @@ class Desk:
     def _on_step(self, what, step):
         if not self.recorder.started:
             self.recorder.begin(self.folder, step.after if what == "undo" else step.before)
-        self.recorder.write_choices(ModelChoice(experts=None), "auto", None)
+        self.recorder.write_choices(self.choice, "auto", None)
         self.recorder.know(self.mask.layer.data, self.mask.painted, what, step.edit)
         self.recorder.write_step(what, step, step.edit)
 

@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 from desk import Desk, place
 
+from napari_icmoe.engine import ModelChoice
 from napari_icmoe.journal import recorder
 from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.provenance import SUFFIX, provenance, write_provenance
@@ -59,6 +60,17 @@ def test_each_outline_tells_how_it_came_about(desk):
     rejected = found["slices"][2]["objects"]
     assert [(o["label"], o["interactions"]) for o in rejected] == [(2, {"rejections": 1})]
     assert [found["settings"][number]["window"]["name"] for number in one["settings"]] == ["auto"]
+
+
+def test_a_proposal_is_of_the_model_that_made_it_and_not_of_the_one_at_its_accept(desk):
+    desk.propose(1, 1)
+    desk.choice = ModelChoice()
+    desk.propose(2, 2)  # the first one stands, and is recorded again
+    desk.accept_proposals()
+    found = told(desk)
+    used = [one["settings"] for entry in found["slices"] for one in entry["objects"]]
+    experts = [[found["settings"][number]["experts"] for number in numbers] for numbers in used]
+    assert experts == [["none"], ["default"]]
 
 
 def test_what_was_undone_is_effort_but_no_origin(desk):
