@@ -113,7 +113,9 @@ class Guide:
         unfold(self.widget.keys)
         rest()
         bar = page.verticalScrollBar()
-        bar.setValue(bar.maximum())
+        for _ in range(2):  # the keys are as high as they need to be only once they were seen
+            bar.setValue(bar.maximum())
+            rest()
         self.take("keys")
         bar.setValue(0)
         section(self.widget.keys).collapse(animate=False)

@@ -380,7 +380,7 @@ def written_on(desk):
     return set(np.nonzero((desk.mask.data != desk.labels).any(axis=(1, 2)))[0].tolist())
 
 
-@in_states(accept_in_waiting, propagate, restore, open_a_scan)
+@in_states(accept_in_waiting, restore)
 def test_the_dock_is_closed_and_opened_again(desk, reach):
     reach(desk)
     old = desk.widget
@@ -399,7 +399,7 @@ def test_the_dock_is_closed_and_opened_again(desk, reach):
     works(desk)
 
 
-@in_states(propagate, save, restore, ask_about_the_scan)
+@in_states(propagate, restore)
 def test_the_window_is_closed(desk, reach, close_as_user):
     reach(desk)
     uid, state = str(desk.image.unique_id), desk.session.state
@@ -427,14 +427,14 @@ def goes_on_without_its_image(desk, reach):
     works(desk)
 
 
-@in_states(accept_in_waiting, compute_a_map, open_a_scan)
+@in_states(compute_a_map, open_a_scan)
 def test_the_image_is_deleted(desk, reach):
     reach(desk)
     desk.viewer.layers.remove(desk.image)
     goes_on_without_its_image(desk, reach)
 
 
-@in_states(propagate, restore)
+@in_states(propagate)
 def test_all_layers_are_deleted(desk, reach):
     reach(desk)
     desk.viewer.layers.select_all()
@@ -442,7 +442,7 @@ def test_all_layers_are_deleted(desk, reach):
     goes_on_without_its_image(desk, reach)
 
 
-@in_states(accept_in_waiting, restore)
+@in_states(accept_in_waiting)
 def test_the_mask_is_deleted(desk, reach):
     prompts = dict(desk.session.state.prompts)
     reach(desk)
@@ -456,7 +456,7 @@ def test_the_mask_is_deleted(desk, reach):
         works(desk)
 
 
-@in_states(accept_in_waiting, show_a_map)
+@in_states(show_a_map)
 def test_the_helper_layers_are_deleted(desk, reach):
     prompts = dict(desk.session.state.prompts)
     reach(desk)
@@ -472,7 +472,7 @@ def test_the_helper_layers_are_deleted(desk, reach):
         works(desk)
 
 
-@in_states(accept_in_waiting, propagate, propose, restore)
+@in_states(propagate, restore)
 def test_another_image_is_chosen(desk, reach):
     other = desk.viewer.add_image(
         desk.image.data[::-1],

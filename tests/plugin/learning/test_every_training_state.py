@@ -202,7 +202,7 @@ def go_to_its_end(study):
     study.wait(lambda: study.trainer.card is not None and study.trainer.card.switched_on)
 
 
-@in_states(start, pause, end)
+@in_states(pause)
 def test_layers_are_none_of_its_business(study, reach):
     reach(study)
     for disturb in (choose_another_image, delete_the_mask, delete_the_image, delete_all_layers):
@@ -217,7 +217,7 @@ def test_layers_are_none_of_its_business(study, reach):
     assert [level for level, _ in study.said if level == "error"] == []
 
 
-@in_states(run, break_off)
+@in_states(break_off)
 def test_the_dock_is_closed_and_opened_again(study, reach):
     reach(study)
     study.dock_anew()
@@ -233,7 +233,7 @@ def test_the_dock_is_closed_and_opened_again(study, reach):
         assert study.widget.learn.versions.switch_on(version.id)
 
 
-@in_states(start, run, finish)
+@in_states(run, finish)
 def test_the_window_is_closed(study, reach, close_as_user):
     reach(study)
     close_as_user(study.viewer)
