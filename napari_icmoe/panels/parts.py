@@ -114,6 +114,6 @@ def keys_together(actions: Sequence[Action]) -> str:
     """Return the keys of several actions; what is held with all of them is said once."""
     keys = [" or ".join(keys_of(action)) or "—" for action in actions]
     held = {key.rpartition("+")[0] for key in keys}
-    if len(held) > 1:
+    if len(held) > 1 or "" in held:
         return " ".join(keys)
     return f"{held.pop()}+{' '.join(key.rpartition('+')[2] for key in keys)}"
