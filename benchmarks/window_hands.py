@@ -95,8 +95,8 @@ class Person(QObject):
             box = Box(*(float(side) for side in mask_box(mask)))
             row, column = np.argwhere(mask)[mask.sum() // 2].tolist()
             yield lambda index=index: controller.reviewing.go_to(index)
-            yield lambda box=box: controller.add_prompt(box)
-            yield lambda row=row, column=column: controller.add_prompt(Click(row, column))
+            yield lambda box=box: controller.prompting.add(box)
+            yield lambda row=row, column=column: controller.prompting.add(Click(row, column))
             yield self._accept
             if number % 5 == 4:
                 yield controller.undo
@@ -105,4 +105,4 @@ class Person(QObject):
 
     def _accept(self) -> None:
         self.accepted += 1
-        self._controller.accept()
+        self._controller.prompting.accept()

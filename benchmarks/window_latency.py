@@ -44,7 +44,7 @@ class Window:
         self.viewer.window.add_dock_widget(self.widget)
         self.viewer.dims.set_current_step(0, self.index)
         self.controller = self.widget.controller
-        self.controller.start_tool()
+        self.controller.prompting.start()
         self.canvas = self.viewer.window._qt_viewer.canvas
         self.wait(lambda: False, 2.0)
 
@@ -116,11 +116,11 @@ def main() -> None:
     times: dict[str, list[float]] = {"box": [], "click": [], "corrective click": []}
     for turn in range(options.repeats + 1):
         found = {"box": window.box(tuple(tight + random.uniform(-2, 2, 4)))}
-        window.controller.cancel()
+        window.controller.prompting.cancel()
         near = row + random.uniform(-2, 2), column + random.uniform(-2, 2)
         found["click"] = window.click(*near)
         found["corrective click"] = window.click(rows.min() - 4, columns.min() - 4)
-        window.controller.cancel()
+        window.controller.prompting.cancel()
         if turn:  # the first turn warms up
             for name, seconds in found.items():
                 times[name].append(seconds)

@@ -61,7 +61,7 @@ class Session:
         self.viewer.window.add_dock_widget(self.widget)
         self.controller = self.widget.controller
         self.viewer.dims.set_current_step(0, self.index)
-        self.controller.start_tool()
+        self.controller.prompting.start()
         self._clock = Clock()
         rest(3.0)
 
@@ -81,14 +81,16 @@ class Session:
         box = Box(*(float(side) for side in mask_box(self.truth[self.index])))
         self.measure(
             "first prompt, model loaded",
-            lambda: controller.add_prompt(box),
+            lambda: controller.prompting.add(box),
             lambda: controller.answer is not None,
         )
-        self.measure("first accept", controller.accept, lambda: controller.target is not None)
+        self.measure(
+            "first accept", controller.prompting.accept, lambda: controller.target is not None
+        )
         self.widget.propagation.first.setValue(self.index - reach)
         self.widget.propagation.last.setValue(self.index + reach)
         propagating = controller.propagating
-        self.measure("propagation", controller.propagate, lambda: not propagating.running)
+        self.measure("propagation", controller.ordering.propagate, lambda: not propagating.running)
         self.measure("first step to a proposal", lambda: reviewing.go_to(self.index + 1))
         self.measure("accept all, one object", reviewing.accept_all)
         self.measure("undo, one object", controller.undo)

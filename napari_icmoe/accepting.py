@@ -10,7 +10,8 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.engine import Answer, Question
-from napari_icmoe.label_layers import FollowedMask, make_target, mismatch
+from napari_icmoe.followed_masks import FollowedMask
+from napari_icmoe.label_layers import make_target, mismatch
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.review.locks import locked_pixels

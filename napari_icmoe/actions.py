@@ -42,22 +42,36 @@ class Action:
 
 
 PROMPT_ACTIONS: tuple[Action, ...] = (
-    Action("toggle_tool", ("T",), "Prompt tool on or off", lambda c: c.toggle_tool()),
-    Action("toggle_sign", ("N",), "Next click: object or background", lambda c: c.toggle_sign()),
-    Action("accept", ("Enter", "A"), "Accept the preview, or the proposals", lambda c: c.accept()),
+    Action("toggle_tool", ("T",), "Prompt tool on or off", lambda c: c.prompting.toggle()),
+    Action(
+        "toggle_sign",
+        ("N",),
+        "Next click: object or background",
+        lambda c: c.prompting.toggle_sign(),
+    ),
+    Action(
+        "accept",
+        ("Enter", "A"),
+        "Accept the preview, or the proposals",
+        lambda c: c.prompting.accept(),
+    ),
     Action(
         "cancel",
         ("Escape",),
         "Drop this slice's prompts, or end a propagation",
-        lambda c: c.cancel(),
+        lambda c: c.prompting.cancel(),
     ),
-    Action("remove_last", ("Backspace",), "Remove the last prompt", lambda c: c.remove_last()),
-    Action("clear", ("Shift-C",), "Clear the prompts of all slices", lambda c: c.clear()),
+    Action(
+        "remove_last", ("Backspace",), "Remove the last prompt", lambda c: c.prompting.remove_last()
+    ),
+    Action("clear", ("Shift-C",), "Clear the prompts of all slices", lambda c: c.prompting.clear()),
     Action("undo", ("Control-Z",), "Undo", lambda c: c.undo()),
     Action("redo", ("Control-Shift-Z",), "Redo", lambda c: c.redo()),
 )
 REVIEW_ACTIONS: tuple[Action, ...] = (
-    Action("propagate", ("G",), "Propagate: go on to the next slices", lambda c: c.propagate()),
+    Action(
+        "propagate", ("G",), "Propagate: go on to the next slices", lambda c: c.ordering.propagate()
+    ),
     Action("reject", ("R",), "Reject this slice's proposals", lambda c: c.reviewing.reject_here()),
     Action("accept_all", ("Shift-A",), "Accept all proposals", lambda c: c.reviewing.accept_all()),
     Action("reject_all", ("Shift-R",), "Reject all proposals", lambda c: c.reviewing.reject_all()),

@@ -20,6 +20,7 @@ from napari_icmoe.controller import AnnotateController
 from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
 from napari_icmoe.events import Connections
+from napari_icmoe.helper_layers import nearest_image
 from napari_icmoe.panels import (
     ClassPanel,
     KeysPanel,
@@ -202,7 +203,7 @@ class AnnotateWidget(QWidget):
             self.controller.say("error", f"The models could not be listed: {error}.")
 
     def _adopt_image(self) -> None:
-        image = self.controller.nearest_image()
+        image = nearest_image(self.controller.viewer)
         if image is not None:
             self.controller.set_image(image)
 

@@ -1,8 +1,9 @@
-"""The controller: what the widget's buttons, the keys and the mouse can do. It knows no widgets.
+"""The controller: the parts of an annotation in one viewer, joined, and what is chosen for them.
 
-Everything here runs on the GUI thread and is quick. The parts that it joins do the work: the view
-shows the displayed slice, the tool takes the prompts, the asker has them answered, and the masks
-take what is accepted. What happens without the user's doing is in :mod:`napari_icmoe.reactions`.
+It knows no widgets: buttons, keys and the mouse call it and its parts. Everything here runs on the
+GUI thread and is quick. The parts do the work: the view shows the displayed slice, the tool takes
+the prompts, the asker has them answered, and the masks take what is accepted. What happens without
+the user's doing is in :mod:`napari_icmoe.reactions`.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ from napari_icmoe.accepting import Accepting
 from napari_icmoe.actions import EVERY_ACTION, HISTORY_ACTIONS
 from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice
-from napari_icmoe.helper_layers import is_helper
-from napari_icmoe.history import Step
+from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.keyboard_pointer import KeyboardPointer
-from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.masks import Masks
-from napari_icmoe.places import place_of, show_plane
+from napari_icmoe.places import show_plane
 from napari_icmoe.planes import Plane, displayed_plane
-from napari_icmoe.pointer import nearest_prompt, prompt_gesture
+from napari_icmoe.pointer import prompt_gesture
+from napari_icmoe.prompting import Prompting
 from napari_icmoe.reactions import Reactions
 from napari_icmoe.review.maps import Maps
-from napari_icmoe.review.orders import Order
+from napari_icmoe.review.ordering import Ordering
 from napari_icmoe.review.propagating import Propagating
 from napari_icmoe.review.reviewing import Reviewing
 from napari_icmoe.session import Session
-from napari_icmoe.state import Place, Prompt, SessionState
+from napari_icmoe.state import Place, Prompt
 from napari_icmoe.tool import PromptTool
+from napari_icmoe.travelling import travel
 from napari_icmoe.view import SliceView
 from napari_icmoe.worklist.browsing import Browser
 
@@ -77,8 +78,6 @@ class AnnotateController(QObject):
         if former is not None:  # two of them would both take the clicks
             former.give_way()
         self.viewer = viewer
-        self.positive = True
-        self._range = 0, 0, False
         self.session = Session(classes or default_classes(3))
         self.tool = PromptTool(
             viewer,
@@ -107,9 +106,11 @@ class AnnotateController(QObject):
         self.reviewing: Reviewing = Reviewing(
             self.session, self.masks, self.view, self.propagating, self.show, self
         )
+        self.ordering: Ordering = Ordering(self)
         self.accepting = Accepting(
             self.session, self.masks, self.tool.add_below, self.asker.hold, self
         )
+        self.prompting: Prompting = Prompting(self)
         self.maps: Maps = Maps(self, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
@@ -143,18 +144,6 @@ class AnnotateController(QObject):
         """Whether an answer is on its way."""
         return self.asker.busy
 
-    def nearest_image(self) -> Image | None:
-        """Return the selected image, or else the topmost one; None if there is none."""
-        images = [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Image) and not is_helper(layer)
-        ]
-        active = self.viewer.layers.selection.active
-        if isinstance(active, Image) and active in images:
-            return active
-        return images[-1] if images else None
-
     def set_image(self, image: Image | None) -> None:
         """Annotate `image`; its prompts and its mask, if there were any, are still there."""
         self.began.emit()
@@ -172,7 +161,7 @@ class AnnotateController(QObject):
             self.masks.choose_for(image)
         self.tool.move_to(image)
         if was_on and image is not None:
-            self.start_tool()
+            self.prompting.start()
         self.view.refresh()
 
     def set_target(self, layer: Labels | None) -> None:
@@ -213,131 +202,6 @@ class AnnotateController(QObject):
         self.masks.set_brush()
         self.view.refresh()
 
-    # --- the tool ------------------------------------------------------------------------
-
-    def toggle_tool(self) -> None:
-        """Take prompts, or stop taking them."""
-        self.began.emit()
-        if self.tool.on:
-            self.viewer.layers.selection.active = self.image
-        else:
-            self.start_tool()
-
-    def start_tool(self) -> None:
-        """Take clicks on the canvas as prompts from now on."""
-        if self.image is None:
-            self.say("warning", "Open a scan first: File → Open, or File → Open Sample.")
-        elif self.viewer.dims.ndisplay != 2:
-            self.say("warning", "Prompts need a slice: switch from 3D to the 2D view first.")
-        else:
-            self.tool.start(self.image)
-            self.view.refresh()
-
-    def toggle_sign(self) -> None:
-        """Let the next plain click be on the background, or on the object again."""
-        self.began.emit()
-        self.positive = not self.positive
-        self.changed.emit()
-
-    # --- prompts -------------------------------------------------------------------------
-
-    def add_prompt(self, prompt: Prompt) -> None:
-        """Add a click or a box on the displayed plane."""
-        self.began.emit()
-        place = self.view.place
-        if place is not None:
-            self.session.add_prompt(place, prompt)
-            self.view.refresh()
-
-    def remove_near(self, row: float, column: float, reach: float) -> None:
-        """Remove the prompt closest to a pixel of the plane, within `reach` pixels."""
-        self.began.emit()
-        place = self.view.place
-        position = nearest_prompt(self.view.prompts, row, column, reach)
-        if place is not None and position is not None:
-            self.session.remove_prompt(place, position)
-            self.view.refresh()
-
-    def remove_last(self) -> None:
-        """Remove the last prompt on the displayed plane."""
-        self.began.emit()
-        place = self.view.place
-        if place is not None:
-            self.session.remove_prompt(place)
-            self.view.refresh()
-
-    def cancel(self) -> None:
-        """Drop the prompts and the preview of the displayed plane, or else end a propagation."""
-        self.began.emit()
-        if self.pointer.drop_corner():  # that was all
-            self.view.show_drag(None)
-            return
-        self.accepting.cancel()
-        if not self.view.prompts:
-            self.propagating.cancel()
-        place = self.view.place
-        if place is not None:
-            self.session.cancel(place)
-            self.view.refresh()
-
-    def clear(self) -> None:
-        """Drop the prompts and previews of every plane."""
-        self.began.emit()
-        self.accepting.cancel()
-        self.session.clear()
-        self.view.refresh()
-
-    def accept(self) -> None:
-        """Write the preview into the mask; waits for the answer if it is on its way."""
-        self.began.emit()
-        question, image = self.view.question, self.image
-        if question is None or image is None or not question.prompts:
-            if self.view.proposals:
-                self.reviewing.accept_here()
-            else:
-                self.say("info", "There is no preview to accept: click on a structure first.")
-            return
-        self.asker.allow_retry(question)
-        self.accepting.accept(question, self.view.answer, image)
-        self.view.refresh()
-
-    # --- propagation and review ----------------------------------------------------------
-
-    def choose_range(self, first: int, last: int, *, every: bool) -> None:
-        """Let propagation fill slices `first` … `last`, both included.
-
-        Parameters
-        ----------
-        first, last : int
-        every : bool
-            Carry on all classes that are not locked, instead of the active one.
-        """
-        self._range = first, last, every
-
-    def propagate(self) -> None:
-        """Carry outlines of the mask to the slices of the chosen range."""
-        self.began.emit()
-        first, last, every = self._range
-        image, plane, mask = self.image, self.view.plane, self.target
-        if image is None or plane is None or plane.cut_axis is None:
-            self.say("warning", "Propagation needs a stack of slices: open a scan with several.")
-            return
-        if mask is None:
-            self.say("warning", "There is nothing to propagate: accept an outline first.")
-            return
-        order = Order(
-            str(image.unique_id),
-            self.view.scans.scan_of(image),
-            plane,
-            self.reviewing.labels_to_carry(every=every),
-            first,
-            last,
-            self.view.model,
-            self.view.window,
-            mask.held[plane.cut_axis] if plane.cut_axis < len(mask.held) else None,
-        )
-        self.propagating.start(order, mask)
-
     # --- classes and history -------------------------------------------------------------
 
     def choose_class(self, class_id: int) -> None:
@@ -372,7 +236,7 @@ class AnnotateController(QObject):
             self.propagating.abandon()
             self.say("info", "The propagation was taken back.")
             return
-        self._travel(self.session.undo(), "undo")
+        travel(self, self.session.undo(), "undo")
 
     def redo(self) -> None:
         """Do again what was undone last, and show where."""
@@ -380,24 +244,7 @@ class AnnotateController(QObject):
         if self.propagating.running:
             self.say("info", "A propagation is under way: wait for it, or cancel it.")
             return
-        self._travel(self.session.redo(), "redo")
-
-    def _travel(self, step: Step[SessionState] | None, verb: str) -> None:
-        self.accepting.cancel()
-        if step is None:
-            self.say("info", f"There is nothing to {verb}.")
-            return
-        found = place_of(self.viewer, step)
-        if found is not None:
-            layer, plane = found
-            if isinstance(layer, Image):
-                self.set_image(layer)
-            if plane != displayed_plane(self.viewer, layer):
-                show_plane(self.viewer, layer, plane)
-        self.masks.show_colors()
-        if step.before.active_class != step.after.active_class:
-            self.masks.set_brush()
-        self.view.refresh()
+        travel(self, self.session.redo(), "redo")
 
     def show(self, plane: Plane) -> None:
         """Display a plane of the image."""

@@ -8,6 +8,7 @@ take the change back.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -59,17 +60,21 @@ class History(Generic[State]):
         How many steps can be undone.
     max_bytes : int, optional
         Memory for the edits of these steps; of several steps, the oldest make room.
-
-    Attributes
-    ----------
-    max_bytes : int or None
-        Heeded when the next step is recorded.
+    done, undone : iterable of Step
+        What there is to begin with, as :attr:`done` and :attr:`undone` have it. What takes too
+        much memory makes room when the next step is recorded.
     """
 
-    def __init__(self, limit: int = 200, max_bytes: int | None = MAX_BYTES) -> None:
-        self.max_bytes = max_bytes
-        self._done: deque[Step[State]] = deque(maxlen=limit)
-        self._undone: list[Step[State]] = []
+    def __init__(
+        self,
+        limit: int = 200,
+        max_bytes: int | None = MAX_BYTES,
+        done: Iterable[Step[State]] = (),
+        undone: Iterable[Step[State]] = (),
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._done: deque[Step[State]] = deque(done, maxlen=limit)
+        self._undone: list[Step[State]] = list(undone)
 
     @property
     def done(self) -> tuple[Step[State], ...]:
@@ -98,11 +103,11 @@ class History(Generic[State]):
         """Append `step`; what had been undone before can no longer be redone."""
         self._done.append(step)
         self._undone.clear()
-        if self.max_bytes is None:
+        if self._max_bytes is None:
             return
         sizes = [0 if one.edit is None else one.edit.nbytes for one in self._done]
         total = sum(sizes)
-        while total > self.max_bytes and len(self._done) > 1:
+        while total > self._max_bytes and len(self._done) > 1:
             self._done.popleft()
             total -= sizes.pop(0)
 

@@ -57,7 +57,7 @@ class KeyboardPointer:
         plane = self._appear()
         if plane is not None and self.position is not None:
             row, column = self.position
-            self._controller.add_prompt(Click(row, column, self._controller.positive))
+            self._controller.prompting.add(Click(row, column, self._controller.prompting.positive))
 
     def set_corner(self) -> None:
         """Begin a box at the pointer, or end the one begun with the pixel pointed at in it."""
@@ -71,14 +71,14 @@ class KeyboardPointer:
             self._controller.say("info", CORNER)
         else:
             self._corner = None
-            self._controller.add_prompt(box)
+            self._controller.prompting.add(box)
 
     def remove(self) -> None:
         """Remove the prompt under the pointer."""
         plane = self._appear()
         if plane is not None and self.position is not None:
             reach = REACH_PIXELS * self._controller.view.pixels_per_screen_pixel(plane)
-            self._controller.remove_near(*self.position, reach)
+            self._controller.prompting.remove_near(*self.position, reach)
 
     def drop_corner(self) -> bool:
         """Forget a box that has only begun on the displayed slice; tells whether there was one."""
@@ -99,7 +99,7 @@ class KeyboardPointer:
         """
         controller = self._controller
         if not controller.tool.on:
-            controller.start_tool()
+            controller.prompting.start()
         plane, image = controller.view.plane, controller.image
         if not controller.tool.on or plane is None or image is None:
             return None

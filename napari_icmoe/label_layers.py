@@ -1,26 +1,17 @@
-"""Label layers: the masks that are accepted into; which fit an image, and how they are coloured."""
+"""Label layers: masks on the grid of an image, which of them fit one, and what they hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import product
-from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
-from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap, label_colormap
 from numpy.typing import NDArray
 
-from icmoe_core.classes import ClassTable
-from napari_icmoe.class_colors import class_colormap
 from napari_icmoe.helper_layers import transform_of
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, VoxelEdit, stroke_voxels
-from napari_icmoe.patches import Patch, StackEdit
-from napari_icmoe.planes import Plane, spatial_shape
+from napari_icmoe.planes import spatial_shape
 from napari_icmoe.readers import PATH_KEY, scan_path
 
-Edit = TypeVar("Edit", bound=LayerEdit)
 SAME_PLACE = 0.01
 """A mask lies on an image if no corner is further off than this share of a voxel."""
 
@@ -80,42 +71,6 @@ def _same_place(image: Layer, target: Layer) -> bool:
     return bool(np.abs(moved).max() <= SAME_PLACE * voxel)
 
 
-def color_classes(
-    target: Labels,
-    classes: ClassTable,
-    others: Iterable[int],
-    own: Any,
-    make: Callable[[ClassTable], DirectLabelColormap] = class_colormap,
-) -> DirectLabelColormap:
-    """Give `target` the colours of `classes`.
-
-    Parameters
-    ----------
-    target : Labels
-    classes : ClassTable
-    others : iterable of int
-        Ids in the mask; those that are not in the table keep their colour.
-    own : label colormap
-        The colours that the layer had before.
-    make : callable
-        Makes the colormap where there are no others to keep.
-    """
-    kept = sorted({int(id) for id in others} - set(classes.ids) - {0})
-    if kept:
-        colors: dict[int | None, Any] = dict(zip(kept, own.map(np.array(kept)), strict=True))
-        target.colormap = class_colormap(classes, colors)
-    else:
-        target.colormap = make(classes)
-    return target.colormap
-
-
-def color_objects(target: Labels, own: Any) -> CyclicLabelColormap:
-    """Give each id of `target` a colour of its own: the layer's colours, or napari's default."""
-    cyclic = own if isinstance(own, CyclicLabelColormap) else label_colormap(49, 0.5)
-    target.colormap = cyclic
-    return target.colormap
-
-
 def ids_in(labels: NDArray) -> set[int]:
     """Return the numbers that occur in `labels`, without 0; slice by slice, to spare memory."""
     if labels.ndim == 0 or not labels.size:
@@ -138,142 +93,3 @@ def slices_in(labels: NDArray) -> tuple[NDArray[np.bool_], ...]:
     axes = range(others.ndim)
     rest = (np.asarray(others.any(tuple(a for a in axes if a != axis))) for axis in axes)
     return first, *rest
-
-
-class FollowedMask:
-    """A Labels layer whose brush strokes are followed.
-
-    Parameters
-    ----------
-    layer : Labels
-    on_stroke : callable
-        Called with the mask, the flat indices of the voxels, and their values before and after,
-        whenever somebody else than :meth:`write` changes the labels.
-
-    Attributes
-    ----------
-    painted : PaintedVoxels
-    ids : set of int
-        Numbers that occur, as far as they are known.
-    counted : bool
-        Whether all of them are known.
-    held : tuple of ndarray of bool
-        For each axis, which of its slices held something when they were counted.
-    own_colormap : label colormap
-        The layer's colours as they were before we changed them.
-    """
-
-    def __init__(
-        self,
-        layer: Labels,
-        on_stroke: Callable[[FollowedMask, NDArray[np.int64], NDArray, NDArray], None],
-    ) -> None:
-        self.layer = layer
-        self.painted = PaintedVoxels()
-        self.ids: set[int] = set()
-        self.counted = False
-        self.held: tuple[NDArray[np.bool_], ...] = ()
-        self.own_colormap = layer.colormap
-        self._on_stroke = on_stroke
-        self._stroked: set[Plane] = set()
-        self._writing = False
-        layer.events.paint.connect(self._on_paint)
-
-    def close(self) -> None:
-        """Stop following the layer."""
-        self.layer.events.paint.disconnect(self._on_paint)
-
-    @property
-    def next_id(self) -> int | None:
-        """The first number above all that occur; None while they are not known yet."""
-        return max(self.ids, default=0) + 1 if self.counted else None
-
-    def holds(self, id: int) -> bool:
-        """Tell whether the layer's dtype has room for `id`."""
-        return id <= np.iinfo(self.layer.data.dtype).max
-
-    def write(self, plane: Plane, mask: NDArray[np.bool_], label: int) -> VoxelEdit | None:
-        """Write `label` where `mask` ``(rows, columns)`` is set on `plane`.
-
-        Returns
-        -------
-        VoxelEdit or None
-            None where the mask is empty.
-        """
-        rows, columns = np.nonzero(mask)
-        if not len(rows):
-            return None
-        flat = plane.voxels(rows, columns, self.layer.data.shape)
-        return self.write_voxels(flat, np.full(len(flat), label, self.layer.data.dtype), plane)
-
-    def write_voxels(
-        self, voxels: NDArray[np.int64], values: NDArray, plane: Plane | None = None
-    ) -> VoxelEdit:
-        """Write `values` at flat indices `voxels`, both ``(n,)``; `plane` shows the change."""
-        if (voxels[1:] < voxels[:-1]).any():
-            order = np.argsort(voxels)
-            voxels, values = voxels[order], values[order]
-        indices = np.unravel_index(voxels, self.layer.data.shape)
-        before = self.layer.data[indices]
-        with self._own_edit():
-            self.layer.data_setitem(indices, values)
-        return self.note_ids(VoxelEdit(self.layer, voxels, before, values, plane), values)
-
-    def write_patches(self, patches: Sequence[Patch], labels: Iterable[int]) -> StackEdit:
-        """Write what `patches` hold after the change, all `labels`, and draw once."""
-        edit = StackEdit(self.layer, patches)
-        edit.redo()
-        return self.note_ids(edit, np.fromiter(labels, np.int64))
-
-    def note_stroke(self, edit: VoxelEdit) -> None:
-        """Note on which slices a hand has painted."""
-        plane = edit.plane
-        if plane is not None:
-            axis = plane.cut_axis
-            slices = () if axis is None else edit.slices(axis)
-            self._stroked |= {plane} if axis is None else {plane.at(axis, one) for one in slices}
-
-    def forget_strokes(self) -> None:
-        """Forget on which slices a hand has painted: the array is another one."""
-        self._stroked.clear()
-
-    def painted_labels(self) -> dict[Plane, list[int]]:
-        """Return the slices that show what a hand has painted, and which numbers that are."""
-        labels = self.layer.data
-        found = {}
-        for plane in self._stroked:
-            shown = np.asarray(labels[plane.index])[self.painted.within(labels, plane)]
-            if shown.size:
-                found[plane] = np.unique(shown).tolist()
-        return found
-
-    def note_ids(self, edit: Edit, values: NDArray) -> Edit:
-        """Note which numbers an edit has written; returns it."""
-        written = set(np.unique(values).tolist()) - {0}
-        if self.counted:
-            edit.new_ids = frozenset(written - self.ids)
-        self.ids |= written
-        return edit
-
-    def follow_back(self, edit: LayerEdit) -> None:
-        """Note that an edit was undone: numbers that it brought are free again."""
-        if edit.can_travel:
-            self.ids -= edit.new_ids
-
-    def follow_again(self, edit: LayerEdit) -> None:
-        """Note that an edit was redone."""
-        if edit.can_travel:
-            self.ids |= edit.new_ids
-
-    @contextmanager
-    def _own_edit(self) -> Iterator[None]:
-        self._writing = True
-        try:
-            yield
-        finally:
-            self._writing = False
-
-    def _on_paint(self, event: Any) -> None:
-        labels = self.layer.data
-        if not self._writing and isinstance(labels, np.ndarray):
-            self._on_stroke(self, *stroke_voxels(event.value, labels.shape, labels.dtype))

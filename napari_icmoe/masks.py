@@ -1,4 +1,4 @@
-"""Masks: the Labels layers of one viewer, which of them is accepted into, and their colours."""
+"""Masks: the Labels layers of one viewer, and which of them is accepted into."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from numpy.typing import NDArray
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
-from icmoe_core.classes import ClassTable
-from napari_icmoe.class_colors import ClassColors
+from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import LayerEdit, VoxelEdit
-from napari_icmoe.label_layers import (
-    FollowedMask,
-    color_classes,
-    color_objects,
-    ids_in,
-    mismatch,
-    slices_in,
-)
+from napari_icmoe.label_layers import ids_in, mismatch, slices_in
+from napari_icmoe.mask_colors import MaskColors
 from napari_icmoe.planes import Plane, plane_through
 from napari_icmoe.session import Session
 from napari_icmoe.shortcuts import LayerKeys
@@ -66,10 +59,9 @@ class Masks(QObject):
         self._followed: dict[str, FollowedMask] = {}
         self._keys: dict[str, LayerKeys] = {}  # of the masks that were chosen once
         self._choices: dict[str, Labels | None] = {}  # by the image's unique id
-        self._colored: dict[str, object] = {}
         self._counting = Background(self)
         self._counting.done.connect(self._on_counted)
-        self._colors = ClassColors(self._counting, self)
+        self._colors = MaskColors(self._counting, self)
         self._colors.prepare(session.state.classes)
         session.listeners.append(self._on_step)
 
@@ -97,7 +89,7 @@ class Masks(QObject):
         keys = self._keys.pop(uid, None)
         if keys is not None:
             keys.unbind()
-        self._colored.pop(uid, None)
+        self._colors.forget(layer)
         self._choices = {key: mask for key, mask in self._choices.items() if mask is not layer}
         for edit in self._edits():
             if edit.target is layer:
@@ -186,7 +178,8 @@ class Masks(QObject):
     def show_colors(self) -> None:
         """Give the target the colours of its classes, or one to each object."""
         if self.target is not None:
-            self._color(self.target)
+            classes = self._session.state.classes
+            self._colors.color(self.target, classes, instances=self.instances)
 
     def set_brush(self) -> None:
         """Let the target's brush paint the number that the next accept writes."""
@@ -225,24 +218,6 @@ class Masks(QObject):
         history = self._session.history
         edits = (step.edit for step in (*history.done, *history.undone))
         return [edit for edit in edits if isinstance(edit, LayerEdit)]
-
-    def _color(self, mask: FollowedMask) -> None:
-        """Colour a mask, unless it has these colours already: each change redraws the canvas."""
-        uid = str(mask.layer.unique_id)
-        if not (self.instances or mask.counted):
-            return  # its own colours stay until it is known which ids need them
-        classes = self._session.state.classes
-        wanted: object = self.instances
-        if not self.instances:
-            wanted = _appearance(classes), frozenset(mask.ids - set(classes.ids))
-        if self._colored.get(uid) == wanted:
-            return
-        self._colored[uid] = wanted
-        if self.instances:
-            color_objects(mask.layer, mask.own_colormap)
-        else:
-            make = self._colors.take
-            color_classes(mask.layer, classes, mask.ids, mask.own_colormap, make)
 
     def _count(self, mask: FollowedMask) -> None:
         labels = mask.layer.data
@@ -298,8 +273,4 @@ class Masks(QObject):
         if str(layer.unique_id) in self._keys:
             self.painted.emit(edit)
         if mask is self.target:
-            self._color(mask)
-
-
-def _appearance(classes: ClassTable) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    return tuple((entry.id, entry.color) for entry in classes)
+            self.show_colors()

@@ -57,7 +57,7 @@ def prompt_gesture(
         return
     if box is not None:
         if box.row_max - box.row_min >= 1 and box.col_max - box.col_min >= 1:
-            controller.add_prompt(box)  # takes the place of the drawn one: nothing is redrawn
+            controller.prompting.add(box)  # takes the place of the drawn one: nothing is redrawn
         else:
             view.show_drag(None)
             controller.say("info", SMALL_BOX)
@@ -68,9 +68,11 @@ def prompt_gesture(
         return
     if "Control" in modifiers:
         reach = REACH_PIXELS * view.pixels_per_screen_pixel(plane)
-        controller.remove_near(row, column, reach)
+        controller.prompting.remove_near(row, column, reach)
     else:
-        controller.add_prompt(Click(row, column, controller.positive ^ ("Shift" in modifiers)))
+        controller.prompting.add(
+            Click(row, column, controller.prompting.positive ^ ("Shift" in modifiers))
+        )
 
 
 def nearest_prompt(

@@ -13,6 +13,7 @@ from napari_icmoe.accepting import LOCKED
 from napari_icmoe.collector import Collector
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.following import Follower
+from napari_icmoe.helper_layers import nearest_image
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.state import SessionState
@@ -102,7 +103,7 @@ class Reactions(QObject):
     def _on_moved(self) -> None:
         c = self._controller
         if c.tool.on and c.viewer.dims.ndisplay != 2:
-            c.toggle_tool()
+            c.prompting.toggle()
         c.view.refresh()
 
     def _on_pixels_replaced(self, image: Image) -> None:
@@ -135,4 +136,4 @@ class Reactions(QObject):
     def _leave_removed(self) -> None:
         c = self._controller
         if isalive(self) and c.image is not None and c.image not in c.viewer.layers:
-            c.set_image(c.nearest_image())
+            c.set_image(nearest_image(c.viewer))

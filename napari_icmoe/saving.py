@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.samples import SAMPLES
+from napari_icmoe.journal.saving import MaskSave
 from napari_icmoe.readers import scan_path
 from napari_icmoe.workers import Background
 from napari_icmoe.writers import as_saved, save_labels
@@ -35,15 +37,15 @@ class SavedMask:
     path : Path
     notice : str
         What the user has to know of it; empty if there is nothing.
-    note : callable
-        To be called with the path on the GUI thread: the journal notes it, and the provenance is
-        written beside the mask.
+    save : MaskSave or None
+        To be noted on the GUI thread: the journal tells of it, and the provenance is written
+        beside the mask. None where the mask is of no scan.
     """
 
     layer: Labels
     path: Path
     notice: str
-    note: Callable[[Path], None]
+    save: MaskSave | None
 
     @property
     def sentence(self) -> str:
@@ -55,12 +57,13 @@ def mask_writer(controller: AnnotateController, layer: Labels) -> Callable[[Path
     """Return what writes a mask of the present image to a path, on a worker thread."""
     image = controller.image
     labels, attributes = as_saved(layer, image)
-    note = _nothing if image is None else controller.journaling.saving(image, layer)
+    save = None if image is None else controller.journaling.saving(image, layer)
 
     def write(path: Path) -> SavedMask:
-        # a copy first, so that what is painted while the file is compressed is not torn
-        written, notice = save_labels(str(path), labels.copy(), attributes)
-        return SavedMask(layer, Path(written), notice, note)
+        with nullcontext() if save is None else save.reaching(path):
+            # a copy first, so that what is painted while the file is compressed is not torn
+            written, notice = save_labels(str(path), labels.copy(), attributes)
+        return SavedMask(layer, Path(written), notice, save)
 
     return write
 
@@ -97,7 +100,8 @@ class Saving(QObject):
             self._controller.say("info", written.sentence)
             show_info(f"Saved {written.path}")
             self._controller.browser.replacing.note_saved(written.path, written.layer)
-            written.note(written.path)
+            if written.save is not None:
+                written.save.note()
             self.saved.emit(written.path)
         elif isinstance(error, IcmoeError):
             self._controller.say("error", str(error))
@@ -105,10 +109,6 @@ class Saving(QObject):
             logger.error("Saving failed", exc_info=error)
             sentence = f"The mask could not be saved ({error}): try elsewhere."
             self._controller.say("error", sentence)
-
-
-def _nothing(path: Path) -> None:
-    """Note nothing: the mask is of no scan."""
 
 
 def _folder_for(scan: Path | None) -> Path:

@@ -8,6 +8,7 @@ with: on its prompts layer all of them, on the mask only undo and redo.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
-from napari.utils.interactions import Shortcut
+from napari.utils.interactions import KEY_SYMBOLS, Shortcut
 
 from napari_icmoe.actions import EVERY_ACTION, Action
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
 
 HOLD_TO_PAN = "napari:hold_for_pan_zoom"
+_NAMED = ("Shift", "Delete", "Backspace", "Escape", "Enter")
+"""Keys whose names are better known than napari's symbols for them, but on a Mac."""
 
 
 # napari's keys call process-wide commands with the viewer they were pressed in; this finds the
@@ -58,12 +61,20 @@ def disconnect(viewer: ViewerModel, controller: AnnotateController) -> None:
 
 def keys_of(action: Action) -> list[str]:
     """Return the present keys of `action`, as they read on this system."""
-    return [str(Shortcut(key)) for key in _keys.get(action.full_name, action.keys)]
+    return [_in_words(key) for key in _keys.get(action.full_name, action.keys)]
 
 
 def pan_keys() -> list[str]:
     """Return the present keys that pan while they are held, as they read on this system."""
-    return [str(Shortcut(key)) for key in _keys.get(HOLD_TO_PAN, ("Space",))]
+    return [_in_words(key) for key in _keys.get(HOLD_TO_PAN, ("Space",))]
+
+
+def _in_words(key: Any) -> str:
+    text = str(Shortcut(key))
+    if sys.platform != "darwin":
+        for name in _NAMED:
+            text = text.replace(KEY_SYMBOLS[name], name)
+    return text
 
 
 class LayerKeys:

@@ -8,8 +8,10 @@
 ``recorder``      the same, as the window sees it
 ``threads``       one that writes the journals, and one for all else
 ``entries``       what the two tell each other; ``snapshots`` of masks, ``choices`` of models
-``journaling``    the journals of one viewer; ``routing``, which step belongs into which
-``replaying``     records made again; ``restoring``, in a window
+``journaling``    the journals of one viewer; ``journaled_scan``, one of them
+``lookout``       waits until others have left theirs
+``writing``       each step written down; ``routing``, which one belongs into which journal
+``replaying``     records made again, on ``replayed_masks``; ``restoring``, in a window
 ``sessions``      earlier work brought back, and kept as a file (``session_files``)
 ``provenance``    how a mask came about: its ``outlines``; ``saving``, beside the mask
 """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable
@@ -12,10 +12,11 @@ from icmoe_core.windowing import Window
 from napari_icmoe.engine import ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.choices import describe_choices
-from napari_icmoe.journal.records import Record, describe_change, describe_edit, describe_voxels
+from napari_icmoe.journal.records import Record, describe_change, describe_edit
 from napari_icmoe.journal.scan_journal import ScanJournal, software_versions
 from napari_icmoe.journal.snapshots import MaskSnapshot
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.painted_voxels import PaintedVoxels
 from napari_icmoe.state import SessionState
 
 BLANK = SessionState(ClassTable(), 0)
@@ -70,17 +71,24 @@ def other_change(
     before: SessionState,
     after: SessionState,
     image: str,
-    voxels: tuple[int, NDArray[np.int64], NDArray, NDArray | None] | None = None,
+    travelled: Callable[[], Record] | None = None,
 ) -> Record:
     """Return a change that is no step of the journal.
 
-    `voxels` is what :func:`~napari_icmoe.journal.records.describe_voxels` takes.
+    Parameters
+    ----------
+    now : float
+    before, after : SessionState
+    image : str
+        The image layer's unique id.
+    travelled : callable, optional
+        Tells of an edit that was undone or redone with it.
     """
     return {
         "type": "change",
         "time": now,
         "change": describe_change(before, after, image),
-        "edit": None if voxels is None else describe_voxels(*voxels),
+        "edit": None if travelled is None else travelled(),
     }
 
 

@@ -123,14 +123,22 @@ def find_unfinished(folders: Iterable[Path], scan: str) -> list[Unfinished]:
     Files that cannot be read are passed over: nobody can be helped with them here.
     """
     found = []
-    paths = [path for folder in folders for path in sorted(folder.glob(f"{scan}-*{SUFFIX}"))]
-    for path in paths:
+    for path in _journals(folders, scan):
         if is_owned(path):
             continue
         summary = summary_of(path)
         if summary is not None and summary.unfinished:
             found.append(Unfinished(path, summary))
     return sorted(found, key=lambda one: one.summary.last, reverse=True)
+
+
+def find_owned(folders: Iterable[Path], scan: str) -> list[Path]:
+    """Return the journals of the scan with the fingerprint `scan` that somebody is writing."""
+    return [path for path in _journals(folders, scan) if is_owned(path)]
+
+
+def _journals(folders: Iterable[Path], scan: str) -> list[Path]:
+    return [path for folder in folders for path in sorted(folder.glob(f"{scan}-*{SUFFIX}"))]
 
 
 def summary_of(path: Path, *, damaged: bool = True) -> Summary | None:

@@ -1,10 +1,8 @@
-"""Journaling: which step of the session belongs into the journal of which scan."""
+"""Journaling: the scans of one viewer and their journals, begun, moved, taken over and closed."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,30 +12,27 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
-from icmoe_core.windowing import Window
-from napari_icmoe.engine import Answer, Question
 from napari_icmoe.events import Connections
-from napari_icmoe.history import Step
 from napari_icmoe.journal.expiry import delete_expired
 from napari_icmoe.journal.files import JournalFile
 from napari_icmoe.journal.folders import (
     JournalFolder,
     Unfinished,
+    find_owned,
     find_unfinished,
     load_choice,
     save_choice,
 )
 from napari_icmoe.journal.geometry import geometry_of
+from napari_icmoe.journal.journaled_scan import JournaledScan
+from napari_icmoe.journal.lookout import Lookout
 from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.replaying import Replay
-from napari_icmoe.journal.routing import routes
-from napari_icmoe.journal.saving import tell_provenance
+from napari_icmoe.journal.saving import MaskSave
 from napari_icmoe.journal.scan_journal import ScanJournal
 from napari_icmoe.journal.threads import JournalThreads
-from napari_icmoe.label_edits import LayerEdit
-from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.journal.writing import Writing
 from napari_icmoe.readers import scan_path
-from napari_icmoe.state import SessionState
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
@@ -51,26 +46,6 @@ NOT_RECORDED = (
 )
 
 OFFERED = "There is unfinished work on this scan: restore or discard it under Scans."
-
-
-@dataclass(eq=False)
-class JournaledScan:
-    """A scan and its journal.
-
-    Attributes
-    ----------
-    image : Image
-    recorder : Recorder
-    offers : tuple of Unfinished
-        Earlier sessions of the same scan.
-    problem : str
-        Why nothing is recorded, in a sentence; empty if all is well.
-    """
-
-    image: Image
-    recorder: Recorder
-    offers: tuple[Unfinished, ...] = ()
-    problem: str = ""
 
 
 class Journaling(QObject):
@@ -90,6 +65,8 @@ class Journaling(QObject):
         Whether anything is written, until it is closed.
     threads : JournalThreads
         Do all that reads and writes files.
+    writing : Writing
+        Writes down the steps.
     """
 
     changed = Signal()
@@ -103,12 +80,12 @@ class Journaling(QObject):
         self.threads = JournalThreads(self)
         self._controller = controller
         self._scans: dict[str, JournaledScan] = {}
-        self._windows: dict[str, Window] = {}
+        self.writing: Writing = Writing(
+            controller, self._recorders, self._folder_for, self.changed.emit
+        )
         self._connections = Connections()
         self._connections.add(self._on_removed, controller.viewer.layers.events.removed)
-        controller.session.listeners.append(self._on_step)
         controller.changed.connect(self._follow)
-        controller.asker.answered.connect(self._on_answer)
         controller.view.scans.replaced.connect(self._on_pixels_replaced)
         self._follow()
         self._expiry = Background(self)  # the user's work never waits for it
@@ -124,6 +101,12 @@ class Journaling(QObject):
     def folder_of(self, scan: JournaledScan) -> Path:
         """Return where the journal of `scan` belongs."""
         return self.choice.of(scan_path(scan.image))
+
+    def _recorders(self) -> list[Recorder]:
+        return [scan.recorder for scan in self._scans.values()]
+
+    def _folder_for(self, recorder: Recorder) -> Path:
+        return self.folder_of(self._scans[recorder.image])
 
     def keep_in(self, choice: JournalFolder) -> None:
         """Keep journals elsewhere from now on; those that are open move there."""
@@ -152,9 +135,13 @@ class Journaling(QObject):
         """Find the unfinished sessions of a scan where its journal is, and in the data folder."""
         folders = dict.fromkeys((self.folder_of(scan), JournalFolder().of(None)))
         journal = scan.recorder.journal
-        self.threads.read(
-            lambda: find_unfinished(folders, journal.fingerprint), partial(self._on_found, scan)
-        )
+
+        def find() -> tuple[list[Path], list[Unfinished]]:
+            owned = find_owned(folders, journal.fingerprint)  # first: one may be left meanwhile
+            others = [path for path in owned if path != journal.path]
+            return others, find_unfinished(folders, journal.fingerprint)
+
+        self.threads.read(find, partial(self._on_found, scan))
 
     def take_over(
         self, scan: JournaledScan, file: JournalFile | None, replayed: Replay, steps: int
@@ -171,6 +158,7 @@ class Journaling(QObject):
         steps : int
             How often the session has changed in it.
         """
+        scan.note_saves()
         if file is None:
             scan.recorder.give_up()
             scan.problem = NOT_RECORDED
@@ -179,7 +167,7 @@ class Journaling(QObject):
             scan.problem = ""
         self.look_for_offers(scan)
 
-    def saving(self, image: Image, layer: Labels | None = None) -> Callable[[Path], None]:
+    def saving(self, image: Image, layer: Labels | None = None) -> MaskSave | None:
         """Note what there is to be saved of a mask of `image`, before it is.
 
         Parameters
@@ -190,33 +178,19 @@ class Journaling(QObject):
 
         Returns
         -------
-        callable
-            To be called with the path once the file is there: the journal notes it, and the
-            provenance is written beside the mask.
+        MaskSave or None
+            None where there is no journal, and will be none.
         """
         scan = self._scans.get(str(image.unique_id))
-        steps = 0 if scan is None else scan.recorder.steps
         mask = self._controller.masks.mask_of(image) if layer is None else layer
-        array = None if mask is None else mask.data
+        if scan is None or mask is None:
+            return None
         names: dict[str, str] = {}
         if self.names_wanted:
             names = {"name": image.name, "path": str(scan_path(image) or "")}
-
-        def saved(path: Path) -> None:
-            if scan is None or array is None or not scan.recorder.started:
-                return
-            recorder = scan.recorder
-            if recorder.failed:
-                self._controller.say("warning", f"No provenance file was written. {NOT_RECORDED}")
-                return
-            number = recorder.number_of(array)
-            if number is None:
-                return  # nothing was done on it
-            recorder.write_saved(number, steps)
-            tell = partial(tell_provenance, path, number, steps, names)
-            self.threads.follow_up(lambda: recorder.journal.path, tell, self._on_done_for_user)
-
-        return saved
+        save = MaskSave(scan.recorder, self.threads, mask.data, names, self._on_done_for_user)
+        scan.saves = [*(one for one in scan.saves if not one.noted), save]
+        return save
 
     def close(self) -> None:
         """Close every journal; the threads end by themselves when all is written."""
@@ -226,7 +200,7 @@ class Journaling(QObject):
         self._connections.close()
         self._controller.changed.disconnect(self._follow)
         self._controller.view.scans.replaced.disconnect(self._on_pixels_replaced)
-        self._controller.session.listeners.remove(self._on_step)
+        self.writing.close()
         for uid in list(self._scans):
             self._leave(uid)
 
@@ -242,15 +216,25 @@ class Journaling(QObject):
         journal = ScanJournal(image.data[0] if image.multiscale else image.data, geometry_of(image))
         recorder = Recorder(uid, journal, self.threads.write, partial(self._on_failure, uid))
         self._scans[uid] = scan = JournaledScan(image, recorder)
+        scan.lookout = Lookout(self.threads, partial(self._look_and_tell, scan), self)
+        self._look_and_tell(scan)
+
+    def _look_and_tell(self, scan: JournaledScan) -> None:
         self.look_for_offers(scan)
         self.threads.read(lambda: None, partial(self._tell_offers, scan))
 
     def _on_found(
-        self, scan: JournaledScan, found: list[Unfinished] | None, error: Exception | None
+        self,
+        scan: JournaledScan,
+        found: tuple[list[Path], list[Unfinished]] | None,
+        error: Exception | None,
     ) -> None:
         if error is not None:
             logger.error("Looking for earlier sessions failed", exc_info=error)
-        scan.offers = tuple(found or ())
+        others, unfinished = found or ([], [])
+        scan.offers = tuple(unfinished)
+        if scan.lookout is not None and scan in self._scans.values():
+            scan.lookout.wait_for(others)
         self.changed.emit()
 
     def _tell_offers(self, scan: JournaledScan, result: Any, error: Exception | None) -> None:
@@ -268,41 +252,7 @@ class Journaling(QObject):
     def _leave(self, uid: str) -> None:
         scan = self._scans.pop(uid, None)
         if scan is not None:
-            scan.recorder.end()
-
-    # --- steps -----------------------------------------------------------------------------
-
-    def _on_answer(self, question: Question, answer: Answer) -> None:
-        self._windows[question.place.image] = answer.window
-
-    def _on_step(self, what: str, step: Step[SessionState]) -> None:
-        journals = [scan.recorder for scan in self._scans.values()]
-        begun = [journal.started for journal in journals]
-        for recorder, edit in routes(journals, step, self._shown_mask()):
-            self._write_step(recorder, what, step, edit)
-        if begun != [journal.started for journal in journals]:
-            self.changed.emit()
-
-    def _shown_mask(self) -> tuple[str, FollowedMask] | None:
-        image, target = self._controller.image, self._controller.target
-        return None if image is None or target is None else (str(image.unique_id), target)
-
-    def _write_step(
-        self, recorder: Recorder, what: str, step: Step[SessionState], edit: LayerEdit | None
-    ) -> None:
-        if recorder.failed:
-            return
-        if not recorder.started:
-            folder = self.folder_of(self._scans[recorder.image])
-            recorder.begin(folder, step.after if what == "undo" else step.before)
-        view, shown = self._controller.view, self._shown_mask()
-        recorder.write_choices(view.model, view.window, self._windows.get(recorder.image))
-        masks = [shown[1]] if shown is not None and shown[0] == recorder.image else []
-        if edit is not None and edit.target in self._controller.viewer.layers:
-            masks.append(self._controller.masks.follow(edit.target))
-        for mask in dict.fromkeys(masks):
-            recorder.know(mask.layer.data, mask.painted, what, edit)
-        recorder.write_step(what, step, edit)
+            scan.leave()
 
     # --- what came of it -------------------------------------------------------------------
 

@@ -28,11 +28,12 @@ from napari_icmoe.journal.entries import (
     step_done,
 )
 from napari_icmoe.journal.files import JournalFile
-from napari_icmoe.journal.records import Record
+from napari_icmoe.journal.records import Record, describe_travel
 from napari_icmoe.journal.replaying import Replay
 from napari_icmoe.journal.scan_journal import ScanJournal
 from napari_icmoe.journal.snapshots import MaskSnapshot
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.painted_voxels import PaintedVoxels
 from napari_icmoe.state import SessionState
 
 Run = Callable[[Callable[[], Any], Callable[[Any, Exception | None], None]], None]
@@ -153,7 +154,13 @@ class Recorder:
         return None if mask is None else mask.number
 
     def know(
-        self, array: NDArray, painted: PaintedVoxels, what: str = "", edit: LayerEdit | None = None
+        self,
+        array: NDArray,
+        painted: PaintedVoxels,
+        what: str = "",
+        edit: LayerEdit | None = None,
+        *,
+        empty: bool = False,
     ) -> None:
         """Record a mask with its content, unless it is known.
 
@@ -165,9 +172,12 @@ class Recorder:
             What has happened with `edit`.
         edit : LayerEdit, optional
             A change that was made a moment ago and that :meth:`write_step` is told next.
+        empty : bool
+            Whether it is known that nothing was in it before.
         """
-        known = self._mask_of(array)
-        mask = MaskSnapshot(self._next_number(), array, painted) if known is None else known
+        known = mask = self._mask_of(array)
+        if mask is None:
+            mask = MaskSnapshot(self._next_number(), array, painted, empty=empty)
         if edit is not None and edit.target.data is array:
             mask.note(what, edit)
         if known is None:
@@ -198,13 +208,15 @@ class Recorder:
             before, after = step.before, step.after
             if what == "undo":
                 before, after = after, before
-            voxels = None
-            if edit is not None and mask is not None:
-                voxels = mask.number, *mask.present(edit.target.data, edit.list_voxels().indices)
-            make = partial(other_change, now, before, after, self.image, voxels)
+            travelled = None
+            if edit is not None and mask is not None and edit.can_travel:  # listed on the thread
+                travelled = partial(describe_travel, edit, mask.number, back=what == "undo")
+            make = partial(other_change, now, before, after, self.image, travelled)
         self._write(make)
 
-    def write_saved(self, mask: int, steps: int) -> None:
+    def write_saved(
+        self, mask: int, steps: int, is_there: Callable[[], bool] = lambda: True
+    ) -> None:
         """Record that a mask was saved.
 
         Parameters
@@ -213,9 +225,16 @@ class Recorder:
             Its number.
         steps : int
             How often the session had changed when the saving began.
+        is_there : callable, optional
+            Waits on the journal's thread until the file is there, or tells that it is not.
         """
         # a journal that was begun meanwhile does not know of the steps before
-        self._write(partial(mask_saved, time.time(), mask, min(steps, self.steps)))
+        steps = min(steps, self.steps)
+
+        def make() -> Record | None:
+            return mask_saved(time.time(), mask, steps) if is_there() else None
+
+        self._write(make)
 
     def _next_number(self) -> int:
         return max((mask.number for mask in self._masks), default=-1) + 1
@@ -223,7 +242,7 @@ class Recorder:
     def _mask_of(self, array: NDArray) -> MaskSnapshot | None:
         return next((mask for mask in self._masks if mask.is_of(array)), None)
 
-    def _write(self, make: Callable[[], Record]) -> None:
+    def _write(self, make: Callable[[], Record | None]) -> None:
         self._submit(partial(self.journal.append, make))
 
     def _submit(self, work: Callable[[], Any]) -> None:

@@ -130,6 +130,24 @@ def describe_voxels(
     }
 
 
+def describe_travel(edit: LayerEdit, mask: int, *, back: bool) -> Record:
+    """Return what an edit leaves behind that was undone, or redone where `back` is false.
+
+    Parameters
+    ----------
+    edit : LayerEdit
+        Nothing is read from its mask, which may have been changed again by now.
+    mask : int
+        Number of the mask in the journal.
+    back : bool
+    """
+    voxels, before, after = edit.list_voxels()
+    painted = None
+    if edit.noted is not None:
+        painted = edit.noted if back else after
+    return describe_voxels(mask, voxels, before if back else after, painted)
+
+
 def plane_of(edit: Record) -> Plane | None:
     """Return the slice that shows an edit, from what :func:`describe_edit` has told."""
     return None if edit["plane"] is None else _plane(edit["plane"])

@@ -7,77 +7,21 @@ hand has painted, and the history of undo and redo come back as they were.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from napari.layers import Labels
-from numpy.typing import NDArray
 
-from icmoe_core.classes import ClassTable, ClassTableError
+from icmoe_core.classes import ClassTable, ClassTableError, default_classes
 from napari_icmoe.history import MAX_BYTES, History, Step
-from napari_icmoe.journal.packing import unpack_values, unpack_voxels
-from napari_icmoe.journal.records import Record, apply_change, plane_of
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels, VoxelEdit
+from napari_icmoe.journal.records import Record, apply_change
+from napari_icmoe.journal.replayed_masks import PackedEdit, ReplayedMask
 from napari_icmoe.state import Place, SessionState
 
 UNREADABLE = (KeyError, TypeError, ValueError, IndexError, zlib.error, ClassTableError)
 """What decoding a record raises if it is not what it should be."""
-
-
-class ReplayedMask:
-    """A mask without a window: of a Labels layer it has what a :class:`VoxelEdit` needs.
-
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : numpy dtype
-
-    Attributes
-    ----------
-    data : ndarray of int
-    painted : PaintedVoxels
-    ids : set of int
-        Numbers that occur, or did.
-    """
-
-    unique_id = None  # it is no layer of a viewer
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.data: NDArray = np.zeros(shape, dtype)
-        self.painted = PaintedVoxels()
-        self.ids: set[int] = set()
-
-    def refresh(self) -> None:
-        """Draw nothing."""
-
-    def put(self, record: Record) -> None:
-        """Give voxels the values that a record holds, and note what was painted there."""
-        voxels = unpack_voxels(record["voxels"])
-        values = unpack_values(record["values"], len(voxels))
-        self.data[self._index(voxels)] = values
-        self.ids |= set(np.unique(values).tolist())
-        if record["noted"] is not None:
-            self.painted.record(self.data, voxels, unpack_values(record["noted"], len(voxels)))
-
-    def edit(self, record: Record) -> VoxelEdit:
-        """Make an edit again, and return it."""
-        voxels = unpack_voxels(record["voxels"])
-        before = unpack_values(record["before"], len(voxels))
-        after = unpack_values(record["after"], len(voxels))
-        self.data[self._index(voxels)] = after
-        painted = self.painted if record["painted"] else None
-        layer = cast(Labels, self)  # until a layer takes its place
-        edit = VoxelEdit(layer, voxels, before, after, plane_of(record), painted)
-        written = set(np.unique(after).tolist()) - {0}
-        edit.new_ids = frozenset(written - self.ids)
-        self.ids |= written
-        return edit
-
-    def _index(self, voxels: NDArray[np.int64]) -> tuple[NDArray[np.intp], ...]:
-        return np.unravel_index(voxels, self.data.shape)
 
 
 def _unbounded() -> History[SessionState]:
@@ -98,8 +42,8 @@ class Replay:
     Attributes
     ----------
     history : History
-        As bounded as that of a session in steps, not in memory: a session counts the steps of all
-        its images, and more bytes for some, and what it can undo must be there.
+        As bounded as that of a session in steps, not in memory, since whatever was undone must be
+        there. The edits are packed meanwhile; :func:`replay` leaves those that a session keeps.
     masks : dict of int to ReplayedMask
         By their number in the journal.
     target : int or None
@@ -119,8 +63,12 @@ class Replay:
     made: int = 0
 
     def __post_init__(self) -> None:
-        """Keep the classes that other images may need."""
-        self._others = self.state.classes
+        """Keep the classes that other images may need; none where nobody has done anything yet."""
+        state = self.state
+        untouched = state.classes == default_classes(len(state.classes)) and not any(
+            (state.prompts, state.proposals, state.marks, state.rejections)
+        )
+        self._others = ClassTable() if untouched else state.classes
 
     def make(self, record: Record) -> None:
         """Make one record again.
@@ -160,10 +108,6 @@ class Replay:
         if step is None:
             raise ValueError("an undo or redo of nothing")
         self.state = step.before if back else step.after
-        mask: Any = step.edit.target if isinstance(step.edit, LayerEdit) else None
-        if isinstance(mask, ReplayedMask) and isinstance(step.edit, LayerEdit):
-            ids = step.edit.new_ids
-            mask.ids = mask.ids - ids if back else mask.ids | ids
 
     def _change(self, record: Record) -> None:
         """Make a change that is no step of this journal: what was before, or an undo of it."""
@@ -183,7 +127,9 @@ class Replay:
         self.masks[number], self.target = mask, number
 
 
-def replay(records: Sequence[Record], image: str, state: SessionState) -> Replay:
+def replay(
+    records: Sequence[Record], image: str, state: SessionState, max_bytes: int = MAX_BYTES
+) -> Replay:
     """Make the records of a journal again, as far as they can be read.
 
     Parameters
@@ -194,6 +140,8 @@ def replay(records: Sequence[Record], image: str, state: SessionState) -> Replay
         Unique id of the image layer that stands for the scan now.
     state : SessionState
         The session that it comes back into.
+    max_bytes : int
+        Memory for the edits that can be undone and redone.
 
     Raises
     ------
@@ -207,8 +155,39 @@ def replay(records: Sequence[Record], image: str, state: SessionState) -> Replay
         except UNREADABLE:
             break
         replayed.made += 1
-    replayed.history.max_bytes = MAX_BYTES
+    replayed.history = _unpacked(replayed.history, max_bytes)
     return replayed
+
+
+def _unpacked(history: History[SessionState], max_bytes: int) -> History[SessionState]:
+    """Return a history with unpacked edits, as many as fit: the nearest steps of either way."""
+    undone = _nearest(reversed(history.undone), max_bytes)
+    left = max_bytes - sum(map(_size, undone))
+    done = _nearest(reversed(history.done), left)
+    return History(
+        max_bytes=max_bytes,
+        done=map(_unpack, reversed(done)),
+        undone=map(_unpack, reversed(undone)),
+    )
+
+
+def _nearest(steps: Iterable[Step[SessionState]], max_bytes: int) -> list[Step[SessionState]]:
+    """Return the first of some steps, whose edits take no more memory; one at least."""
+    kept: list[Step[SessionState]] = []
+    for step in steps:
+        max_bytes -= _size(step)
+        if kept and max_bytes < 0:
+            break
+        kept.append(step)
+    return kept
+
+
+def _size(step: Step[SessionState]) -> int:
+    return 0 if step.edit is None else step.edit.nbytes
+
+
+def _unpack(step: Step[SessionState]) -> Step[SessionState]:
+    return replace(step, edit=step.edit.unpack()) if isinstance(step.edit, PackedEdit) else step
 
 
 def _without(state: SessionState, image: str) -> SessionState:

@@ -10,7 +10,8 @@ from napari.layers import Image, Labels
 from napari_icmoe.history import Step
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.records import Record
-from napari_icmoe.journal.replaying import Replay, ReplayedMask
+from napari_icmoe.journal.replayed_masks import ReplayedMask
+from napari_icmoe.journal.replaying import Replay
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import labels_on
 from napari_icmoe.state import SessionState
@@ -57,7 +58,7 @@ def _choose_again(controller: AnnotateController, settings: Record) -> None:
         kind, digest = settings["experts"], settings["experts_sha256"]
     except (KeyError, TypeError):  # of another version
         return
-    controller.versions.keep_present()
+    controller.versions.remembering.keep_present()
     choice = replace(controller.view.model, name=name)
     if kind == "own":
         known = (one.path for one in controller.versions.listed if one.path.is_file())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import Step
 from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.records import images_touched
 from napari_icmoe.label_edits import LayerEdit
-from napari_icmoe.label_layers import FollowedMask
 from napari_icmoe.state import SessionState
 
 

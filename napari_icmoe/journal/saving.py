@@ -1,14 +1,108 @@
-"""Saving: the provenance beside a mask that was saved."""
+"""Saving: what the journal notes of a mask that was saved, and the provenance beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
+from numpy.typing import NDArray
+
+from icmoe_core.errors import OutputFileError
 from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.provenance import SUFFIX, provenance, write_provenance
+from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.summaries import first_steps
+from napari_icmoe.journal.threads import JournalThreads, Then
+
+PATIENCE_S = 600.0
+"""How long a journal stays open for a mask that is being saved while its window closes."""
+
+UNTOLD = (
+    "No provenance file was written, since what you do on this scan is not being recorded: choose "
+    "another folder for the journal."
+)
+
+
+class MaskSave:
+    """A mask on its way to a file, as its journal sees it.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Of the scan.
+    threads : JournalThreads
+    array : ndarray of int
+        The mask's.
+    names : mapping of str to str
+        Names of the scan, where the user has asked for them.
+    then : callable
+        Told on the GUI thread what came of the provenance.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        threads: JournalThreads,
+        array: NDArray,
+        names: Mapping[str, str],
+        then: Then,
+    ) -> None:
+        self._recorder, self._threads = recorder, threads
+        self._array: NDArray | None = array  # until it has been noted
+        self._names, self._then = names, then
+        self._steps = recorder.steps  # what is done from now on is not in the file
+        self._written: Future[Path | None] = Future()
+
+    @property
+    def noted(self) -> bool:
+        """Whether the journal has been told of it, or need not be."""
+        return self._array is None or (self._written.done() and self._path() is None)
+
+    @contextmanager
+    def reaching(self, path: Path) -> Iterator[None]:
+        """Know whether the file at `path` got there; on the thread that writes it."""
+        try:
+            yield
+        except BaseException:
+            self._written.set_result(None)
+            raise
+        self._written.set_result(path)
+
+    def note(self) -> None:
+        """Have it noted in the journal once the file is there, and the provenance written beside.
+
+        On the GUI thread, when the file is there or before the journal is closed: its thread
+        waits. What has been noted already is not noted again.
+        """
+        recorder = self._recorder
+        array, self._array = self._array, None
+        if array is None or not recorder.started:
+            return
+        if recorder.failed:
+            self._then(None, OutputFileError(UNTOLD))
+            return
+        number = recorder.number_of(array)
+        if number is None:
+            return  # nothing was done on it
+        recorder.write_saved(number, self._steps, lambda: self._path() is not None)
+
+        def tell(journal: Path | None) -> str | None:
+            path = self._path()
+            if path is None:
+                return None
+            return tell_provenance(path, number, self._steps, self._names, journal)
+
+        self._threads.follow_up(lambda: recorder.journal.path, tell, self._then)
+
+    def _path(self) -> Path | None:
+        """Return where the file is, once it is there; None if it could not be written."""
+        try:
+            return self._written.result(PATIENCE_S)
+        except TimeoutError:
+            return None
 
 
 def tell_provenance(

@@ -92,8 +92,8 @@ class ScanJournal:
         self.leave()
         self._file = file
 
-    def append(self, make: Callable[[], Record]) -> None:
-        """Write one record.
+    def append(self, make: Callable[[], Record | None]) -> None:
+        """Write one record, or none where `make` returns None.
 
         Raises
         ------
@@ -105,7 +105,9 @@ class ScanJournal:
         if self._file is None:
             raise JournalError("The journal of this scan was given up.")
         try:
-            self._file.append(make())
+            record = make()
+            if record is not None:
+                self._file.append(record)
         except BaseException:  # what follows must not stand beside a gap
             self.leave()
             raise

@@ -16,7 +16,8 @@ from icmoe_core.errors import IcmoeError, OutputFileError
 from napari_icmoe.journal.entries import present_records
 from napari_icmoe.journal.files import SUFFIX, JournalFile, read_journal
 from napari_icmoe.journal.folders import Unfinished, discard, new_path
-from napari_icmoe.journal.journaling import NOT_RECORDED, JournaledScan, Journaling
+from napari_icmoe.journal.journaled_scan import JournaledScan
+from napari_icmoe.journal.journaling import NOT_RECORDED, Journaling
 from napari_icmoe.journal.records import Record
 from napari_icmoe.journal.replaying import Replay, replay
 from napari_icmoe.journal.restoring import put_back

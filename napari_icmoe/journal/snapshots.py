@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_icmoe.journal.records import Record, describe_voxels
-from napari_icmoe.label_edits import LayerEdit, PaintedVoxels
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.painted_voxels import PaintedVoxels
 
 
 class MaskSnapshot:
@@ -25,12 +26,22 @@ class MaskSnapshot:
     painted : PaintedVoxels
     taken : bool
         Whether its content is in the journal already.
+    empty : bool
+        Whether it is known that nothing was in it. Then nothing need be copied, nor told apart from
+        what has been written since, and not been noted yet.
     """
 
     def __init__(
-        self, number: int, array: NDArray, painted: PaintedVoxels, *, taken: bool = False
+        self,
+        number: int,
+        array: NDArray,
+        painted: PaintedVoxels,
+        *,
+        taken: bool = False,
+        empty: bool = False,
     ) -> None:
         self.number = number
+        self._empty = empty
         self._array = weakref.ref(array)
         self._painted = painted
         self._later: list[tuple[str, LayerEdit]] = []
@@ -45,23 +56,29 @@ class MaskSnapshot:
         if not self._taken:
             self._later.append((what, edit))
 
-    def present(
-        self, array: NDArray, voxels: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray, NDArray | None]:
-        """Return those of the voxels that there are, their values, and what was painted there."""
-        voxels = voxels[voxels < array.size]
-        where = np.unravel_index(voxels, array.shape)
-        noted = self._noted(array)
-        return voxels, array[where], None if noted is None else noted[where]
-
     def take(self, array: NDArray) -> Record:
         """Return the record of the mask, on any thread; `array` is its array, held till then."""
+        if self._empty:
+            content = describe_voxels(
+                self.number, np.empty(0, np.int64), np.empty(0, array.dtype), None
+            )
+        else:
+            content = self._content(array)
+        self._taken = True
+        self._later.clear()
+        return {
+            "type": "mask",
+            "shape": list(array.shape),
+            "dtype": array.dtype.newbyteorder("<").str,
+            "content": content,
+        }
+
+    def _content(self, array: NDArray) -> Record:
         values = array.copy()
         noted = self._noted(array)
         noted = None if noted is None else noted.copy()
         later = list(self._later)
         self._taken = True
-        self._later.clear()
         for what, edit in reversed(later):
             voxels, before, after = edit.list_voxels()
             where = np.unravel_index(voxels, values.shape)
@@ -71,14 +88,9 @@ class MaskSnapshot:
         flat = values.reshape(-1)
         marks = None if noted is None else noted.reshape(-1)
         voxels = np.flatnonzero(flat if marks is None else (flat != 0) | (marks != 0))
-        return {
-            "type": "mask",
-            "shape": list(array.shape),
-            "dtype": array.dtype.newbyteorder("<").str,
-            "content": describe_voxels(
-                self.number, voxels, flat[voxels], None if marks is None else marks[voxels]
-            ),
-        }
+        return describe_voxels(
+            self.number, voxels, flat[voxels], None if marks is None else marks[voxels]
+        )
 
     def _noted(self, array: NDArray) -> NDArray | None:
         noted = self._painted.values

@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from napari_icmoe.engine import ModelChoice
-from napari_icmoe.learning.last_used import LastUsed, load_last_used, save_last_used
+from napari_icmoe.learning.remembering import Remembering
 from napari_icmoe.learning.version_store import (
     DEFAULT,
     EXPERTS,
@@ -66,13 +66,9 @@ class Versions(QObject):
         self.listed: tuple[Version, ...] = ()
         self._closed = False
         self._other: tuple[Key] | None = None  # what was on before
-        self._started = False  # whether it is known what was on when the model was used last
-        self._kept = False
-        self._remembered = self._in_use
         self._background = Background(self)
         self._background.done.connect(self._on_done)
-        self._run(lambda: load_last_used(self.store.folder), self._start_with)
-        controller.changed.connect(self._remember)
+        self.remembering: Remembering = Remembering(controller, self)
 
     @property
     def active(self) -> Key:
@@ -80,16 +76,13 @@ class Versions(QObject):
         return key_of(self._controller.view.model)
 
     @property
-    def _in_use(self) -> tuple[str, Key]:
+    def in_use(self) -> tuple[str, Key]:
+        """The model that answers now, and its version."""
         return self._controller.view.model.name, self.active
-
-    def keep_present(self) -> None:
-        """Leave on what is on, even if it is not known yet what was on at the last use."""
-        self._kept = True
 
     def is_in_use(self, model: ModelChoice) -> bool:
         """Whether this model answers now, with the same experts."""
-        return (model.name, key_of(model)) == self._in_use
+        return (model.name, key_of(model)) == self.in_use
 
     def find(self, key: Key) -> Version | None:
         """Return the version with this id, if there is one."""
@@ -106,7 +99,7 @@ class Versions(QObject):
 
     def refresh(self) -> None:
         """Look at the files again."""
-        self._run(lambda: None)
+        self.run(lambda: None)
 
     def switch_on(self, key: Key) -> bool:
         """Let these experts answer from the next click on.
@@ -182,14 +175,14 @@ class Versions(QObject):
         then: Callable[[Version], None],
     ) -> None:
         """List an expert file that a fine-tune has written; `then` is called once it is there."""
-        self._run(lambda: self.store.add(path, name, base, parent, record), then)
+        self.run(lambda: self.store.add(path, name, base, parent, record), then)
 
     def rename(self, key: Key, name: str) -> None:
         """Give a version another name; an empty one changes nothing."""
         version = self.find(key)
         wanted = " ".join(name.split())
         if version is not None and wanted and wanted != version.name:
-            self._run(lambda: self.store.rename(version, wanted))
+            self.run(lambda: self.store.rename(version, wanted))
 
     def delete(self, key: Key) -> None:
         """Delete a version; if it answers, what it started from does from now on."""
@@ -198,7 +191,7 @@ class Versions(QObject):
             return
         if key == self.active:
             self.switch_on(self._before(key))
-        self._run(lambda: self.store.remove(version))
+        self.run(lambda: self.store.remove(version))
 
     def export(self, key: Key, path: Path) -> None:
         """Copy a version to a file of the user's choice, which gets the suffix of expert files."""
@@ -211,7 +204,7 @@ class Versions(QObject):
             if wanted.exists():  # the dialog asked about the name without its suffix
                 self._controller.say("warning", f"{wanted} exists already: choose it by name.")
                 return
-        self._run(
+        self.run(
             lambda: self.store.export(version, wanted),
             lambda _: self._controller.say("info", f"{version.name!r} was saved as {wanted}."),
         )
@@ -219,57 +212,18 @@ class Versions(QObject):
     def import_file(self, path: Path) -> None:
         """Copy an expert file into the list, if it fits the model in use."""
         base = self._controller.view.model.name
-        self._run(
+        self.run(
             lambda: self.store.import_file(path, base),
             lambda version: self._controller.say(
                 "info", f"{version.name!r} is in the list: switch it on to use it."
             ),
         )
 
-    def _start_with(self, last: LastUsed | None) -> None:
-        """Let that version answer which did when the model was used last."""
-        self._started = True
-        if self._kept or self._in_use != self._remembered:
-            self._remember()  # something was chosen meanwhile, and stays
-        elif last is not None and (last.base, last.version) != self._in_use:
-            self._switch_to_last(last)
-
-    def _switch_to_last(self, last: LastUsed) -> None:
-        view = self._controller.view
-        version = self.find(last.version)
-        own = last.version not in (None, DEFAULT)
-        base = last.base if version is None else version.base
-        if base != view.model.name:
-            problem = (
-                f"{last.name!r}, which was on last, belongs to the model {base}: choose that model "
-                f"to use it. {view.model.name} answers as it came."
-            )
-        elif own and (version is None or not version.path.is_file()):
-            problem = (
-                f"The file of {last.name!r}, which was on last, is gone: {view.model.name} answers "
-                "as it came. Choose another version under Learn, or import it again."
-            )
-        else:
-            experts = last.version if version is None else str(version.path)
-            view.model = replace(view.model, experts=experts)
-            self._remembered = self._in_use
-            self._controller.say("info", f"{self.name_of(last.version)!r} answers, as last time.")
-            view.refresh()
-            self.changed.emit()
-            return
-        if own:
-            self._controller.say("warning", problem)
-        self._save_in_use()  # so that it is said once
-
-    def _remember(self) -> None:
-        """Note what is on now, if that has changed."""
-        if self._started and self._in_use != self._remembered:
-            self._save_in_use()
-
-    def _save_in_use(self) -> None:
-        self._remembered = base, key = self._in_use
-        last = LastUsed(base, key, self.name_of(key))
-        self._run(lambda: save_last_used(self.store.folder, last))
+    def run(
+        self, work: Callable[[], Any], then: Callable[[Any], None] = lambda result: None
+    ) -> None:
+        """Do what touches files in the background, list anew, and call `then` with the result."""
+        self._background.run(lambda: (work(), self.store.load(), then))
 
     def close(self) -> None:
         """Change nothing in the viewer any more; what is being written is written to its end."""
@@ -285,11 +239,6 @@ class Versions(QObject):
         base = self._controller.view.model.name
         fitting = [one.id for one in self.listed if one.base == base]
         return fitting[0] if fitting else DEFAULT
-
-    def _run(
-        self, work: Callable[[], Any], then: Callable[[Any], None] = lambda result: None
-    ) -> None:
-        self._background.run(lambda: (work(), self.store.load(), then))
 
     def _on_done(self, found: Any, error: Exception | None) -> None:
         if self._closed:

@@ -13,11 +13,9 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QColorDialog,
     QFileDialog,
-    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,7 +25,7 @@ from icmoe_core.io.class_files import load_classes, save_classes
 from napari_icmoe.actions import CLASS_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
-from napari_icmoe.panels.parts import make_button, make_combo, make_swatch
+from napari_icmoe.panels.parts import in_column, in_row, make_button, make_combo, make_swatch
 from napari_icmoe.shortcuts import keys_of
 from napari_icmoe.workers import Background
 
@@ -92,10 +90,7 @@ class ClassPanel(QWidget):
         self.remove.clicked.connect(self._remove)
         self.load.clicked.connect(self._load)
         self.save.clicked.connect(self._save)
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        for button in (self.add, self.remove, self.load, self.save):
-            row.addWidget(button)
+        row = in_row(self.add, self.remove, self.load, self.save)
 
         self.overlap = make_combo(
             "Where an accepted mask meets another class. Locked classes and voxels painted by "
@@ -108,13 +103,7 @@ class ClassPanel(QWidget):
         self.instances.setToolTip("Each accepted object gets a new id, instead of its class's")
         self.instances.toggled.connect(controller.set_instances)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.table)
-        layout.addLayout(row)
-        layout.addWidget(self.overlap)
-        layout.addWidget(self.instances)
+        in_column(self, self.table, row, self.overlap, self.instances)
         self._files = Background(self)
         self._files.done.connect(self._on_file)
         controller.changed.connect(self.refresh)

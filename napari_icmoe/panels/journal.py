@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QFrame,
-    QHBoxLayout,
     QVBoxLayout,
     QWidget,
 )
@@ -19,7 +18,7 @@ from napari_icmoe.controller import AnnotateController
 from napari_icmoe.journal.folders import JournalFolder, Keeping, Unfinished
 from napari_icmoe.journal.session_files import SESSION_SUFFIX
 from napari_icmoe.journal.sessions import Sessions
-from napari_icmoe.panels.parts import make_button, make_combo, make_text
+from napari_icmoe.panels.parts import in_column, in_row, make_button, make_combo, make_text
 
 FILES = f"Sessions (*{SESSION_SUFFIX});;All files (*)"
 PLACES = {
@@ -53,7 +52,7 @@ class SessionPanel(QWidget):
         offers.setContentsMargins(6, 6, 6, 6)
         offers.setSpacing(4)
         offers.addWidget(self.offer)
-        offers.addLayout(_row(self.restore, self.discard))
+        offers.addLayout(in_row(self.restore, self.discard))
 
         self.keeping = make_combo(
             "All that you do is written down at once, so that nothing is lost if the program "
@@ -82,14 +81,8 @@ class SessionPanel(QWidget):
         )
         self.names.toggled.connect(self._want_names)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.offers)
-        layout.addLayout(form)
-        layout.addWidget(self.state)
-        layout.addLayout(_row(self.save, self.open))
-        layout.addWidget(self.names)
+        buttons = in_row(self.save, self.open)
+        in_column(self, self.offers, form, self.state, buttons, self.names, spacing=6)
         self._journaling.changed.connect(self.refresh)
         controller.changed.connect(self.refresh)
         self.refresh()
@@ -167,19 +160,14 @@ class SessionPanel(QWidget):
         self._journaling.names_wanted = wanted
 
 
-def _row(*widgets: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.setSpacing(2)
-    for widget in widgets:
-        row.addWidget(widget)
-    return row
-
-
 def _in_words(offers: tuple[Unfinished, ...]) -> str:
     newest, older = offers[0].summary, len(offers) - 1
     when = datetime.fromtimestamp(newest.last)
     slices = "1 slice" if newest.accepted == 1 else f"{newest.accepted} slices"
-    text = f"An unfinished session of this scan from {when.day} {when:%b %H:%M}, {slices} accepted."
+    text = (
+        "<b>An unfinished session of this scan</b> "
+        f"from {when.day} {when:%b %H:%M}, {slices} accepted."
+    )
     if older:
         text += f" {older} older {'one is' if older == 1 else 'ones are'} there, too."
     return text

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
 from qtpy.QtGui import QShowEvent
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QWidget
 from superqt import QCollapsible
 
 from napari_icmoe.controller import AnnotateController
@@ -23,8 +17,9 @@ from napari_icmoe.learning.sources import Sources
 from napari_icmoe.learning.trainer import Card, Plan, State, Trainer
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.panels.outcome_card import OutcomeCard
-from napari_icmoe.panels.parts import make_button, make_combo, make_text, set_text
+from napari_icmoe.panels.parts import in_column, make_button, make_combo, make_text, set_text
 from napari_icmoe.panels.sources import SourcesPanel
+from napari_icmoe.panels.training_run import RunPanel
 from napari_icmoe.panels.versions import VersionsPanel
 from napari_icmoe.workers import Background
 
@@ -36,13 +31,6 @@ _EMPTY = (
     "right. Five approved slices are a beginning, twenty are good. Or add a folder of images with "
     "label maps."
 )
-_STAGES = {
-    "": "Getting the slices ready …",
-    "loading": "Loading the model …",
-    "encoding": "Encoding slices",
-    "training": "Learning",
-    "evaluating": "Measuring before and after",
-}
 _START_TIP = (
     "Learn from the ticked slices, in a process of its own: go on outlining meanwhile. What the "
     "model knew before is kept"
@@ -88,13 +76,8 @@ class LearnPanel(QWidget):
         self._curves = _section("Curves")
         self._setup = self._make_setup()
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        for part in (self.hint, self.run, self.card, self._curves, self._setup):
-            layout.addWidget(part)
-        layout.addWidget(QLabel("<b>Versions</b>"))
-        layout.addWidget(self.list)
+        parts = (self.hint, self.run, self.card, self._curves, self._setup)
+        layout = in_column(self, *parts, QLabel("<b>Versions</b>"), self.list, spacing=8)
         layout.addStretch(1)
 
         self.budget.activated.connect(lambda _: self.refresh())
@@ -169,11 +152,7 @@ class LearnPanel(QWidget):
         setup = QWidget()
         self.sources.form.addRow("Time", self.budget)
         self.sources.form.addRow("", self.budget_words)
-        layout = QVBoxLayout(setup)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.sources)
-        layout.addWidget(self.start)
+        in_column(setup, self.sources, self.start)
         return setup
 
     def _reason(self) -> str | None:
@@ -226,95 +205,6 @@ class LearnPanel(QWidget):
     def _on_theme(self, event: object = None) -> None:
         if isalive(self) and self.curves is not None:
             self.curves.set_theme(self._controller.viewer.theme)
-
-
-class RunPanel(QWidget):
-    """A training under way: where it stands, the time left, and how to pause and stop it."""
-
-    def __init__(self, trainer: Trainer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._trainer = trainer
-        self.stage = make_text()
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(8)
-        self.bar.setMaximum(1000)
-        self.bar.setToolTip("How far this stage is")
-        self.split = make_text()
-        self.pause = make_button("Pause", "Wait after this step, and leave the processor alone")
-        self.stop = make_button("Stop", "Be content with the best so far: measure it and keep it")
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self.pause)
-        row.addWidget(self.stop)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for part in (self.stage, self.bar, self.split):
-            layout.addWidget(part)
-        layout.addLayout(row)
-        self.pause.clicked.connect(self._pause)
-        self.stop.clicked.connect(trainer.stop)
-
-    def refresh(self) -> None:
-        """Show the present state."""
-        trainer, state = self._trainer, self._trainer.state
-        set_text(self.stage, self._words())
-        self.bar.setValue(round(1000 * self._share()))
-        set_text(self.split, trainer.split)
-        self.split.setVisible(bool(trainer.split))
-        waiting = state in (State.PAUSED, State.PAUSING, State.BROKEN)
-        measuring = trainer.report is not None and trainer.report.stage == "evaluating"
-        self.pause.setText("Resume" if waiting else "Pause")
-        self.pause.setToolTip(
-            "Go on from the last ten seconds before it broke off"
-            if state == State.BROKEN
-            else "Go on"
-            if waiting
-            else "Wait after this step, and leave the processor alone"
-        )
-        self.pause.setEnabled(state != State.FINISHING)
-        self.stop.setText("Discard" if state == State.BROKEN else "Stop")
-        self.stop.setToolTip(
-            "Drop this training; versions and outlines are untouched"
-            if state == State.BROKEN
-            else "Be content with the best so far: measure it and keep it"
-        )
-        self.stop.setEnabled(state != State.FINISHING and not measuring)
-
-    def _words(self) -> str:
-        trainer, report = self._trainer, self._trainer.report
-        if trainer.state == State.BROKEN:
-            return "The training broke off. Resume goes on from its last checkpoint."
-        if trainer.state == State.PAUSED:
-            return "Paused. Resume when you like."
-        stage = report.stage if report is not None else ""
-        if trainer.state == State.FINISHING and stage in ("encoding", "training"):
-            return "Stopping …"
-        words = f"<b>{_STAGES[stage]}</b>"
-        if report is None or stage not in ("encoding", "training", "evaluating"):
-            return words
-        if stage != "training" and report.total:
-            words += f": {report.step} of {report.total}"
-        if stage == "training":
-            words += f", step {report.step}"
-        return ", ".join(part for part in (words, trainer.words_of_time) if part)
-
-    def _share(self) -> float:
-        report = self._trainer.report
-        if report is None:
-            return 0.0
-        if report.total:
-            return report.step / report.total
-        if report.seconds_left is not None and report.stage == "training":
-            return report.seconds / max(report.seconds + report.seconds_left, 1e-6)
-        return 0.0
-
-    def _pause(self) -> None:
-        if self._trainer.state == State.RUNNING:
-            self._trainer.pause()
-        else:
-            self._trainer.resume()
 
 
 def _section(title: str) -> QCollapsible:

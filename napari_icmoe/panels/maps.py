@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_icmoe.actions import MAP_ACTIONS
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import make_button, make_swatch, make_text
+from napari_icmoe.panels.parts import in_column, make_button, make_swatch, make_text, with_keys
 from napari_icmoe.review.map_layers import ADDED, REMOVED, Map, expert_color
-from napari_icmoe.shortcuts import keys_of
 
 TEXTS = {
     Map.UNCERTAINTY: "Uncertainty",
@@ -48,12 +47,7 @@ class MapsPanel(QWidget):
         self._rows.setVerticalSpacing(1)
         self._rows.setColumnStretch(1, 1)
         self._shown: list[tuple[tuple[int, int, int], str]] = []
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(row)
-        layout.addWidget(self.status)
-        layout.addWidget(self._legend)
+        in_column(self, row, self.status, self._legend)
         self.maps.changed.connect(self.refresh)
         controller.changed.connect(self._refresh_keys)
         self._refresh_keys()
@@ -109,10 +103,7 @@ class MapsPanel(QWidget):
         if not isalive(self):
             return
         for kind, action in zip(Map, MAP_ACTIONS, strict=True):
-            keys = keys_of(action)
-            self.buttons[kind].setToolTip(
-                f"{TIPS[kind]}  ({', '.join(keys)})" if keys else TIPS[kind]
-            )
+            self.buttons[kind].setToolTip(with_keys(TIPS[kind], action.name))
 
 
 def _percent(share: float) -> str:

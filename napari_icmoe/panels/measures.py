@@ -11,18 +11,16 @@ from qtpy.QtGui import QGuiApplication, QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
-    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.atomic import atomic_path
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import make_button, make_swatch, make_text
+from napari_icmoe.panels.parts import in_column, in_row, make_button, make_swatch, make_text
 from napari_icmoe.review.counting import MaskCounter
 from napari_icmoe.review.measures import (
     Measure,
@@ -72,16 +70,7 @@ class MeasuresPanel(QWidget):
         self.save = make_button("Save as CSV …", "Write the table in full digits to a file")
         self.copy.clicked.connect(self.copy_table)
         self.save.clicked.connect(self._choose_file)
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self.copy)
-        row.addWidget(self.save)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.table)
-        layout.addWidget(self.hint)
-        layout.addLayout(row)
+        in_column(self, self.table, self.hint, in_row(self.copy, self.save))
         self._files = Background(self)
         self._files.done.connect(self._on_saved)
         self.counter.counted.connect(self.refresh)

@@ -129,7 +129,8 @@ def _notes(card: Card) -> str:
             "the figures before are too good."
         )
     elif record.get("scores") is not None:
-        sentences.append(f"Mean Dice on {_slices(held - known)}, which were not learnt from.")
+        verb = "was" if held - known == 1 else "were"
+        sentences.append(f"Mean Dice on {_slices(held - known)}, which {verb} not learnt from.")
         if known:
             sentences.append(f"{_slices(known)} left out: known from an earlier training.")
     else:

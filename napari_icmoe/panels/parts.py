@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QIcon, QPixmap, QWheelEvent
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QCollapsible
 
 from napari_icmoe.actions import ACTIONS_BY_NAME, Action
@@ -43,6 +52,28 @@ def make_combo(tip: str) -> QComboBox:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     return combo
+
+
+def in_row(*widgets: QWidget) -> QHBoxLayout:
+    """Return a row of widgets."""
+    row = QHBoxLayout()
+    row.setSpacing(2)
+    for widget in widgets:
+        row.addWidget(widget)
+    return row
+
+
+def in_column(panel: QWidget, *parts: QWidget | QLayout, spacing: int = 4) -> QVBoxLayout:
+    """Put parts into a panel, one below the other and without a margin; returns the layout."""
+    column = QVBoxLayout(panel)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    for part in parts:
+        if isinstance(part, QLayout):
+            column.addLayout(part)
+        else:
+            column.addWidget(part)
+    return column
 
 
 def make_text() -> QLabel:

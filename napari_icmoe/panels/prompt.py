@@ -8,9 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
-    QHBoxLayout,
     QProgressBar,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -18,6 +16,8 @@ from napari_icmoe.actions import ACTIONS_BY_NAME, MOVE_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.overlays import NEGATIVE, POSITIVE
 from napari_icmoe.panels.parts import (
+    in_column,
+    in_row,
     keys_in_brackets,
     keys_together,
     make_button,
@@ -35,7 +35,7 @@ class PromptPanel(QWidget):
         self._controller = controller
         self.tool = make_button(checkable=True)
         self.tool.setMinimumHeight(34)
-        self.tool.clicked.connect(lambda: self._do(controller.toggle_tool))
+        self.tool.clicked.connect(lambda: self._do(controller.prompting.toggle))
         self.sample = make_button(
             "Open a sample scan", "A brain MR with a tumour, which comes with the plugin"
         )
@@ -53,10 +53,7 @@ class PromptPanel(QWidget):
         for button in (self.positive, self.negative):
             signs.addButton(button)
             button.clicked.connect(self._choose_sign)
-        sign_row = QHBoxLayout()
-        sign_row.setSpacing(2)
-        sign_row.addWidget(self.positive)
-        sign_row.addWidget(self.negative)
+        sign_row = in_row(self.positive, self.negative)
 
         self.hint = make_text()
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -80,16 +77,8 @@ class PromptPanel(QWidget):
         self.buttons["accept"].setMinimumHeight(30)
         self.buttons["cancel"].setMinimumHeight(30)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.tool)
-        layout.addLayout(sign_row)
-        layout.addWidget(self.hint)
-        layout.addWidget(self.sample)
-        layout.addLayout(grid)
         self.download = DownloadRow(controller)
-        layout.insertWidget(2, self.download)
+        in_column(self, self.tool, sign_row, self.download, self.hint, self.sample, grid)
         controller.changed.connect(self.refresh)
         self.refresh()
 
@@ -103,8 +92,8 @@ class PromptPanel(QWidget):
             if c.tool.on
             else f"Start prompting{keys_in_brackets('toggle_tool')}"
         )
-        self.positive.setChecked(c.positive)
-        self.negative.setChecked(not c.positive)
+        self.positive.setChecked(c.prompting.positive)
+        self.negative.setChecked(not c.prompting.positive)
         for button in (self.positive, self.negative):
             button.setToolTip(
                 "What a plain click marks; Shift turns it round for one click"
@@ -168,8 +157,8 @@ class PromptPanel(QWidget):
         )
 
     def _choose_sign(self) -> None:
-        if self.positive.isChecked() != self._controller.positive:
-            self._controller.toggle_sign()
+        if self.positive.isChecked() != self._controller.prompting.positive:
+            self._controller.prompting.toggle_sign()
 
     def _run(self, name: str) -> None:
         self._do(lambda: ACTIONS_BY_NAME[name].run(self._controller))

@@ -55,7 +55,7 @@ class PropagationPanel(QWidget):
         self.first.valueChanged.connect(self._note_range)
         self.last.valueChanged.connect(self._note_range)
         self.every.toggled.connect(self._note_range)
-        self.start.clicked.connect(lambda: controller.propagate())
+        self.start.clicked.connect(lambda: controller.ordering.propagate())
         self.cancel.clicked.connect(lambda: controller.propagating.cancel())
         controller.changed.connect(self.refresh)
         self.refresh()
@@ -116,6 +116,6 @@ class PropagationPanel(QWidget):
     def _note_range(self) -> None:
         if self._range_of is not None:
             self._ranges[self._range_of] = self.first.value(), self.last.value()
-        self._controller.choose_range(
+        self._controller.ordering.choose_range(
             self.first.value(), self.last.value(), every=self.every.isChecked()
         )

@@ -42,7 +42,7 @@ class ReviewPanel(QWidget):
             grid.addWidget(button, 1 + position // 2, position % 2)
         reviewing = controller.reviewing
         actions = {
-            "accept": controller.accept,
+            "accept": controller.prompting.accept,
             "reject": reviewing.reject_here,
             "accept_all": reviewing.accept_all,
             "reject_all": reviewing.reject_all,

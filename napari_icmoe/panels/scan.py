@@ -6,12 +6,12 @@ from functools import partial
 
 from napari.layers import Image, Labels, Layer
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QComboBox, QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QWidget
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.events import Connections
 from napari_icmoe.helper_layers import is_helper
-from napari_icmoe.panels.parts import make_button, make_combo
+from napari_icmoe.panels.parts import in_row, make_button, make_combo
 from napari_icmoe.readers import GRID_KEY
 
 NEW_MASK = "New mask, made at the first accept"
@@ -29,11 +29,9 @@ class ScanPanel(QWidget):
         self.image = make_combo("The scan that clicks and boxes are about")
         self.target = make_combo("The Labels layer that accepted masks are written into")
         self.planes = {name: make_button(name, checkable=True) for name in PLANES}
-        row = QHBoxLayout()
-        row.setSpacing(2)
         for name, button in self.planes.items():
             button.clicked.connect(partial(self._show_plane, name))
-            row.addWidget(button)
+        row = in_row(*self.planes.values())
         self._form = QFormLayout(self)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

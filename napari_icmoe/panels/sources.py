@@ -22,7 +22,14 @@ from qtpy.QtWidgets import (
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning.holding_out import AUTOMATIC, HoldOut, choices
 from napari_icmoe.learning.sources import Sources
-from napari_icmoe.panels.parts import make_button, make_combo, make_swatch, make_text, set_text
+from napari_icmoe.panels.parts import (
+    in_row,
+    make_button,
+    make_combo,
+    make_swatch,
+    make_text,
+    set_text,
+)
 
 _KEY = Qt.ItemDataRole.UserRole
 _MOST_ROWS = 5
@@ -54,10 +61,7 @@ class SourcesPanel(QWidget):
             "What is not learnt from, so that it can be measured whether the result is better"
         )
         self.words = make_text()
-        row = QHBoxLayout()
-        row.setSpacing(2)
-        row.addWidget(self.add)
-        row.addWidget(self.remove)
+        row = in_row(self.add, self.remove)
         self.form = QFormLayout(self)
         self.form.setContentsMargins(0, 0, 0, 0)
         self.form.setVerticalSpacing(4)

@@ -147,8 +147,9 @@ class StripPanel(QWidget):
 def _counts(states: list[SliceState], position: int | None) -> str:
     here = "" if position is None else f"Slice {position} of 0 … {len(states) - 1}"
     told = [
-        f'<span style="color:{COLORS[state]}">■</span> {states.count(state)} {state.value}'
+        f'<span style="color:{COLORS[state]}">■</span>&nbsp;{states.count(state)}&nbsp;'
+        + state.value.replace(" ", "&nbsp;")
         for state in SliceState
         if state is not SliceState.EMPTY and state in states
     ]
-    return " &nbsp; ".join([here, *told])
+    return " &nbsp; ".join([here, *told])  # a line ends between two counts, not within one

@@ -14,13 +14,12 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_icmoe.learning.version_store import DEFAULT, EXPERTS, Version
 from napari_icmoe.learning.versions import BARE_NAME, DEFAULT_NAME, Key, Versions
-from napari_icmoe.panels.parts import make_button, with_keys
+from napari_icmoe.panels.parts import in_column, make_button, with_keys
 
 COLUMNS = ("", "Version", "Date", "Box", "Click")
 ON, NAME, DATE, BOX, CLICK = range(5)
@@ -64,11 +63,7 @@ class VersionsPanel(QWidget):
         buttons = (self.switch, self.compare, self.back, self.export, self.import_, self.delete)
         for position, button in enumerate(buttons):
             grid.addWidget(button, position // 3, position % 3)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.table)
-        layout.addLayout(grid)
+        in_column(self, self.table, grid)
         self.table.itemSelectionChanged.connect(self._allow)
         self.table.itemChanged.connect(self._on_edited)
         self.table.cellDoubleClicked.connect(self._on_double_click)

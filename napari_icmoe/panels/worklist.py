@@ -15,22 +15,19 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QListView,
     QMessageBox,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_icmoe.actions import ACTIONS_BY_NAME
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import make_button, make_text
-from napari_icmoe.shortcuts import keys_of
+from napari_icmoe.panels.parts import in_column, make_button, make_text, with_keys
 from napari_icmoe.worklist.browsing import Browser
 from napari_icmoe.worklist.listing import ScanState, Worklist
 from napari_icmoe.worklist.replacing import Choice
 
 MARKS = {ScanState.UNTOUCHED: "○", ScanState.IN_WORK: "◐", ScanState.DONE: "✓"}
 FAULT = "⚠"
-HEIGHT = 240
-"""Of the list, in pixels; one that is longer scrolls."""
+MOST_ROWS = 12
+"""A list that is longer scrolls."""
 
 _Index = QModelIndex | QPersistentModelIndex
 
@@ -116,7 +113,6 @@ class WorklistPanel(QWidget):
         self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.list.setFixedHeight(HEIGHT)
         self.list.setAccessibleName("Scans of the worklist")
         self.model = ScanModel(self.browser, self)
         self.list.setModel(self.model)
@@ -137,12 +133,8 @@ class WorklistPanel(QWidget):
         row.setSpacing(2)
         row.addWidget(self.previous)
         row.addWidget(self.next)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        for part in (self.open, self.summary, self.list, self._row, self.done, self.skip):
-            layout.addWidget(part)
-        layout.addStretch(1)
+        parts = (self.open, self.summary, self.list, self._row, self.done, self.skip)
+        in_column(self, *parts).addStretch(1)
         self.browser.changed.connect(self.refresh)
         self.browser.replacing.asked.connect(self._ask)
         controller.changed.connect(self._refresh_keys)
@@ -158,6 +150,7 @@ class WorklistPanel(QWidget):
         for part in (self.list, self._row, self.done, self.skip):
             part.setVisible(listed)
         self.model.refresh()
+        self._fit_height()
         row = self.model.row_of(browser.wanted or browser.shown)
         if row is not None and row != self.list.currentIndex().row():
             self.list.setCurrentIndex(self.model.index(row))
@@ -167,6 +160,13 @@ class WorklistPanel(QWidget):
         state = None if worklist is None or shown is None else worklist.state_of(shown)
         self.done.setChecked(state is ScanState.DONE)
         self.done.setText("Done" if state is ScanState.DONE else "Mark as done")
+
+    def _fit_height(self) -> None:
+        """Let the list be as high as its rows, up to a limit."""
+        rows = min(self.model.rowCount(), MOST_ROWS)
+        if rows:
+            row = self.list.sizeHintForRow(0) + 2 * self.list.spacing()
+            self.list.setFixedHeight(rows * row + 2 * self.list.frameWidth() + 2)
 
     def _summary(self, worklist: Worklist | None) -> str:
         if self.browser.listing:
@@ -194,8 +194,7 @@ class WorklistPanel(QWidget):
             self.done: ("scan_done", "Note that this scan is finished, or take that back"),
         }
         for button, (name, tip) in tips.items():
-            keys = keys_of(ACTIONS_BY_NAME[name])
-            button.setToolTip(f"{tip}  ({', '.join(keys)})" if keys else tip)
+            button.setToolTip(with_keys(tip, name))
 
     def _choose_folder(self) -> None:
         worklist = self.browser.worklist

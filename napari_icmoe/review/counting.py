@@ -16,7 +16,7 @@ from icmoe_core.io import Grid, display_orientation
 from napari_icmoe.engine import Scan
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
-from napari_icmoe.label_edits import LayerEdit, stroke_slices
+from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.readers import GRID_KEY
 from napari_icmoe.review.measures import Units, units_of
@@ -28,6 +28,7 @@ from napari_icmoe.review.slice_counts import (
     shown_slice,
     stack_of,
 )
+from napari_icmoe.strokes import stroke_slices
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:

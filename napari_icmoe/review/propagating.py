@@ -16,9 +16,9 @@ from qtpy.QtCore import QObject, Signal
 from icmoe_core.errors import IcmoeError
 from icmoe_core.propagation.proposals import Ending, Proposal
 from napari_icmoe.asking import Asker
-from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.review.orders import Order, begin
-from napari_icmoe.review.runs import Run, keep_unreached, still_open, summarise, wanted
+from napari_icmoe.review.runs import Run, still_open, summarise, wanted
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place
 from napari_icmoe.workers import Background
@@ -177,8 +177,6 @@ class Propagating(QObject):
             self._thread.run(run.steps.close)
         # What a run that was ended early did not reach stays as it was.
         reached = run.order.stack if run.whole else list(run.found)
-        if not run.whole:
-            keep_unreached(run, self._session.state)
         found = still_open(run, self._session.state)
         summary = summarise(run, self._session.state)
         self._session.propose(found, run.order.labels, reached)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.propagation.proposals import Proposal
+from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.label_edits import VoxelEdit
-from napari_icmoe.label_layers import FollowedMask, mismatch
+from napari_icmoe.label_layers import mismatch
 from napari_icmoe.masks import Masks
 from napari_icmoe.patches import Patch, merge_outlines
 from napari_icmoe.planes import Plane

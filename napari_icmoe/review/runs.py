@@ -36,14 +36,6 @@ class Run:
     whole: bool = False
 
 
-def keep_unreached(run: Run, state: SessionState) -> None:
-    """Keep earlier proposals for the labels that a run has not carried to a slice yet."""
-    for place, new in run.found.items():
-        missing = set(run.order.labels) - {one.label for one in new}
-        earlier = (one for one in state.proposals.get(place, ()) if one.label in missing)
-        run.found[place] = (*new, *earlier)
-
-
 def wanted(run: Run, place: Place, state: SessionState) -> tuple[Proposal, ...]:
     """Return what a run has found at `place`, without what was rejected there before."""
     rejected = state.rejections.get(place, ())
@@ -54,13 +46,26 @@ def wanted(run: Run, place: Place, state: SessionState) -> tuple[Proposal, ...]:
     )
 
 
+def unreached(run: Run, place: Place, state: SessionState) -> tuple[Proposal, ...]:
+    """Return earlier proposals for the labels that a run has not carried to `place` yet.
+
+    Nobody has rejected them, whatever has been rejected of the run's own settings.
+    """
+    missing = set(run.order.labels) - {one.label for one in run.found[place]}
+    return tuple(one for one in state.proposals.get(place, ()) if one.label in missing)
+
+
 def still_open(run: Run, state: SessionState) -> dict[Place, tuple[Proposal, ...]]:
-    """Leave out what was rejected before, or settled by a person while it was being found."""
+    """Leave out what was rejected before, or settled by a person while it was being found.
+
+    Where a run that was ended early has not carried all labels to, earlier proposals stay.
+    """
     kept = {}
     for place in run.found:
         mark = state.mark_at(place)
         if not mark.approved:
-            found = wanted(run, place, state)
+            earlier = () if run.whole else unreached(run, place, state)
+            found = (*wanted(run, place, state), *earlier)
             kept[place] = tuple(one for one in found if one.label not in mark.origins)
     return kept
 

@@ -175,7 +175,8 @@ class Replacing(QObject):
 
     def _on_saved(self, present: Present, saved: SavedMask) -> None:
         self.note_saved(saved.path, saved.layer)
-        saved.note(saved.path)
+        if saved.save is not None:
+            saved.save.note()
         self.said.emit("info", saved.sentence)
         self._go_on(present)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
+import icmoe_core
 from icmoe_core.io import read_labels, read_volume, to_display
 from icmoe_core.samples import SAMPLES
 from napari_icmoe.annotate import AnnotateWidget
+from napari_icmoe.learning import training_process
 
 ANSWER_MS = 60_000
 """How long a test waits for the model: the first answer includes loading the weights."""
@@ -98,6 +101,26 @@ class Hands:
         self.qtbot.wait(5)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def models_loaded_once() -> Iterator[None]:
+    """What comes with the package is loaded for the first window alone: nothing changes weights."""
+
+    @lru_cache
+    def load_shipped(name: str, experts: str | None, device: str) -> Any:
+        from icmoe_core.model import load_model
+
+        return load_model(name, experts, device)
+
+    def load(name: str, experts: str | None, device: str) -> Any:
+        shipped = experts in ("default", None) and name == "lite-medsam"
+        return (load_shipped if shipped else load_shipped.__wrapped__)(name, experts, device)
+
+    with pytest.MonkeyPatch.context() as patch:
+        # as if it had been imported: torch is not needed before the first question
+        patch.setitem(vars(icmoe_core), "load_model", load)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep journals, versions and worklists out of the folders of whoever runs the tests."""
@@ -106,11 +129,19 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings only pretend to learn, until they are stopped (``learning/stand_in.py``)."""
+    folder = Path(__file__).with_name("learning")
+    monkeypatch.setattr(training_process, "CHILD", "stand_in")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+
+
+@pytest.fixture
 def viewer(make_napari_viewer: Any, qtbot: Any) -> Iterator[Any]:
     """A napari window on the (virtual) screen, which knows the plugin."""
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1366, 900)
-    qtbot.wait(100)
+    qtbot.wait(20)
     return viewer
 
 
@@ -181,7 +212,7 @@ def brain(viewer: Any, annotate: Callable[[], AnnotateWidget], lesion: Any) -> A
     viewer.open_sample("napari-icmoe", "brain")
     widget = annotate()
     viewer.dims.set_current_step(0, lesion[1])
-    widget.controller.start_tool()
+    widget.controller.prompting.start()
     return widget
 
 

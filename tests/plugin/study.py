@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-SECONDS = 15.0
+SECONDS = 6.0
 
 
 class Bot:
@@ -105,7 +105,7 @@ def main(home):
     # fine-tune, compare, roll back
     widget.tabs.setCurrentIndex(2)
     learn = widget.learn
-    learn.budget.setItemData(0, Budget("a quarter of a minute", "for a test", SECONDS, 6))
+    learn.budget.setItemData(0, Budget("a moment", "for a test", SECONDS, 6))
     press(learn.start)
     need(lambda: learn.trainer.state is State.IDLE and learn.trainer.card is not None, "no card")
     bot.until(lambda: bool(learn.versions.listed), 20.0)
@@ -128,7 +128,7 @@ def main(home):
     # one more thing after saving, which the journal alone knows
     go(middle - 3)
     hands.key(Qt.Key.Key_K)
-    bot.wait(1000)
+    need(lambda: not controller.journaling.threads.busy, "the journal was not written")
     np.save(Path(home) / "mask.npy", controller.target.layer.data)
     told["states"] = [state.value for state in controller.reviewing.states()]
     (Path(home) / "told.json").write_text(json.dumps(told))

@@ -1,5 +1,7 @@
 """The main job in a real window: real weights, a real scan, real mouse and keys."""
 
+import threading
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -123,11 +125,14 @@ def test_sign_key_and_shift(brain, hands):
     assert [click.positive for click in brain.controller.prompts] == [False, True]
 
 
-@pytest.mark.parametrize("plane", ["Axial", "Coronal", "Sagittal"])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_every_plane(viewer, brain, hands, lesion, answered, plane, transposed):
-    shown = lesion[0]
-    axis = ["Axial", "Coronal", "Sagittal"].index(plane)
+def test_every_plane(viewer, brain, hands, lesion, answered, transposed):
+    for axis, plane in enumerate(("Axial", "Coronal", "Sagittal")):
+        outline_on(plane, axis, viewer, brain, hands, lesion[0], answered, transposed)
+        brain.controller.set_target(None)  # the next mask is empty again
+
+
+def outline_on(plane, axis, viewer, brain, hands, shown, answered, transposed):
     index = int(shown.sum(axis=tuple({0, 1, 2} - {axis})).argmax())
     brain.scan.planes[plane].click()
     viewer.dims.set_current_step(axis, index)
@@ -135,7 +140,7 @@ def test_every_plane(viewer, brain, hands, lesion, answered, plane, transposed):
         viewer.dims.transpose()
         viewer.reset_view()
     hands.qtbot.wait(300)  # for the window to settle
-    brain.controller.start_tool()
+    brain.controller.prompting.start()
     truth = np.take(shown, index, axis)
     rows, columns = np.nonzero(truth)
     hands.drag((rows.min() - 0.5, columns.min() - 0.5), (rows.max() + 0.5, columns.max() + 0.5))
@@ -204,7 +209,7 @@ def test_painted_voxels_and_locked_classes_survive_an_accept(brain, hands, lesio
     brain.classes.overlap.setCurrentIndex(1)
     brain.classes.overlap.activated.emit(1)
     controller.choose_class(1)
-    controller.start_tool()
+    controller.prompting.start()
     hands.box(lesion[2])
     answered(brain)
     hands.key("a")
@@ -272,7 +277,7 @@ def test_an_existing_mask_is_added_to(viewer, brain, hands, lesion, answered):
     mask.data[0, :10, :10] = 3
     viewer.add_layer(mask)
     brain.controller.set_target(mask)
-    brain.controller.start_tool()
+    brain.controller.prompting.start()
     hands.box(lesion[2])
     answered(brain)
     hands.key("a")
@@ -298,7 +303,7 @@ def test_time_series_keep_prompts_and_masks_apart(
     widget = annotate()
     viewer.dims.set_current_step(0, 1)
     viewer.dims.set_current_step(1, lesion[1])
-    widget.controller.start_tool()
+    widget.controller.prompting.start()
     hands.click(100, 100)
     viewer.dims.set_current_step(0, 0)
     assert widget.controller.prompts == ()
@@ -318,7 +323,7 @@ def test_colour_pictures(viewer, annotate, hands, answered):
     picture[40:80, 50:100] = (90, 40, 120)
     viewer.add_image(picture, rgb=True)
     widget = annotate()
-    widget.controller.start_tool()
+    widget.controller.prompting.start()
     hands.drag((39, 49), (80, 100))
     answered(widget)
     hands.key("a")
@@ -332,18 +337,18 @@ def test_failures_become_sentences_and_the_widget_lives_on(
 ):
     viewer.add_image(np.full((32, 32), np.nan, np.float32), name="nothing")
     widget = annotate()
-    widget.controller.start_tool()
+    widget.controller.prompting.start()
     hands.click(10, 10)
     qtbot.waitUntil(lambda: "NaN" in widget.message.text(), timeout=60_000)
     viewer.open_sample("napari-icmoe", "brain")
     widget.controller.set_image(viewer.layers["brain1"])
     viewer.dims.set_current_step(0, lesion[1])
-    widget.controller.start_tool()
+    widget.controller.prompting.start()
     drag = lesion[2]
     layer = viewer.layers["brain1"]
     for point in ((drag[0], drag[1]), (drag[2], drag[3])):
         assert hands.pixel(*point, layer=layer) is not None
-    widget.controller.add_prompt(Box(*map(float, drag)))
+    widget.controller.prompting.add(Box(*map(float, drag)))
     answered(widget)
     hands.key("a")
     assert mask_of(widget).any()
@@ -363,7 +368,7 @@ def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, a
     viewer.layers.remove(controller.tool.overlays.preview)
     viewer.layers.remove(controller.tool.overlays.prompts)
     assert not controller.tool.on
-    controller.start_tool()
+    controller.prompting.start()
     answered(brain)
     hands.key("a")
     viewer.layers.remove(controller.target.layer)
@@ -377,8 +382,11 @@ def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, a
 def test_closing_the_window_while_the_model_works(viewer, brain, hands, lesion, qtbot):
     hands.box(lesion[2])
     assert brain.controller.busy
+    answered = threading.Event()
+    brain.controller.asker.worker.run(answered.set)
     viewer.close()
-    qtbot.wait(1500)
+    qtbot.waitUntil(answered.is_set, timeout=60_000)
+    qtbot.wait(50)  # for what the thread has said
 
 
 def test_two_windows_do_not_mix(make_napari_viewer, qtbot, brain, hands):
@@ -388,7 +396,7 @@ def test_two_windows_do_not_mix(make_napari_viewer, qtbot, brain, hands):
     other.add_image(np.random.default_rng(0).random((64, 64)))
     second = AnnotateWidget(other)
     other.window.add_dock_widget(second)
-    second.controller.start_tool()
+    second.controller.prompting.start()
     hands.click(60, 60)
     assert len(brain.controller.prompts) == 1
     assert second.controller.prompts == ()
@@ -568,7 +576,7 @@ def test_closing_the_dock_and_opening_it_again(viewer, brain, hands, qtbot):
 
     again = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(again)
-    again.controller.start_tool()
+    again.controller.prompting.start()
     hands.click(60, 60)
     assert len(again.controller.prompts) == 1
     assert [layer.name for layer in viewer.layers][1:] == ["Preview", "Prompt boxes", "Prompts"]

@@ -10,7 +10,6 @@ All pairs take minutes, so each disturbance meets the states that it is hardest 
 import logging
 import os
 import threading
-from functools import lru_cache
 
 import nibabel as nib
 import numpy as np
@@ -18,7 +17,6 @@ import pytest
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QMessageBox
 
-import icmoe_core
 from icmoe_core.io import read_volume
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.helper_layers import is_helper
@@ -83,14 +81,6 @@ class Brake:
         with self._lock:
             self.left += left
             self.held += held
-
-
-@pytest.fixture(scope="module", autouse=True)
-def weights_loaded_once():
-    """The model's weights are the same for every widget, and are never changed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(icmoe_core, "load_model", lru_cache(icmoe_core.load_model))
-        yield
 
 
 @pytest.fixture
@@ -164,7 +154,7 @@ class Desk:
 
     def ask(self):
         """Prompt on the displayed slice."""
-        self.controller.add_prompt(Box(*self.box))
+        self.controller.prompting.add(Box(*self.box))
 
     def answered(self):
         return self.controller.answer is not None and not self.controller.busy
@@ -215,7 +205,7 @@ def ask(desk):
 def accept_in_waiting(desk):
     """It was accepted before it came."""
     ask(desk)
-    desk.controller.accept()
+    desk.controller.prompting.accept()
 
 
 def preview(desk):
@@ -228,8 +218,8 @@ def preview(desk):
 
 def propagate(desk):
     """Outlines are being carried on; some slices are proposed, the next ones are on their way."""
-    desk.controller.choose_range(desk.middle - 3, desk.middle + 3, every=False)
-    desk.controller.propagate()
+    desk.controller.ordering.choose_range(desk.middle - 3, desk.middle + 3, every=False)
+    desk.controller.ordering.propagate()
     desk.wait(lambda: desk.controller.propagating.progress[0] >= 1)
     desk.brake.pull()
     desk.wait(lambda: desk.brake.held > 0)
@@ -238,8 +228,8 @@ def propagate(desk):
 
 def propose(desk):
     """What was found is proposed, and nothing is decided."""
-    desk.controller.choose_range(desk.middle, desk.middle + 2, every=False)
-    desk.controller.propagate()
+    desk.controller.ordering.choose_range(desk.middle, desk.middle + 2, every=False)
+    desk.controller.ordering.propagate()
     desk.wait(lambda: not desk.controller.propagating.running)
     assert desk.session.state.proposals
     assert "Proposals" in desk.shown_by_helpers()
@@ -355,12 +345,12 @@ def works(desk):
     controller = desk.controller
     if controller.target is None and desk.mask in desk.viewer.layers:
         controller.set_target(desk.mask)
-    controller.start_tool()
+    controller.prompting.start()
     controller.show(desk.at(desk.middle + 2).plane)
-    controller.cancel()
+    controller.prompting.cancel()
     desk.ask()
     desk.wait(desk.answered)
-    controller.accept()
+    controller.prompting.accept()
     assert controller.target.layer.data[desk.middle + 2].any()
 
 
@@ -393,13 +383,11 @@ def test_the_dock_is_closed_and_opened_again(desk, reach):
     assert list(desk.viewer.layers) == layers, "nothing comes into the viewer late"
     as_it_was(desk)
     journaling = desk.controller.journaling
-    journaling.look_for_offers(journaling.current)  # the first look may have come before the end
-    desk.wait(lambda: not journaling.threads.busy)
-    assert journaling.current.offers, "prompts and marks are in the journal"
+    desk.wait(lambda: bool(journaling.current.offers))  # prompts and marks are in the journal
     works(desk)
 
 
-@in_states(propagate, restore)
+@in_states(propagate, restore, save)
 def test_the_window_is_closed(desk, reach, close_as_user):
     reach(desk)
     uid, state = str(desk.image.unique_id), desk.session.state
@@ -415,6 +403,8 @@ def test_the_window_is_closed(desk, reach, close_as_user):
     assert dict(replayed.state.marks) == dict(state.marks)
     if reach is save:
         assert (read_volume(desk.folder / "mask.nii.gz").array > 0).sum() == (desk.labels > 0).sum()
+        assert (desk.folder / "mask.nii.gz.provenance.json").is_file()
+        assert records[-2]["type"] == "saved"
 
 
 def goes_on_without_its_image(desk, reach):
@@ -507,10 +497,10 @@ def test_another_viewer_is_used_and_closed(desk, reach, make_napari_viewer, clos
     viewer.window.add_dock_widget(widget)
     viewer.dims.set_current_step(0, desk.middle)
     there = widget.controller
-    there.start_tool()
-    there.add_prompt(Box(*desk.box))
+    there.prompting.start()
+    there.prompting.add(Box(*desk.box))
     desk.wait(lambda: there.answer is not None)
-    there.accept()
+    there.prompting.accept()
     assert there.target.layer.data[desk.middle].any()
     as_it_was(desk)
     assert [layer.name for layer in desk.viewer.layers] == layers

@@ -6,8 +6,6 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QComboBox, QLineEdit
 
-from napari_icmoe.learning.budgets import Budget
-
 WAIT_MS = 60_000
 
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -238,7 +236,9 @@ def write(text):
     QTest.keyClicks(focused(), text)
 
 
-def test_a_study_without_a_mouse(viewer, brain, canvas, lesion, answered, qtbot, tmp_path):
+def test_a_study_without_a_mouse(
+    viewer, brain, canvas, lesion, answered, qtbot, tmp_path, stand_in
+):
     """Outline, propagate, reject, correct, approve, fine-tune, compare, roll back and save."""
     controller, (_, index, box) = brain.controller, lesion
     learn, state = brain.learn, controller.session
@@ -281,13 +281,17 @@ def test_a_study_without_a_mouse(viewer, brain, canvas, lesion, answered, qtbot,
         press(Qt.Key.Key_K)
     assert [one.value for one in controller.reviewing.states()].count("approved") == 4
 
-    learn.budget.setItemData(0, Budget("an instant", "for a test", 6.0, 3))
     go_to(brain, brain.tabs.tabBar(), tab=2)
     press(Qt.Key.Key_Right, times=2)  # what can be learnt from is counted now
     qtbot.waitUntil(learn.start.isEnabled, timeout=WAIT_MS)
     go_to(brain, learn.start, tab=2)
     press(Qt.Key.Key_Space)
-    qtbot.waitUntil(lambda: learn.trainer.card is not None, timeout=4 * WAIT_MS)
+    qtbot.waitUntil(learn.run.stop.isVisible, timeout=WAIT_MS)
+    trainer = learn.trainer
+    qtbot.waitUntil(lambda: trainer.report is not None and trainer.report.step > 1, timeout=WAIT_MS)
+    go_to(brain, learn.run.stop, tab=2)
+    press(Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: trainer.card is not None, timeout=WAIT_MS)
     qtbot.waitUntil(lambda: bool(learn.versions.listed), timeout=WAIT_MS)
     version = learn.versions.listed[0].id
     table = learn.list.table

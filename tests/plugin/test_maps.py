@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt
 
 from napari_icmoe.actions import ACTIONS
 from napari_icmoe.engine import Engine, ModelChoice, Question
-from napari_icmoe.helper_layers import is_helper
+from napari_icmoe.helper_layers import is_helper, nearest_image
 from napari_icmoe.panels.maps import MapsPanel
 from napari_icmoe.planes import Plane
 from napari_icmoe.review.explaining import Explanation, explain, question_of_mask, without_experts
@@ -127,7 +127,7 @@ def test_uncertainty_by_key_and_by_button(viewer, panel, hands, lesion, brain, a
     controller = brain.controller
     assert controller.tool.on, "the tool stays on"
     layer = layer_of(panel, Map.UNCERTAINTY)
-    assert controller.nearest_image() is not layer
+    assert nearest_image(viewer) is not layer
     predictor = controller.asker.engine.load(controller.view.model)
     scan = controller.view.scans.scan_of(controller.image)
     window = controller.asker.engine.window_of(scan, "auto")

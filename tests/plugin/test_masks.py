@@ -78,7 +78,7 @@ def test_a_class_number_that_the_mask_cannot_hold_is_said(viewer, brain, hands, 
     layer = add_mask(viewer, empty(viewer))
     brain.controller.set_target(layer)
     brain.controller.change_classes(table, active=300)
-    brain.controller.start_tool()
+    brain.controller.prompting.start()
     hands.box(lesion[2])
     answered(brain)
     hands.key("a")
@@ -106,7 +106,7 @@ def test_what_was_painted_before_the_mask_was_chosen_is_kept(
     layer.mode = "pan_zoom"
     brain.controller.set_target(layer)
     replace_others(brain)
-    brain.controller.start_tool()
+    brain.controller.prompting.start()
     hands.box(lesion[2])
     answered(brain)
     assert (brain.controller.answer.mask & stroke[index]).any()

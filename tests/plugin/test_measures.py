@@ -12,7 +12,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from icmoe_core.classes import default_classes
 from icmoe_core.io import Grid
-from napari_icmoe.label_edits import stroke_slices
 from napari_icmoe.panels.measures import MeasuresPanel
 from napari_icmoe.planes import Plane
 from napari_icmoe.readers import GRID_KEY
@@ -129,15 +128,6 @@ def test_the_shown_slice():
     assert shown_slice(Plane((None, None)), Stack((), None)) == 0
     assert shown_slice(None, AXIAL) is None
     assert shown_slice(Plane((None, 1, None, 5)), Stack((2,), 3)) is None
-
-
-def test_the_slices_of_a_stroke():
-    class Atom:
-        slice_key = (slice(2, 4), slice(0, 3), slice(None))
-
-    indices = (np.array([0, 0, 7]), np.array([1, 2, 2]), np.array([5, 5, 5]))
-    assert stroke_slices([Atom(), (indices, 0, 1)], 0, 9) == {0, 2, 3, 7}
-    assert stroke_slices([Atom()], 2, 3) == {0, 1, 2}
 
 
 # --- units -------------------------------------------------------------------------------

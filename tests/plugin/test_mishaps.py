@@ -186,20 +186,23 @@ def test_new_pixels_are_asked_about_again(viewer, brain, hands, lesion, answered
     assert brain.controller.answer is None
 
 
-@pytest.mark.parametrize("shape", [(0, 20, 20), (1, 1, 1)])
-def test_a_volume_without_pixels(viewer, annotate, hands, qtbot, shape):
+def test_a_volume_without_pixels(viewer, annotate, hands, qtbot):
     viewer.add_image(np.zeros((8, 8, 8), np.float32))
     widget = annotate()
     said = []
     widget.controller.said.connect(lambda level, sentence: said.append(sentence))
-    image = viewer.add_image(np.zeros(shape, np.float32), name="hollow", contrast_limits=(0, 1))
-    widget.controller.set_image(image)
-    widget.controller.start_tool()
-    hands.click(0, 0)
-    hands.key("a")
-    qtbot.wait(300)
-    assert widget.controller.target is None or not widget.controller.target.layer.data.any()
-    assert said or widget.controller.view.plane is None
+    for shape in ((0, 20, 20), (1, 1, 1)):
+        said.clear()
+        hollow = np.zeros(shape, np.float32)
+        image = viewer.add_image(hollow, name="hollow", contrast_limits=(0, 1))
+        widget.controller.set_image(image)
+        widget.controller.prompting.start()
+        hands.click(0, 0)
+        hands.key("a")
+        qtbot.wait(300)
+        assert widget.controller.target is None or not widget.controller.target.layer.data.any()
+        assert said or widget.controller.view.plane is None
+        viewer.layers.remove(image)
 
 
 def test_removing_the_image_while_it_is_answered(viewer, brain, hands, lesion, said, qtbot):
@@ -271,12 +274,12 @@ def test_layers_can_be_removed_and_added_again(viewer, brain, hands, qtbot):
         viewer.layers.selection = {viewer.layers[name] for name in ("mine", "arrows", "lines")}
         viewer.layers.remove_selected()
         qtbot.wait(60)
-        brain.controller.start_tool()
+        brain.controller.prompting.start()
     viewer.window.remove_dock_widget(brain)
     qtbot.wait(60)
     again = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(again)
-    again.controller.start_tool()
+    again.controller.prompting.start()
     hands.click(60, 60)
     qtbot.wait(60)
     assert len(again.controller.prompts) == 1

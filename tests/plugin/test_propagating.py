@@ -15,9 +15,9 @@ WAIT_MS = 90_000
 def seeded(brain, lesion, answered):
     """The lesion outlined and accepted on its best slice, and a range of two slices around it."""
     controller = brain.controller
-    controller.add_prompt(Box(*lesion[2]))
+    controller.prompting.add(Box(*lesion[2]))
     answered(brain)
-    controller.accept()
+    controller.prompting.accept()
     assert controller.target is not None
     index = lesion[1]
     brain.propagation.first.setValue(index - 2)
@@ -120,13 +120,30 @@ def test_propagate_review_correct_and_propagate_again(
     np.testing.assert_array_equal(mask_of(seeded), full)
 
 
+def test_what_is_proposed_is_shown_in_one_layer(seeded, lesion, run):
+    controller, middle = seeded.controller, lesion[1]
+    controller.ordering.propagate()
+    run(seeded)
+    proposed = sorted(proposed_by_slice(seeded))
+    seeded.viewer.dims.set_current_step(0, proposed[0])
+    layer = layer_named(seeded, "Proposals")
+    selected = seeded.viewer.layers.selection.active
+    assert layer.data.any()
+    seeded.viewer.dims.set_current_step(0, middle)
+    assert not layer.data.any()
+    seeded.viewer.dims.set_current_step(0, proposed[-1])
+    assert layer_named(seeded, "Proposals") is layer, "to add a layer takes a fifth of a second"
+    assert layer.data.any()
+    assert seeded.viewer.layers.selection.active is selected is controller.tool.overlays.prompts
+
+
 def test_running_again_without_a_change_redoes_nothing(seeded, run):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     first = dict(controller.session.state.proposals)
     steps = len(controller.session.history)
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert dict(controller.session.state.proposals) == first  # the very same proposals
     assert len(controller.session.history) == steps
@@ -134,14 +151,14 @@ def test_running_again_without_a_change_redoes_nothing(seeded, run):
 
 def test_what_was_rejected_is_not_proposed_again(seeded, lesion, answered, run):
     controller, middle = seeded.controller, lesion[1]
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     first = proposed_by_slice(seeded)
     seeded.viewer.dims.set_current_step(0, middle + 1)
     controller.reviewing.reject_here()
     shown = []
     controller.propagating.changed.connect(lambda: shown.append(controller.view.proposals))
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert len(shown) > 4
     assert not any(shown)  # nor while it runs
@@ -152,22 +169,30 @@ def test_what_was_rejected_is_not_proposed_again(seeded, lesion, answered, run):
     while middle + 1 not in proposed_by_slice(seeded):
         controller.undo()
     controller.reviewing.reject_here()
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert middle + 1 not in proposed_by_slice(seeded)
 
     # other settings propose something else
     controller.set_window("full")
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert middle + 1 in proposed_by_slice(seeded)
     controller.reviewing.reject_here()
     controller.set_window("auto")
 
+    # a prompt for a new object says nothing of this one
+    controller.set_instances(True)
+    controller.prompting.add(Box(*lesion[2]))
+    controller.prompting.cancel()
+    assert controller.view.place in controller.session.state.rejections
+    controller.set_instances(False)
+
     # a prompt there says that the class is there after all
-    controller.add_prompt(Box(*lesion[2]))
-    controller.cancel()
-    controller.propagate()
+    controller.prompting.add(Box(*lesion[2]))
+    controller.prompting.cancel()
+    assert controller.view.place not in controller.session.state.rejections
+    controller.ordering.propagate()
     run(seeded)
     assert middle + 1 in proposed_by_slice(seeded)
     controller.reviewing.reject_here()
@@ -177,14 +202,14 @@ def test_what_was_rejected_is_not_proposed_again(seeded, lesion, answered, run):
     controller.target.layer.brush_size = 2
     rows, columns = np.nonzero(mask_of(seeded)[middle])
     controller.target.layer.paint((middle, int(rows.min()), int(columns[rows.argmin()])), 0)
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert middle + 1 in proposed_by_slice(seeded)
 
 
 def test_cancel_keeps_what_is_done(seeded, qtbot, run):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
     seeded.propagation.cancel.click()
     run(seeded)
@@ -198,17 +223,17 @@ def test_a_cancelled_run_keeps_earlier_proposals_of_classes_it_had_not_reached(
     controller, middle = seeded.controller, lesion[1]
     controller.choose_class(2)
     r0, c0, r1, c1 = lesion[2]
-    controller.add_prompt(Box(r0, c0 - 2 * (c1 - c0), r1, c0 - (c1 - c0)))
+    controller.prompting.add(Box(r0, c0 - 2 * (c1 - c0), r1, c0 - (c1 - c0)))
     answered(seeded)
-    controller.accept()
+    controller.prompting.accept()
     seeded.propagation.every.setChecked(True)
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     first = proposed_by_slice(seeded)
     assert {one.label for one in first[middle - 1]} == {1, 2}
 
     controller.set_window("full")  # so that all is proposed anew
-    controller.propagate()
+    controller.ordering.propagate()
     with qtbot.waitSignal(controller.propagating.changed, timeout=WAIT_MS):
         pass  # it has begun, and works on the first class of the first slice
     controller.propagating.cancel()
@@ -229,12 +254,12 @@ def test_approved_slices_are_locked_for_everything(seeded, hands, lesion, answer
     assert seeded.review.buttons["approve"].text() == "Unlock slice"
     before = mask_of(seeded).copy()
 
-    controller.add_prompt(Box(5, 5, 40, 40))
+    controller.prompting.add(Box(5, 5, 40, 40))
     answered(seeded)
-    controller.accept()
+    controller.prompting.accept()
     assert "locked" in seeded.message.text()
     np.testing.assert_array_equal(mask_of(seeded), before)
-    controller.cancel()
+    controller.prompting.cancel()
 
     layer = controller.target.layer
     steps = len(controller.session.history)
@@ -243,7 +268,7 @@ def test_approved_slices_are_locked_for_everything(seeded, hands, lesion, answer
     np.testing.assert_array_equal(mask_of(seeded), before)
     assert len(controller.session.history) == steps
 
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     controller.reviewing.accept_all()
     np.testing.assert_array_equal(mask_of(seeded)[middle], before[middle])
@@ -263,7 +288,7 @@ def test_a_painted_slice_is_left_out_and_called_edited(seeded, lesion, run):
     assert states(seeded)[middle + 1] is SliceState.EMPTY
     controller.redo()
     painted = mask_of(seeded)[middle + 1].copy()
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     assert middle + 1 not in proposed_by_slice(seeded)
     np.testing.assert_array_equal(mask_of(seeded)[middle + 1], painted)
@@ -271,7 +296,7 @@ def test_a_painted_slice_is_left_out_and_called_edited(seeded, lesion, run):
 
 def test_jump_goes_to_the_most_doubtful_slice_first(seeded, hands, run):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     doubts = {
         index: found[0].change.doubt + len(found[0].cautions)
@@ -304,7 +329,7 @@ def test_without_a_mask_or_a_stack_it_is_said_what_is_missing(brain, viewer, han
     assert "accept an outline first" in brain.message.text()
     viewer.add_image(np.zeros((30, 30), np.float32), name="picture")
     brain.controller.set_image(viewer.layers["picture"])
-    brain.controller.propagate()
+    brain.controller.ordering.propagate()
     assert "several" in brain.message.text()
     assert not brain.strip.isVisible()
 
@@ -312,7 +337,7 @@ def test_without_a_mask_or_a_stack_it_is_said_what_is_missing(brain, viewer, han
 @pytest.mark.parametrize("mishap", ["image", "mask", "pixels"])
 def test_whatever_happens_meanwhile_ends_the_run(seeded, viewer, qtbot, run, mishap):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
     match mishap:
         case "image":
@@ -333,7 +358,7 @@ def test_whatever_happens_meanwhile_ends_the_run(seeded, viewer, qtbot, run, mis
 def test_a_run_is_taken_back_by_undo_and_leaves_no_step(seeded, qtbot, run):
     controller = seeded.controller
     steps = len(controller.session.history)
-    controller.propagate()
+    controller.ordering.propagate()
     qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
     controller.reviewing.accept_all()
     assert "under way" in seeded.message.text()
@@ -346,11 +371,11 @@ def test_a_run_is_taken_back_by_undo_and_leaves_no_step(seeded, qtbot, run):
 
 def test_another_model_proposes_anew(seeded, run):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     first = proposed_by_slice(seeded)
     controller.set_window("full")
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     again = proposed_by_slice(seeded)
     assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))
@@ -358,15 +383,15 @@ def test_another_model_proposes_anew(seeded, run):
 
 def test_what_another_model_proposed_is_not_reused_after_a_cancelled_run(seeded, qtbot, run):
     controller = seeded.controller
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     first = proposed_by_slice(seeded)
     controller.set_window("full")
-    controller.propagate()
+    controller.ordering.propagate()
     qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
-    controller.cancel()
+    controller.prompting.cancel()
     run(seeded)
-    controller.propagate()
+    controller.ordering.propagate()
     run(seeded)
     again = proposed_by_slice(seeded)
     assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))

@@ -253,7 +253,7 @@ def perform(session: Session, labels: list[int], action: tuple) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(actions=st.lists(ACTIONS, max_size=40), back=st.integers(0, 40))
+@given(actions=st.lists(ACTIONS, min_size=15, max_size=40), back=st.integers(0, 40))
 def test_undo_and_redo_come_back_to_the_same_state(actions, back):
     session, labels = Session(default_classes(3)), [0]
     trail = [(session.state, labels[0])]
@@ -292,6 +292,16 @@ def test_a_rejection_is_remembered_until_something_is_done_there():
     assert not session.state.rejections
 
 
+def test_a_prompt_for_one_object_says_nothing_of_another():
+    session = Session(default_classes(3))
+    session.propose({PLACES[0]: [proposal(1), proposal(7)]}, [1, 7], PLACES)
+    session.reject_proposals(PLACES)
+    session.add_prompt(PLACES[0], Click(1, 1), [8])
+    assert rejected(session, PLACES[0]) == {(1, ""), (7, "")}, "the active class is 1"
+    session.add_prompt(PLACES[0], Click(1, 1), [7])
+    assert rejected(session, PLACES[0]) == {(1, "")}
+
+
 def test_what_was_rejected_is_forgotten_with_the_pixels_or_the_mask():
     for marks in (True, False):
         session = Session(default_classes(3))
@@ -323,9 +333,9 @@ def test_the_memory_of_edits_is_bounded_and_the_last_step_can_always_be_undone()
     for value in range(5):
         unbounded.record(Step(str(value), value, value, Large(labels, value)))
     assert len(unbounded) == 5
-    unbounded.max_bytes = 100
-    unbounded.record(Step("next", 0, 0))
-    assert [step.name for step in unbounded.done] == ["3", "4", "next"]
+    bounded = History(max_bytes=100, done=unbounded.done)
+    bounded.record(Step("next", 0, 0))
+    assert [step.name for step in bounded.done] == ["3", "4", "next"]
 
 
 def test_prior_logits_travel_with_the_prompts():

@@ -12,21 +12,23 @@ def names(viewer):
     return [layer.name for layer in viewer.layers]
 
 
-@pytest.mark.parametrize("lost", [[name] for name in OVERLAYS] + [OVERLAYS])
-def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot, lost):
-    hands.click(60, 60)
-    viewer.layers.selection = {viewer.layers[name] for name in lost}
-    viewer.layers.remove_selected()
-    qtbot.wait(50)
-    assert names(viewer) == ["brain1"]
-    assert not brain.controller.tool.on
-    assert "is off now" in brain.message.text()
-    assert len(brain.controller.prompts) == 1
-    brain.controller.toggle_tool()
-    assert names(viewer) == ["brain1", *OVERLAYS]
-    assert len(brain.controller.tool.overlays.prompts.data) == 1
-    hands.click(80, 80)
-    assert len(brain.controller.prompts) == 2
+def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot):
+    for lost in [[name] for name in OVERLAYS] + [OVERLAYS]:
+        hands.click(60, 60)
+        brain.message.setText("")
+        viewer.layers.selection = {viewer.layers[name] for name in lost}
+        viewer.layers.remove_selected()
+        qtbot.wait(50)
+        assert names(viewer) == ["brain1"], lost
+        assert not brain.controller.tool.on
+        assert "is off now" in brain.message.text()
+        assert len(brain.controller.prompts) == 1
+        brain.controller.prompting.toggle()
+        assert names(viewer) == ["brain1", *OVERLAYS], lost
+        assert len(brain.controller.tool.overlays.prompts.data) == 1
+        hands.click(80, 80)
+        assert len(brain.controller.prompts) == 2
+        brain.controller.prompting.cancel()
 
 
 def test_selecting_the_prompts_layer_by_hand_turns_the_tool_on(viewer, brain, hands):
@@ -71,7 +73,7 @@ def test_a_second_widget_takes_over(viewer, brain, hands, qtbot):
     assert names(viewer) == ["brain1"]
     assert not brain.isEnabled()
     assert "opened again" in brain.message.text()
-    second.controller.start_tool()
+    second.controller.prompting.start()
     hands.click(80, 80)
     assert len(second.controller.prompts) == 1
     assert len(brain.controller.prompts) == 1
@@ -104,19 +106,26 @@ def test_a_box_is_drawn_as_thin_at_any_zoom(viewer, brain, hands, lesion):
     assert len(boxes.data) == 4
 
 
-@pytest.mark.parametrize("zoom", [0.5, 1, 8])
-def test_a_click_shows_its_colour_at_any_zoom(viewer, brain, hands, zoom):
-    viewer.scene.camera.zoom *= zoom
-    hands.qtbot.wait(100)
-    row, column = viewer.layers["brain1"].world_to_data(viewer.scene.camera.center)[-2:]
-    hands.click(row, column)
-    viewer.scene.camera.zoom *= 1.5
-    hands.qtbot.wait(100)
-    picture = viewer.window._qt_window.grab().toImage()
-    spot = hands.canvas.mapTo(viewer.window._qt_window, hands.pixel(row, column))
-    color = picture.pixelColor(spot)
+def test_a_click_shows_its_colour_at_any_zoom(viewer, brain, hands):
     expected = np.array([0x2E, 0xE6, 0xA6])
-    assert np.abs(np.array([color.red(), color.green(), color.blue()]) - expected).max() < 30
+    whole = viewer.scene.camera.zoom
+    row, column = viewer.layers["brain1"].world_to_data(viewer.scene.camera.center)[-2:]
+    spot = hands.canvas.mapTo(viewer.window._qt_window, hands.pixel(row, column))
+    for zoom in (0.5, 1, 8):
+        viewer.scene.camera.zoom = zoom * whole
+        hands.qtbot.wait(100)
+        assert differs(viewer, spot, expected), "there is nothing yet"
+        hands.click(row, column)
+        viewer.scene.camera.zoom *= 1.5
+        hands.qtbot.wait(100)
+        assert not differs(viewer, spot, expected), zoom
+        brain.controller.prompting.cancel()
+
+
+def differs(viewer, spot, color):
+    """Tell whether a pixel of the window has another colour."""
+    shown = viewer.window._qt_window.grab().toImage().pixelColor(spot)
+    return np.abs(np.array([shown.red(), shown.green(), shown.blue()]) - color).max() >= 30
 
 
 def test_a_class_is_added_in_one_step(brain):

@@ -598,7 +598,7 @@ def test_the_tool_stays_on_from_scan_to_scan(viewer, listed, qtbot):
     listed.browser.go(1)
     qtbot.waitUntil(shows(listed, "patient1.nii.gz"))
     controller = listed.browser._controller
-    controller.start_tool()
+    controller.prompting.start()
     listed.browser.go(1)
     qtbot.waitUntil(shows(listed, "patient2.nii.gz"))
     assert controller.tool.on

@@ -7,13 +7,16 @@ from icmoe_core.classes import default_classes
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.engine import ModelChoice
+from napari_icmoe.followed_masks import FollowedMask
+from napari_icmoe.history import MAX_BYTES
 from napari_icmoe.journal.entries import BLANK
 from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.scan_journal import ScanJournal
+from napari_icmoe.journal.writing import was_empty
 from napari_icmoe.label_edits import VoxelEdit
-from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.patches import merge_outlines
 from napari_icmoe.planes import Plane
 from napari_icmoe.session import Session
 from napari_icmoe.state import Box, Click, Place
@@ -46,6 +49,7 @@ class Desk:
         self.choice = ModelChoice(experts=None)
         self.failures, self._work = [], []
         self.mask = self._follow(np.zeros(SHAPE, np.uint16) if labels is None else labels)
+        self.mask.counted = labels is None
         self.journal = ScanJournal(SCAN, GEOMETRY)
         self.recorder = Recorder(IMAGE, self.journal, self._run, self.failures.append)
         self.session.listeners.append(self._on_step)
@@ -69,6 +73,7 @@ class Desk:
 
     def _on_stroke(self, mask, voxels, before, after):
         edit = VoxelEdit(mask.layer, voxels, before, after, place(0).plane, mask.painted)
+        mask.note_ids(edit, after)
         slices = np.unique(voxels // 20)
         self.session.record_stroke(edit, {place(int(one)): edit.labels for one in slices})
 
@@ -76,7 +81,9 @@ class Desk:
         if not self.recorder.started:
             self.recorder.begin(self.folder, step.after if what == "undo" else step.before)
         self.recorder.write_choices(self.choice, "auto", None)
-        self.recorder.know(self.mask.layer.data, self.mask.painted, what, step.edit)
+        empty = what == "do" and was_empty(self.mask, step.edit)
+        array, painted = self.mask.layer.data, self.mask.painted
+        self.recorder.know(array, painted, what, step.edit, empty=empty)
         self.recorder.write_step(what, step, step.edit)
 
     def resume(self, back, file, steps):
@@ -113,18 +120,39 @@ class Desk:
         self.session.propose({place(index): [found]}, [label], places)
 
     def accept_proposals(self):
-        """All of them, in one edit."""
+        """All of them, in one edit of patches."""
         proposals = dict(self.session.state.proposals)
         if not proposals:
             return
         labels = {at: [one.label for one in found] for at, found in proposals.items()}
-        voxels = {}
+        patches = []
         for at, found in proposals.items():
-            for one in found:
-                flat = at.plane.voxels(*np.nonzero(one.mask), SHAPE)
-                voxels.update(dict.fromkeys(flat.tolist(), one.label))
-        edit = self.mask.write_voxels(np.array([*voxels]), np.array([*voxels.values()], np.uint16))
+            outlines = [(one.label, one.mask) for one in found]
+            patch, _ = merge_outlines(self.mask.layer.data, at.plane, outlines)
+            patches += [] if patch is None else [patch]
+        written = {label for some in labels.values() for label in some}
+        edit = self.mask.write_patches(patches, written) if patches else None
         self.session.accept_proposals(labels, edit)
+
+    def reject_all(self):
+        self.session.reject_proposals(list(self.session.state.proposals), lambda one: "settings")
+
+    def change_class(self, what, position, value):
+        """Do something with one class, told by its position in the table."""
+        classes = self.session.state.classes
+        label = classes.ids[position % len(classes)]
+        match what:
+            case "add":
+                name = f"class {value}"
+                self.session.change_classes(classes.add(name), "add class", classes.next_id())
+            case "remove" if len(classes) > 1:
+                self.session.change_classes(classes.remove(label), "remove class")
+            case "rename":
+                self.session.change_classes(classes.rename(label, f"name {value}"), "rename")
+            case "recolor":
+                self.session.change_classes(classes.recolor(label, (value, 0, 9)), "recolour")
+            case "lock":
+                self.session.change_classes(classes.lock(label, bool(value % 2)), "lock")
 
 
 def content(state, image=IMAGE):
@@ -150,8 +178,9 @@ def whole(session, mask):
 class Restored:
     """A session that was replayed, in the shape that :func:`whole` takes."""
 
-    def __init__(self, records, classes=3):
-        self.replayed = replay(records, IMAGE, Session(default_classes(classes)).state)
+    def __init__(self, records, classes=3, max_bytes=MAX_BYTES):
+        state = Session(default_classes(classes)).state
+        self.replayed = replay(records, IMAGE, state, max_bytes)
         self.session = Session(default_classes(classes))
         self.session.state = self.replayed.state
         self.session.history = self.replayed.history

@@ -23,6 +23,7 @@ from napari.layers import Labels
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal import files
 from napari_icmoe.journal.files import SUFFIX, read_journal
+from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.folders import DISCARDED, JournalFolder, Keeping, load_choice
 from napari_icmoe.journal.ownership import is_owned
 from napari_icmoe.journal.sessions import Sessions
@@ -36,6 +37,13 @@ CHILD = Path(__file__).with_name("killed.py")
 
 def sessions(one):
     return Sessions(one.controller, one.journaling, one.controller)
+
+
+def finish(save, path):
+    """Write a mask that was to be saved."""
+    with save.reaching(path):
+        path.write_bytes(b"the mask")
+    save.note()
 
 
 def work(one):
@@ -166,7 +174,7 @@ def test_the_model_of_a_restored_session_wins_over_the_one_that_was_on_last(anno
     crash(one)
     two = annotator()
     two.controller.set_model(replace(two.controller.view.model, experts=None))
-    two.qtbot.waitUntil(lambda: two.controller.versions._remembered == ("lite-medsam", None))
+    two.qtbot.waitUntil(lambda: two.controller.versions.remembering.noted == ("lite-medsam", None))
     two.close()
     three = annotator()
     three.qtbot.waitUntil(lambda: three.controller.view.model.experts is None)
@@ -183,22 +191,58 @@ def test_what_was_closed_without_saving_is_offered_and_what_was_saved_is_not(ann
     assert len(two.current.offers) == 1
     sessions(two).restore(two.current.offers[0])
     two.wait()
-    saved = two.journaling.saving(two.image)
-    mask = tmp_path / "mask.nii.gz"
-    mask.write_bytes(b"the mask")
-    saved(mask)
+    finish(two.journaling.saving(two.image), tmp_path / "mask.nii.gz")
     two.close()
     assert annotator().current.offers == ()
+
+
+def test_a_mask_that_is_being_saved_while_the_window_closes_is_noted_all_the_same(
+    annotator, tmp_path
+):
+    one = annotator()
+    work(one)
+    until, mask = threading.Event(), tmp_path / "mask.nii.gz"
+    save = one.journaling.saving(one.image)
+
+    def write():
+        with save.reaching(mask):
+            until.wait()
+            mask.write_bytes(b"the mask")
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    path = one.path
+    one.journaling.close()
+    one.controller.close()
+    assert one.journaling.threads.busy
+    until.set()
+    writing.join()
+    save.note()  # nobody hears of it any more, or twice
+    one.wait()
+    kinds = [record["type"] for record in read_journal(path).records]
+    assert kinds[-2:] == ["saved", "closed"]
+    told = json.loads((tmp_path / "mask.nii.gz.provenance.json").read_text())
+    assert told["mask_sha256"] == file_sha256(mask)
+    assert annotator().current.offers == ()
+
+
+def test_a_mask_that_could_not_be_saved_while_the_window_closed_is_offered(annotator, tmp_path):
+    one = annotator()
+    work(one)
+    save = one.journaling.saving(one.image)
+    with pytest.raises(OSError, match="full"), save.reaching(tmp_path / "mask.nii.gz"):
+        raise OSError("the disk is full")
+    one.close()
+    assert list(tmp_path.glob("*.json")) == []
+    assert len(annotator().current.offers) == 1
 
 
 def test_what_was_done_while_the_mask_was_being_saved_counts_as_unsaved(annotator, tmp_path):
     one = annotator()
     work(one)
-    saved = one.journaling.saving(one.image)
+    save = one.journaling.saving(one.image)
     one.accept(4)
-    mask = tmp_path / "mask.nii.gz"
-    mask.write_bytes(b"the mask")
-    saved(mask)
+    finish(save, tmp_path / "mask.nii.gz")
     one.close()
     assert len(annotator().current.offers) == 1
 
@@ -212,8 +256,7 @@ def test_of_two_masks_each_has_to_be_saved(annotator, tmp_path):
 
     def save(name):
         mask = tmp_path / name
-        mask.write_bytes(b"the mask")
-        one.journaling.saving(image)(mask)
+        finish(one.journaling.saving(image), mask)
         one.wait()
         content = json.loads((tmp_path / f"{name}.provenance.json").read_text())
         return [entry["displayed"][0] for entry in content["slices"]]
@@ -240,13 +283,12 @@ def test_a_disk_that_is_full_when_the_mask_was_saved_is_said_once(annotator, tmp
     one.accept(1)
     one.wait()
     mask = tmp_path / "mask.nii.gz"
-    mask.write_bytes(b"the mask")
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    one.journaling.saving(one.image)(mask)
+    finish(one.journaling.saving(one.image), mask)
     one.wait()
     monkeypatch.undo()
     one.accept(2)
@@ -255,7 +297,7 @@ def test_a_disk_that_is_full_when_the_mask_was_saved_is_said_once(annotator, tmp
     assert len([said for said in one.said if "not being recorded: choose" in said]) == 2
     assert "no space left" in one.current.problem
     assert "No provenance was written beside mask.nii.gz" in one.said[-1]
-    one.journaling.saving(one.image)(mask)
+    finish(one.journaling.saving(one.image), mask)
     one.wait()
     assert "No provenance file" in one.said[-1]
 
@@ -287,6 +329,25 @@ def test_what_another_window_goes_on_with_is_not_discarded(annotator, crash):
     assert three.current.offers == ()
     assert two.path == path
     assert path.exists()
+
+
+def test_what_another_still_writes_is_offered_as_soon_as_it_is_left(annotator, crash):
+    one = annotator()
+    work(one)
+    one.wait()
+    path, until = one.path, threading.Event()
+    one.journaling.threads.write(until.wait, lambda *_: None)  # a slow disk
+    one.journaling.close()
+    one.controller.close()
+    two = annotator()
+    assert two.current.offers == ()
+    assert not two.said
+    until.set()
+    two.qtbot.waitUntil(lambda: bool(two.current.offers), timeout=5_000)
+    assert [offer.path for offer in two.current.offers] == [path]
+    two.wait()
+    assert "restore or discard" in two.said[-1]
+    two.close()
 
 
 def test_a_line_without_sense_hides_no_offer(annotator, crash):
@@ -453,6 +514,33 @@ def test_a_mask_that_comes_back_can_be_undone_again(annotator):
     assert not layer.data.any()
 
 
+def test_what_is_undone_while_a_mask_is_away_is_undone_when_it_comes_back(annotator, crash):
+    one = annotator()
+    one.accept(1)
+    one.accept(2)
+    one.accept(3)
+    layer = one.controller.target.layer
+    one.viewer.layers.remove(layer)
+    for travel in ("undo", "undo", "redo"):
+        getattr(one.controller, travel)()
+    one.viewer.layers.append(layer)
+    filled = [bool(part.any()) for part in layer.data[1:4]]
+    assert filled == [True, True, False]
+    assert one.session.history.next_redo == "accept"
+    one.controller.redo()
+    assert layer.data[3].any()
+    one.controller.undo()
+    one.controller.undo()
+    expected = layer.data.copy()
+    crash(one)
+    two = annotator()
+    sessions(two).restore(two.current.offers[0])
+    two.wait()
+    assert np.array_equal(two.labels, expected)
+    two.controller.redo()
+    assert two.labels[2].any()
+
+
 def test_an_image_that_is_removed_closes_its_journal(annotator):
     one = annotator()
     one.accept(1)
@@ -569,8 +657,7 @@ def test_no_file_tells_who_the_scan_is_of(annotator, tmp_path, journals):
     one = annotator()
     work(one)
     mask = tmp_path / "m.nii.gz"
-    mask.write_bytes(b"the mask")
-    one.journaling.saving(one.image)(mask)
+    finish(one.journaling.saving(one.image), mask)
     sessions(one).save(tmp_path / "a.icmoe-session")
     one.wait()
     written = [*journals.rglob("*"), tmp_path / "m.nii.gz.provenance.json"]
@@ -583,7 +670,7 @@ def test_no_file_tells_who_the_scan_is_of(annotator, tmp_path, journals):
             for secret in ("DOE", "JANE", str(tmp_path), "nii", uid):
                 assert secret not in text, path
     one.journaling.names_wanted = True
-    one.journaling.saving(one.image)(mask)
+    finish(one.journaling.saving(one.image), mask)
     one.wait()
     content = json.loads((tmp_path / "m.nii.gz.provenance.json").read_text())
     assert content["scan"]["name"] == NAME
@@ -593,10 +680,9 @@ def test_a_foreign_provenance_file_is_left_alone(annotator, tmp_path):
     one = annotator()
     work(one)
     mask = tmp_path / "m.nii.gz"
-    mask.write_bytes(b"the mask")
     foreign = tmp_path / "m.nii.gz.provenance.json"
     foreign.write_text('{"by": "somebody else"}')
-    one.journaling.saving(one.image)(mask)
+    finish(one.journaling.saving(one.image), mask)
     one.wait()
     assert foreign.read_text() == '{"by": "somebody else"}'
     assert "m.nii.gz.2.provenance.json" in one.said[-1]
@@ -642,7 +728,7 @@ def test_kill_9_loses_at_most_the_last_action(annotator, home):
 
 def test_a_step_costs_the_window_less_than_5_ms(annotator):
     one = annotator(pixels=np.zeros((150, 512, 512), np.int16))
-    listener = one.journaling._on_step
+    listener = one.journaling.writing.on_step
     spent = {}
 
     def timed(what, step):

@@ -1,6 +1,8 @@
 """Whatever was done, and wherever the journal was cut off: the same state and voxels come back."""
 
 import tempfile
+import time
+import tracemalloc
 from dataclasses import fields
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.summaries import count_steps
+from napari_icmoe.patches import merge_outlines
 from napari_icmoe.review.marks import Mark
 from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.session import Session
@@ -37,10 +40,21 @@ ACTIONS = st.one_of(
     st.tuples(st.just("clear")),
     st.tuples(st.just("choose_class"), LABELS),
     st.tuples(st.just("rename"), LABELS, st.text(min_size=1, max_size=5)),
-    st.tuples(st.just("undo")),
-    st.tuples(st.just("redo")),
-    st.tuples(st.just("flush")),
+    st.tuples(
+        st.just("change_class"),
+        st.sampled_from(["add", "remove", "rename", "recolor", "lock"]),
+        st.integers(0, 4),
+        st.integers(0, 255),
+    ),
+    st.tuples(st.just("reject_all")),
+    st.tuples(st.sampled_from(["undo", "undo", "redo"])),
+    st.tuples(st.sampled_from(["undo", "redo", "flush"])),
 )
+
+
+def actions(shortest, longest, others=()):
+    """Lists of actions; left to itself, Hypothesis mostly tries three or four."""
+    return st.lists(st.one_of(ACTIONS, *others), min_size=shortest, max_size=longest)
 
 
 def act(desk, name, *arguments):
@@ -54,17 +68,18 @@ def act(desk, name, *arguments):
     elif name == "rename":
         label, text = arguments
         text = "".join(one for one in text if one.isprintable()).strip() or "name"
-        session.change_classes(session.state.classes.rename(label, text))
+        if label in session.state.classes:
+            session.change_classes(session.state.classes.rename(label, text))
     elif hasattr(desk, name):
         getattr(desk, name)(*arguments)
     else:
         getattr(session, name)(*arguments)
 
 
-def play(desk, actions):
+def play(desk, taken):
     """Take the actions; returns all that there is after each step, by their number."""
     known = {desk.recorder.steps: whole(desk.session, desk.mask)}
-    for action in actions:
+    for action in taken:
         act(desk, *action)
         known[desk.recorder.steps] = whole(desk.session, desk.mask)
     desk.flush()
@@ -73,11 +88,11 @@ def play(desk, actions):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(ACTIONS, max_size=25), st.lists(ACTIONS, max_size=8), st.floats(0, 1))
-def test_a_journal_cut_anywhere_comes_back_and_goes_on(actions, more, share):
+@given(actions(10, 25), actions(0, 8), st.floats(0, 1))
+def test_a_journal_cut_anywhere_comes_back_and_goes_on(taken, more, share):
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder))
-        known = play(desk, actions)
+        known = play(desk, taken)
         path = desk.journal.path
         if path is None:
             return
@@ -105,17 +120,17 @@ def test_a_journal_cut_anywhere_comes_back_and_goes_on(actions, more, share):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.lists(ACTIONS, max_size=25))
-def test_undo_and_redo_after_restoring_do_what_they_would_have_done(actions):
+@given(actions(10, 25))
+def test_undo_and_redo_after_restoring_do_what_they_would_have_done(taken):
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder))
-        play(desk, actions)
+        play(desk, taken)
         path = desk.journal.path
         if path is None:
             return
         back = Restored(read_journal(path).records)
         for travel in ("undo", "redo"):
-            for _ in range(len(actions)):
+            for _ in range(len(taken)):
                 here = getattr(desk.session, travel)()
                 there = getattr(back.session, travel)()
                 if here is None or there is None:
@@ -124,6 +139,126 @@ def test_undo_and_redo_after_restoring_do_what_they_would_have_done(actions):
                 assert back.whole == whole(desk.session, desk.mask)
         desk.flush()
         desk.journal.leave()
+
+
+class Walk:
+    """A desk whose actions are remembered, so that undo and redo are known to come back."""
+
+    def __init__(self, folder):
+        self.folder, self.desk = folder, Desk(folder)
+        self.trail, self.at = [self.now], 0
+
+    @property
+    def now(self):
+        return {**whole(self.desk.session, self.desk.mask), "done": 0, "undone": 0}
+
+    def act(self, name, *arguments):
+        if name == "restore":
+            self.restore()
+            return
+        before = self.desk.recorder.steps
+        act(self.desk, name, *arguments)
+        if self.desk.recorder.steps == before:
+            pass
+        elif name in ("undo", "redo"):
+            self.at += -1 if name == "undo" else 1
+        else:
+            self.at += 1
+            self.trail[self.at :] = [self.now]
+        assert self.now == self.trail[self.at]
+
+    def restore(self):
+        """As after a crash: in another window, which goes on in the same journal."""
+        self.desk.flush()
+        path = self.desk.journal.path
+        if path is None:
+            return
+        self.desk.journal.leave()
+        expected = whole(self.desk.session, self.desk.mask)
+        records = read_journal(path).records
+        back = Restored(records)
+        assert back.whole == expected
+        self.desk = Desk(self.folder)
+        self.desk.resume(back, JournalFile(path), count_steps(records))
+        assert whole(self.desk.session, self.desk.mask) == expected
+
+    def travel(self):
+        """All the way back, and all the way forth again."""
+        for name in ("undo", "redo"):
+            while getattr(self.desk.session.history, f"next_{name}"):
+                self.act(name)
+        assert self.at == len(self.trail) - 1
+        self.desk.flush()
+        assert self.desk.failures == []
+        self.desk.journal.leave()
+
+
+@settings(max_examples=25, deadline=None)
+@given(actions(20, 40, [st.just(("restore",))]))
+def test_however_often_it_is_restored_undo_and_redo_come_back_to_the_same_state(taken):
+    with tempfile.TemporaryDirectory() as folder:
+        walk = Walk(Path(folder))
+        for action in taken:
+            walk.act(*action)
+        walk.restore()
+        walk.travel()
+
+
+@settings(max_examples=30, deadline=None)
+@given(actions(15, 30), st.integers(0, 400))
+def test_whatever_memory_the_history_gets_the_rest_comes_back_the_same(taken, max_bytes):
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        play(desk, taken)
+        path = desk.journal.path
+        if path is None:
+            return
+        desk.journal.leave()
+        back = Restored(read_journal(path).records, max_bytes=max_bytes)
+        kept, every = back.whole, whole(desk.session, desk.mask)
+        for name in ("state", "labels", "painted"):
+            assert kept[name] == every[name]
+        for name in ("done", "undone"):
+            assert kept[name] == every[name][len(every[name]) - len(kept[name]) :]
+            assert bool(kept[name]) == bool(every[name]), "the nearest step is always kept"
+        edits = [step.edit for step in back.session.history.undone[1:] if step.edit]
+        edits += [step.edit for step in back.session.history.done[1:] if step.edit]
+        assert sum(edit.nbytes for edit in edits) <= max_bytes
+        for travel in ("undo", "redo"):
+            while getattr(back.session.history, f"next_{travel}"):
+                getattr(back.session, travel)()
+                getattr(desk.session, travel)()
+                for name in ("state", "labels", "painted"):
+                    assert back.whole[name] == whole(desk.session, desk.mask)[name]
+
+
+def test_a_long_session_is_replayed_in_little_memory(tmp_path):
+    shape, count = (40, 160, 160), 40
+    desk = Desk(tmp_path, np.zeros(shape, np.uint16))
+    for number in range(count):
+        voxels = np.arange(number, desk.mask.layer.data.size, 2)
+        values = np.full(len(voxels), 1 + number % 3, np.uint16)
+        edit = desk.mask.write_voxels(voxels, values)
+        desk.session.accept(place(number % 3), 1, edit)
+        desk.flush()
+    edits = 12 * count * len(voxels)
+    del edit, voxels, values
+    for _ in range(count // 2):
+        desk.session.undo()
+    desk.flush()
+    records = read_journal(desk.journal.path).records
+    state = Session(default_classes(3)).state
+    tracemalloc.start()
+    try:
+        back = replay(records, IMAGE, state, max_bytes=2**24)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(back.masks[0].data, desk.mask.layer.data)
+    kept = [step.edit for step in (*back.history.done, *back.history.undone)]
+    assert 2 <= len(kept) < count
+    assert sum(edit.nbytes for edit in kept) < 2 * 2**24
+    assert peak < edits / 3
 
 
 def test_a_mask_from_a_file_comes_back_with_what_was_in_it(tmp_path):
@@ -140,6 +275,53 @@ def test_a_mask_from_a_file_comes_back_with_what_was_in_it(tmp_path):
     back.session.undo()
     assert (back.mask.layer.data[1, 2] == 9).all()
     assert back.mask.layer.data.sum() == 9 * SHAPE[2]
+
+
+def test_undo_of_many_slices_from_before_the_journal_began_costs_the_window_nothing(tmp_path):
+    desk = Desk(tmp_path, np.zeros((40, 400, 400), np.uint16))
+    desk.session.listeners.clear()
+    outline = np.ones((400, 400), bool)
+    outline[::2, ::3] = False
+    patches = [
+        merge_outlines(desk.mask.layer.data, place(index).plane, [(2, outline)])[0]
+        for index in range(40)
+    ]
+    edit = desk.mask.write_patches(patches, [2])
+    desk.session.accept_proposals({place(index): [2] for index in range(40)}, edit)
+    spent = []
+
+    def timed(what, step):
+        begin = time.perf_counter()
+        desk._on_step(what, step)
+        spent.append(time.perf_counter() - begin)
+
+    desk.session.listeners.append(timed)
+    for travel in ("undo", "redo", "undo"):
+        getattr(desk.session, travel)()
+    assert max(spent) < 0.01
+    state = Session(default_classes(3)).state
+    desk.flush()
+    back = replay(read_journal(desk.journal.path).records, IMAGE, state)
+    assert not back.masks[0].data.any()
+    desk.session.redo()
+    desk.flush()
+    back = replay(read_journal(desk.journal.path).records, IMAGE, state)
+    assert np.array_equal(back.masks[0].data, desk.mask.layer.data)
+    assert back.masks[0].data.any()
+
+
+def test_what_is_being_written_while_a_new_mask_is_recorded_is_no_part_of_what_was_there(tmp_path):
+    desk = Desk(tmp_path)
+    desk.accept(1)
+    expected = np.asarray(desk.mask.layer.data).tolist()
+    rows = np.ones(SHAPE[1:], bool)
+    edit = desk.mask.write(place(2).plane, rows, 2)
+    desk.flush()  # before the session has heard of it
+    desk.session.accept(place(2), 2, edit)
+    desk.flush()
+    records = [*read_journal(desk.journal.path).records]
+    assert Restored(records[:-1]).whole["labels"] == expected
+    assert Restored(records).whole == whole(desk.session, desk.mask)
 
 
 def test_what_was_done_before_the_journal_began_can_be_undone_in_it(tmp_path):

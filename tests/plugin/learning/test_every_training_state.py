@@ -17,7 +17,7 @@ import pytest
 from approved_scans import open_lesion
 
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.learning import handover, training_process
+from napari_icmoe.learning import handover
 from napari_icmoe.learning.job_folders import PREFIX
 from napari_icmoe.learning.trainer import State
 from napari_icmoe.learning.version_store import VersionStore
@@ -95,13 +95,6 @@ def handing_over(monkeypatch):
     event.set()
     yield event
     event.set()
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    """Trainings only pretend to learn."""
-    monkeypatch.setattr(training_process, "CHILD", "stand_in")
-    monkeypatch.setenv("PYTHONPATH", f"{HERE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 @pytest.fixture

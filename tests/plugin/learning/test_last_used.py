@@ -28,7 +28,7 @@ def start(qapp, qtbot, store):
         controller.said.connect(lambda level, sentence: said.append((level, sentence)))
         versions = controller.versions
         if wait:
-            qtbot.waitUntil(lambda: versions._started, timeout=10_000)
+            qtbot.waitUntil(lambda: versions.remembering.started, timeout=10_000)
         return versions, said
 
     yield begin
@@ -93,7 +93,7 @@ def test_what_is_chosen_before_it_is_known_stays(start, store, make_version, qtb
     save_last_used(store.folder, LastUsed("lite-medsam", version.id, "liver"))
     versions, said = start(wait=False)
     versions._controller.set_model(replace(versions._controller.view.model, experts=None))
-    qtbot.waitUntil(lambda: versions._started)
+    qtbot.waitUntil(lambda: versions.remembering.started)
     assert (versions.active, said) == (None, [])
     written(qtbot, store, None)
 
@@ -102,8 +102,8 @@ def test_a_restored_session_wins(start, store, make_version, qtbot):
     version = make_version("liver")
     save_last_used(store.folder, LastUsed("lite-medsam", version.id, "liver"))
     versions, _ = start(wait=False)
-    versions.keep_present()  # the session was made with what the model came with
-    qtbot.waitUntil(lambda: versions._started)
+    versions.remembering.keep_present()  # the session was made with what the model came with
+    qtbot.waitUntil(lambda: versions.remembering.started)
     assert versions.active == DEFAULT
 
 

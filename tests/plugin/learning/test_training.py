@@ -102,31 +102,29 @@ def test_from_start_over_a_pause_to_a_version_that_answers(
 
 
 def test_killed_it_goes_on_from_its_checkpoint(versions, trainer, plan, heard, qtbot):
+    def kill():
+        os.kill(trainer.pid, signal.SIGKILL)
+        qtbot.waitUntil(lambda: trainer.state == State.BROKEN, timeout=20_000)
+
     trainer.start(plan)
     qtbot.waitUntil(lambda: training(trainer) and trainer.report.step >= 2, timeout=ENDS_MS)
-    os.kill(trainer.pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: trainer.state == State.BROKEN, timeout=20_000)
+    kill()
     assert heard == [
         "The training ended unexpectedly; nothing is lost but its last ten seconds: Resume goes "
         "on from there."
     ]
     assert versions.listed == ()
     trainer.resume()
-    trainer.stop()  # while it is reading and encoding
-    qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=ENDS_MS)
-    assert len(heard) == 1, "what was learnt before is kept"
-    qtbot.waitUntil(lambda: bool(versions.listed), timeout=10_000)
-    assert trainer.card is not None
-
-
-def test_a_checkpoint_that_is_gone_on_from_is_not_gone_back_from(trainer, plan, qtbot):
-    trainer.start(plan)
-    qtbot.waitUntil(lambda: training(trainer) and trainer.report.step >= 2, timeout=ENDS_MS)
-    os.kill(trainer.pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: trainer.state == State.BROKEN, timeout=20_000)
-    trainer.resume()
     qtbot.waitUntil(lambda: training(trainer), timeout=ENDS_MS)
     assert trainer.report.step >= 2, "not from the beginning"
+    kill()
+    heard.clear()
+    trainer.resume()
+    trainer.stop()  # while it is reading and encoding
+    qtbot.waitUntil(lambda: trainer.state == State.IDLE, timeout=ENDS_MS)
+    assert heard == [], "what was learnt before is kept"
+    qtbot.waitUntil(lambda: bool(versions.listed), timeout=10_000)
+    assert trainer.card is not None
 
 
 def test_folders_that_nobody_uses_any_more_are_removed(tmp_path, monkeypatch):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_icmoe.label_edits import PaintedVoxels, VoxelEdit
-from napari_icmoe.label_layers import FollowedMask
+from napari_icmoe.followed_masks import FollowedMask
+from napari_icmoe.label_edits import VoxelEdit
+from napari_icmoe.painted_voxels import PaintedVoxels
 from napari_icmoe.planes import Plane
 
 SHAPE = (4, 5, 6)

@@ -1,0 +1,93 @@
+"""Writing: each step of the session goes into the journals that it belongs into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from icmoe_core.windowing import Window
+from napari_icmoe.engine import Answer, Question
+from napari_icmoe.followed_masks import FollowedMask
+from napari_icmoe.history import Step
+from napari_icmoe.journal.recorder import Recorder
+from napari_icmoe.journal.routing import routes
+from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.state import SessionState
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
+
+
+class Writing:
+    """Writes down each step as it is taken; a journal is begun with the first that it gets.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+        Whose session is followed.
+    recorders : callable
+        Returns those of the scans that are open.
+    folder_of : callable
+        Returns where the journal of a recorder belongs.
+    begun : callable
+        Called when a journal has been begun.
+    """
+
+    def __init__(
+        self,
+        controller: AnnotateController,
+        recorders: Callable[[], list[Recorder]],
+        folder_of: Callable[[Recorder], Path],
+        begun: Callable[[], None],
+    ) -> None:
+        self._controller = controller
+        self._recorders, self._folder_of, self._begun = recorders, folder_of, begun
+        self._windows: dict[str, Window] = {}  # by the image's unique id
+        controller.session.listeners.append(self.on_step)
+        controller.asker.answered.connect(self._on_answer)
+
+    def close(self) -> None:
+        """Follow the session no longer."""
+        self._controller.session.listeners.remove(self.on_step)
+        self._controller.asker.answered.disconnect(self._on_answer)
+
+    def _on_answer(self, question: Question, answer: Answer) -> None:
+        self._windows[question.place.image] = answer.window
+
+    def on_step(self, what: str, step: Step[SessionState]) -> None:
+        """Write down a step of the session, as its listeners are told of it."""
+        recorders = self._recorders()
+        begun = [recorder.started for recorder in recorders]
+        for recorder, edit in routes(recorders, step, self._shown_mask()):
+            self._write(recorder, what, step, edit)
+        if begun != [recorder.started for recorder in recorders]:
+            self._begun()
+
+    def _shown_mask(self) -> tuple[str, FollowedMask] | None:
+        image, target = self._controller.image, self._controller.target
+        return None if image is None or target is None else (str(image.unique_id), target)
+
+    def _write(
+        self, recorder: Recorder, what: str, step: Step[SessionState], edit: LayerEdit | None
+    ) -> None:
+        if recorder.failed:
+            return
+        if not recorder.started:
+            folder = self._folder_of(recorder)
+            recorder.begin(folder, step.after if what == "undo" else step.before)
+        view, shown = self._controller.view, self._shown_mask()
+        recorder.write_choices(view.model, view.window, self._windows.get(recorder.image))
+        masks = [shown[1]] if shown is not None and shown[0] == recorder.image else []
+        if edit is not None and edit.target in self._controller.viewer.layers:
+            masks.append(self._controller.masks.follow(edit.target))
+        for mask in dict.fromkeys(masks):
+            empty = what == "do" and was_empty(mask, edit)
+            recorder.know(mask.layer.data, mask.painted, what, edit, empty=empty)
+        recorder.write_step(what, step, edit)
+
+
+def was_empty(mask: FollowedMask, edit: LayerEdit | None) -> bool:
+    """Tell whether it is known that nothing was in a mask before an edit that was just made."""
+    brought = edit.new_ids if edit is not None and edit.target is mask.layer else frozenset()
+    return mask.counted and mask.ids <= brought
