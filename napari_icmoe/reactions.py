@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_icmoe.accepting import LOCKED
 from napari_icmoe.collector import Collector
@@ -16,6 +16,7 @@ from napari_icmoe.following import Follower
 from napari_icmoe.helper_layers import nearest_image
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import VoxelEdit
+from napari_icmoe.next_turn import next_turn
 from napari_icmoe.state import SessionState
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Reactions(QObject):
         c = self._controller
         if c.reviewing.forbids(edit):
             # some of napari's tools tell before they write
-            QTimer.singleShot(0, self, partial(c.masks.take_back, edit))
+            next_turn(self, partial(c.masks.take_back, edit))
             c.say("warning", LOCKED)
         else:
             c.session.record_stroke(edit, c.reviewing.labels_met(edit))
@@ -126,7 +127,7 @@ class Reactions(QObject):
         if image is c.image:
             self._drop_work()
             # napari may be in the middle of deleting several layers, ours among them
-            QTimer.singleShot(0, self, self._leave_removed)
+            next_turn(self, self._leave_removed)
 
     def _drop_work(self) -> None:
         c = self._controller

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,14 +52,25 @@ class SavedMask:
         return f"The mask was saved as {self.path}. {self.notice}".rstrip()
 
 
-def mask_writer(controller: AnnotateController, layer: Labels) -> Callable[[Path], SavedMask]:
-    """Return what writes a mask of the present image to a path, on a worker thread."""
+def mask_writer(
+    controller: AnnotateController, layer: Labels, where: Callable[[], Path]
+) -> Callable[[], SavedMask]:
+    """Return what writes a mask of the present image, on a worker thread.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+    layer : Labels
+    where : callable
+        Returns the path, on that thread too. The journal waits for the file, so who refuses to
+        name one has to do so here.
+    """
     image = controller.image
     labels, attributes = as_saved(layer, image)
     save = None if image is None else controller.journaling.saving(image, layer)
 
-    def write(path: Path) -> SavedMask:
-        with nullcontext() if save is None else save.reaching(path):
+    def write() -> SavedMask:
+        with nullcontext(where()) if save is None else save.reaching(where) as path:
             # a copy first, so that what is painted while the file is compressed is not torn
             written, notice = save_labels(str(path), labels.copy(), attributes)
         return SavedMask(layer, Path(written), notice, save)
@@ -84,7 +94,7 @@ class Saving(QObject):
         """Write the mask to `path`; the outcome is said."""
         target = self._controller.target
         if target is not None:
-            self._writing.run(partial(mask_writer(self._controller, target.layer), path))
+            self._writing.run(mask_writer(self._controller, target.layer, lambda: path))
 
     def proposed_path(self) -> Path | None:
         """Return where to propose saving; None if there is no mask."""

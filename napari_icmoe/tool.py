@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Points
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.engine import Answer
+from napari_icmoe.next_turn import next_turn
 from napari_icmoe.overlays import Overlays
 from napari_icmoe.planes import Plane
 from napari_icmoe.shortcuts import LayerKeys
@@ -127,7 +129,7 @@ class PromptTool(QObject):
         """Turn the tool off, cleanly, if `layer` was one of its helper layers."""
         if layer in self.overlays and not self.overlays.removing:
             # napari may be in the middle of deleting several layers
-            QTimer.singleShot(0, self, lambda: self._clear_away(layer.name))
+            next_turn(self, partial(self._clear_away, layer.name))
 
     def _clear_away(self, name: str) -> None:
         if isalive(self) and not self.overlays.complete and self.overlays.present:

@@ -32,6 +32,7 @@ class _Walk:
     """A chain on its way."""
 
     chain: Chain
+    name: str
     seed: str
     mask: NDArray[np.bool_]
     done: int = 0
@@ -61,6 +62,7 @@ def propagate(
     way: str = WAYS[0],
     stop: Limits = STOP,
     caution: Limits = CAUTION,
+    names: Mapping[int, str] | None = None,
 ) -> Generator[Proposal | Ending, None, None]:
     """Carry outlines from slice to slice, nearest slices first; closing it stops it.
 
@@ -85,6 +87,8 @@ def propagate(
     stop, caution : Limits
         When to end a chain, and when to call a proposal one of low confidence. Their limits on
         doubt do not hold for points.
+    names : mapping of int to str, optional
+        What to call objects in the sentence that says why a chain ended.
 
     Yields
     ------
@@ -101,7 +105,7 @@ def propagate(
         stop, caution = (replace(limits, doubt=math.inf) for limits in (stop, caution))
     kept = {(one.label, one.index): one for one in known}
     settings = repr((predictor.model.digest, window, way, stop, caution))
-    walks = _begin(seeds, first, last, {} if closed is None else closed, settings)
+    walks = _begin(seeds, first, last, closed or {}, settings, names or {})
     return _walk(predictor, slice_at, walks, window, kept, way, stop, caution)
 
 
@@ -111,14 +115,16 @@ def _begin(
     last: int,
     closed: Mapping[int, Collection[int]],
     settings: str,
+    names: Mapping[int, str],
 ) -> list[_Walk]:
     found = []
     for label in dict.fromkeys(seed.label for seed in seeds):
         own = {seed.index: seed for seed in seeds if seed.label == label}
+        name = names.get(label, f"Object {label}")
         for chain in plan_chains(label, own, first, last, closed.get(label, ())):
             seed = own[chain.seed]
             digest = hashlib.sha256(f"{seed.digest} {settings}".encode()).hexdigest()
-            found.append(_Walk(chain, digest, np.asarray(seed.mask, bool)))
+            found.append(_Walk(chain, name, digest, np.asarray(seed.mask, bool)))
     return found
 
 
@@ -190,7 +196,7 @@ def _propose(
 
 def _ended(walk: _Walk, why: str, stopped: bool) -> Ending:
     direction = "upwards" if walk.chain.slices.step > 0 else "downwards"
-    reason = f"Object {walk.chain.label}, {direction} from slice {walk.chain.seed}: {why}."
+    reason = f"{walk.name}, {direction} from slice {walk.chain.seed}: {why}."
     return Ending(walk.chain.label, walk.chain.seed, walk.place, reason, stopped)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,10 +62,17 @@ class MaskSave:
         return self._array is None or (self._written.done() and self._path() is None)
 
     @contextmanager
-    def reaching(self, path: Path) -> Iterator[None]:
-        """Know whether the file at `path` got there; on the thread that writes it."""
+    def reaching(self, where: Callable[[], Path]) -> Iterator[Path]:
+        """Know whether the file got there; on the thread that writes it.
+
+        Parameters
+        ----------
+        where : callable
+            Returns the path. If it refuses to, there is no file.
+        """
         try:
-            yield
+            path = where()
+            yield path
         except BaseException:
             self._written.set_result(None)
             raise

@@ -16,6 +16,8 @@ from napari_icmoe.panels.parts import make_text, set_text
 GOOD, BAD, PLAIN = "#2ea043", "#e5534b", "#8a8f98"
 SAME = 0.005
 """Differences of Dice below this are called the same."""
+KINDS = {"box": "with a box", "click": "with one click"}
+"""Kinds of prompts as a record has them, and in words."""
 _SIDE = 84  # pixels of a picture
 
 
@@ -95,6 +97,8 @@ def _headline(card: Card) -> tuple[str, str]:
         words, color = "Other pictures are answered worse", BAD
     elif scores is None:
         words, color = "Not measured", PLAIN
+    elif change > SAME and (lost := _worse_kinds(scores)):
+        words, color = f"Better on average, worse {' and '.join(lost)}", PLAIN
     elif change > SAME:
         words, color = "Better than before", GOOD
     else:
@@ -103,9 +107,18 @@ def _headline(card: Card) -> tuple[str, str]:
     return f"{words}{done}", color
 
 
+def _worse_kinds(scores: dict) -> list[str]:
+    before, after = scores["before"], scores["after"]
+    return [
+        words
+        for kind, words in KINDS.items()
+        if kind in before and kind in after and after[kind] - before[kind] < -SAME
+    ]
+
+
 def _table(scores: dict) -> str:
     rows = ["<tr><td></td><td>before</td><td>after</td><td></td></tr>"]
-    for kind, words in (("box", "With a box"), ("click", "With one click")):
+    for kind, words in KINDS.items():
         before, after = scores["before"].get(kind), scores["after"].get(kind)
         if before is None or after is None:
             continue
@@ -113,7 +126,7 @@ def _table(scores: dict) -> str:
         sign = "▲" if change > SAME else "▼" if change < -SAME else "="
         color = GOOD if change > SAME else BAD if change < -SAME else PLAIN
         rows.append(
-            f"<tr><td>{words}&nbsp;&nbsp;</td><td>{before:.3f}&nbsp;&nbsp;</td>"
+            f"<tr><td>{words.capitalize()}&nbsp;&nbsp;</td><td>{before:.3f}&nbsp;&nbsp;</td>"
             f"<td><b>{after:.3f}</b>&nbsp;&nbsp;</td>"
             f'<td style="color:{color}">{sign} {change:+.3f}</td></tr>'
         )

@@ -20,6 +20,7 @@ from icmoe_core.errors import IcmoeError
 from napari_icmoe.engine import MissingWeightsError, Question
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
+from napari_icmoe.next_turn import next_turn
 from napari_icmoe.review.explaining import Explanation, explain, question_of_mask, without_experts
 from napari_icmoe.review.map_layers import Map, MapLayer
 from napari_icmoe.workers import NewestWins
@@ -206,7 +207,7 @@ class Maps(QObject):
     def _draw(self) -> None:
         image, question, found = self._controller.image, self._question, self.explanation
         if image is None:  # napari may be in the middle of deleting several layers
-            QTimer.singleShot(0, self, self._clear_away)
+            next_turn(self, self._clear_away)
         values: dict[Map, NDArray | None] = dict.fromkeys(Map)
         if found is not None:
             values = {

@@ -114,6 +114,7 @@ def begin(
         window=window,
         closed=closed_slices(order, state),
         known=known,
+        names={entry.id: entry.name for entry in state.classes},
     )
 
 

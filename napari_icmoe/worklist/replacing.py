@@ -154,11 +154,10 @@ class Replacing(QObject):
         if mask is None:
             self._go_on(present)
             return
-        write = mask_writer(self._controller, mask)
         scan = None if present.image is None else scan_path(present.image)
         noted = self._files.get(str(mask.unique_id))
 
-        def save() -> SavedMask:
+        def where() -> Path:
             path = noted if scan is None else mask_path(scan)
             if path is None:
                 raise OutputFileError(
@@ -169,8 +168,9 @@ class Replacing(QObject):
                     f"{path} is there already and is another mask: save this one with Save mask …, "
                     "under a name of your choice."
                 )
-            return write(path)
+            return path
 
+        save = mask_writer(self._controller, mask, where)
         self._work.submit(_Tag(self._on_saved, present), save)
 
     def _on_saved(self, present: Present, saved: SavedMask) -> None:

@@ -549,6 +549,9 @@ def test_somebody_elses_mask_is_never_written_over(listed, folder, qtbot):
     listed.browser.replacing.note_saved(elsewhere, mask)
     listed.browser.go(1)
     qtbot.waitUntil(shows(listed, "patient2.nii.gz"))
+    # and no journal waits for the file that was never begun
+    threads = listed.browser._controller.journaling.threads
+    qtbot.waitUntil(lambda: not threads.busy)
 
 
 def test_a_damaged_scan_is_marked_and_passed_by(viewer, listed, folder, qtbot):

@@ -122,6 +122,10 @@ def test_closed_slices_are_neither_changed_nor_crossed(tube):
     (upwards,) = [ending for ending in endings if ending.index == 11]
     assert upwards.reason == "Object 1, upwards from slice 9: slice 12 is not to be changed."
     assert not upwards.stopped
+    named = run(InBoxes(), tube, [seed_of(tube, 9)], closed={1: {12}}, names={1: "Liver"})[1]
+    assert "Liver, upwards from slice 9: slice 12 is not to be changed." in [
+        ending.reason for ending in named
+    ]
 
 
 def test_after_a_correction_only_what_follows_from_it_is_done_again(tube):

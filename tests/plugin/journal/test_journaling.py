@@ -41,7 +41,7 @@ def sessions(one):
 
 def finish(save, path):
     """Write a mask that was to be saved."""
-    with save.reaching(path):
+    with save.reaching(lambda: path):
         path.write_bytes(b"the mask")
     save.note()
 
@@ -205,7 +205,7 @@ def test_a_mask_that_is_being_saved_while_the_window_closes_is_noted_all_the_sam
     save = one.journaling.saving(one.image)
 
     def write():
-        with save.reaching(mask):
+        with save.reaching(lambda: mask):
             until.wait()
             mask.write_bytes(b"the mask")
 
@@ -230,7 +230,8 @@ def test_a_mask_that_could_not_be_saved_while_the_window_closed_is_offered(annot
     one = annotator()
     work(one)
     save = one.journaling.saving(one.image)
-    with pytest.raises(OSError, match="full"), save.reaching(tmp_path / "mask.nii.gz"):
+    mask = tmp_path / "mask.nii.gz"
+    with pytest.raises(OSError, match="full"), save.reaching(lambda: mask):
         raise OSError("the disk is full")
     one.close()
     assert list(tmp_path.glob("*.json")) == []

@@ -101,6 +101,19 @@ def test_a_better_result_is_switched_on(ready, store, answering, qtbot):
     assert ready.list.table.item(0, 0).text() == "●"
 
 
+def test_a_result_that_is_better_on_average_alone_is_not_called_better(
+    ready, store, answering, qtbot
+):
+    before = RECORD["scores"]["before"]
+    after = {"box": before["box"] - 0.05, "click": before["click"] + 0.2}
+    after["mean"] = (after["box"] + after["click"]) / 2
+    answering({**RECORD, "scores": {"before": before, "after": after}}, store)
+    click(qtbot, ready.start)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    words = "Better on average, worse with a box: switched on"
+    assert words in ready.card.headline.text()
+
+
 def test_a_worse_result_is_marked_and_not_switched_on(ready, store, answering, qtbot):
     scores = {"before": RECORD["scores"]["after"], "after": RECORD["scores"]["before"]}
     answering({**RECORD, "scores": scores, "worse": True}, store)
