@@ -94,6 +94,9 @@ class FollowedMask:
             voxels, values = voxels[order], values[order]
         indices = np.unravel_index(voxels, self.layer.data.shape)
         before = self.layer.data[indices]
+        if not self.layer.visible:
+            # A hidden layer is not cut where the viewer goes, and napari draws into its old cut.
+            self.layer.set_view_slice()
         with self._own_edit():
             self.layer.data_setitem(indices, values)
         return self.note_ids(VoxelEdit(self.layer, voxels, before, values, plane), values)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_icmoe.followed_masks import FollowedMask
@@ -89,3 +90,18 @@ def test_a_change_is_not_taken_back_in_another_array(mask):
     assert (other == 3).all()
     edit.redo()
     assert (other == 3).all()
+
+
+def test_a_hidden_mask_is_written_where_the_viewer_is_now():
+    """The viewer has been beyond the mask, which was hidden then and was not cut anew."""
+    viewer = ViewerModel()
+    layer = viewer.add_labels(np.zeros(SHAPE, np.uint8))
+    viewer.add_image(np.zeros((40, 5, 6)))
+    viewer.dims.set_point(0, 30)
+    layer.visible = False
+    viewer.dims.set_point(0, 1)
+    mask = FollowedMask(layer, lambda *_: None)
+    mask.write(PLANE, np.ones((5, 6), bool), 3)
+    assert (layer.data[1] == 3).all()
+    layer.visible = True
+    assert (layer._slice.image.raw == 3).all()
