@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLayout,
+    QProgressBar,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -128,6 +129,17 @@ def set_text(label: QLabel, text: str) -> None:
     if text != label.text():
         label.setText(text)
         label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
+
+
+def set_share(bar: QProgressBar, share: float) -> None:
+    """Show how much of something is done, 0 … 1, when the window is drawn next.
+
+    A bar that is told a value draws itself at once, and with it the whole window, before whatever
+    else has changed.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setValue(round(bar.maximum() * share))
+    bar.setUpdatesEnabled(True)
 
 
 def keys_in_brackets(name: str) -> str:

@@ -22,6 +22,7 @@ from napari_icmoe.panels.parts import (
     keys_together,
     make_button,
     make_text,
+    set_share,
     set_text,
 )
 from napari_icmoe.shortcuts import pan_keys
@@ -197,6 +198,6 @@ class DownloadRow(QWidget):
             return
         have, whole = (number / 1e6 for number in asker.progress)
         self.bar.setMaximum(1000)
-        self.bar.setValue(round(1000 * have / max(whole, 1e-6)))
+        set_share(self.bar, have / max(whole, 1e-6))
         set_text(self.text, f"Downloading {asker.downloading}: {have:.0f} of {whole:.0f} MB")
         self.show()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtWidgets import QProgressBar, QWidget
 
 from napari_icmoe.learning.trainer import State, Trainer
-from napari_icmoe.panels.parts import in_column, in_row, make_button, make_text, set_text
+from napari_icmoe.panels.parts import in_column, in_row, make_button, make_text, set_share, set_text
 
 _STAGES = {
     "": "Getting the slices ready …",
@@ -39,7 +39,7 @@ class RunPanel(QWidget):
         """Show the present state."""
         trainer, state = self._trainer, self._trainer.state
         set_text(self.stage, self._words())
-        self.bar.setValue(round(1000 * self._share()))
+        set_share(self.bar, self._share())
         set_text(self.split, trainer.split)
         self.split.setVisible(bool(trainer.split))
         waiting = state in (State.PAUSED, State.PAUSING, State.BROKEN)
