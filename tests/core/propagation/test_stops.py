@@ -11,7 +11,7 @@ import pytest
 
 import icmoe_core
 from icmoe_core import Predictor
-from icmoe_core.propagation.limits import Limits
+from icmoe_core.propagation.limits import STOP, Limits
 from icmoe_core.propagation.propagation import propagate
 from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
@@ -73,7 +73,7 @@ def inside():
         (FRAME, {"outline": inside()}, "only 1% of it overlaps with the slice before"),
         (SQUARE, {"outline": square(5, 32)}, "nothing was found"),
         (SQUARE, {"score": 0.34}, "the predicted quality is 0.34"),
-        (SQUARE, {"doubt": 2.01}, "the experts' votes are split"),
+        (SQUARE, {"doubt": STOP.doubt + 0.01}, "the experts' votes are split"),
         (
             SQUARE,
             {"outline": square(8), "score": 0.2, "doubt": 3.0},
@@ -109,7 +109,7 @@ def test_the_slice_that_is_too_different_and_all_beyond_it_are_left_out(before, 
 
 @pytest.mark.parametrize(
     "change",
-    [{"outline": square(10)}, {"score": 0.35}, {"doubt": 1.99}],
+    [{"outline": square(10)}, {"score": STOP.score}, {"doubt": STOP.doubt - 0.01}],
     ids=["area", "score", "votes"],
 )
 def test_just_within_the_limits_it_goes_on_and_calls_it_low_confidence(change):
