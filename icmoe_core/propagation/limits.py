@@ -35,7 +35,7 @@ class Limits:
     doubt: float
 
 
-STOP = Limits(score=0.35, overlap=0.1, growth=4.0, doubt=1.25)
+STOP = Limits(score=0.35, overlap=0.1, growth=4.0, doubt=1.75)
 """Beyond these an answer is not taken, and its chain ends."""
 
 CAUTION = Limits(score=0.6, overlap=0.6, growth=1.5, doubt=0.6)
