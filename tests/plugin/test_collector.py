@@ -27,7 +27,8 @@ def test_a_removed_layer_is_freed(make_napari_viewer, qtbot):
     assert not gc.get_freeze_count()
     qtbot.waitUntil(lambda: gc.get_freeze_count() > 0, timeout=4 * SETTLE_MS)
 
-    def is_freed():  # a thread that was reading it may hold it a little longer
+    def is_freed():  # a thread that was reading it may have held it beyond that search
+        gc.unfreeze()
         gc.collect()
         return freed() is None
 
