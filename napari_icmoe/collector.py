@@ -10,6 +10,7 @@ find that layer.
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 SETTLE_MS = 300
-"""What a removed layer leaves is searched for this much later: nobody uses it any more then."""
+"""What a removed layer leaves is searched for this much later: hardly anybody uses it then."""
+LONGEST_MS = 2400
+"""Longest pause before another search, if a thread was still reading the layer; each doubles."""
 
 
 class Collector(QObject):
@@ -40,6 +43,8 @@ class Collector(QObject):
         self._settled.setSingleShot(True)
         self._settled.setInterval(SETTLE_MS)
         self._settled.timeout.connect(self._search)
+        self._removed: list[weakref.ref[Any]] = []
+        self._layers = viewer.layers
         self._connections = Connections()
         self._connections.add(self._on_removing, viewer.layers.events.removing)
         gc.freeze()
@@ -58,9 +63,16 @@ class Collector(QObject):
 
     def _search(self) -> None:
         gc.collect()
+        self._removed = [layer for layer in self._removed if layer() is not None]
+        pause = 2 * self._settled.interval()
+        if self._removed and pause <= LONGEST_MS:
+            self._settled.start(pause)
+            return
+        self._removed.clear()
         gc.freeze()
 
     def _on_removing(self, event: Any) -> None:
         if isalive(self):
             gc.unfreeze()
-            self._settled.start()
+            self._removed.append(weakref.ref(self._layers[event.index]))
+            self._settled.start(SETTLE_MS)
