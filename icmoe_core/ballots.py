@@ -43,17 +43,16 @@ def ballot_of_first(joint: JointAnswer) -> Ballot:
 
 
 def ballot_of_election(joint: JointAnswer, verdict: Verdict) -> Ballot:
-    """Return the votes on an answer that the experts' masks and the base's were elected to.
+    """Return the votes on an answer that was elected among masks.
 
     Parameters
     ----------
     joint : JointAnswer
-        The experts' masks, the last in the election.
+        All masks that stood for election.
     verdict : Verdict
     """
-    votes = verdict.votes[-len(joint.iou) :]
+    votes = verdict.votes
     weights = torch.einsum("b,behw->ehw", votes, joint.weights.float().cpu())
-    weights[0] += 1 - votes.sum()  # masks for boxes are the frozen path's
     # Their votes count with all opinions in them, not only with what these came to.
     opened = joint.probability.float().cpu() - torch.sigmoid(joint.logits.float().cpu())
     probability = torch.sigmoid(verdict.logits) + torch.einsum("b,bhw->hw", votes, opened)

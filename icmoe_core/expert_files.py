@@ -21,8 +21,10 @@ from icmoe_core.io.atomic import atomic_path
 from icmoe_core.peers.methods import METHODS
 
 FORMAT = "icmoe-experts"
-VERSION = 2
+VERSION = 3
 """Raised whenever older readers could no longer understand the file."""
+OLDEST = 2
+"""That can still be read: files of this version know nothing of preferences."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def load_experts(path: Path, backbone: Backbone) -> Generations:
             _empty_generation(number, entry, tensors, backbone)
             for number, entry in enumerate(header.generations)
         )
-        made.load_state_dict(tensors)
+        made.load_state_dict(_preferences(made) | tensors)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(_damaged(path)) from error
     return made.to(backbone.device).ready()
@@ -161,6 +163,11 @@ def _empty_generation(
         bool(entry["answers_points"]),
         entry["record"],
     )
+
+
+def _preferences(made: Generations) -> dict[str, torch.Tensor]:
+    """Return no preference for each generation, by the names of a file's tensors."""
+    return {f"{n}.preference": g.preference for n, g in enumerate(made.members)}
 
 
 def _untrained(config: dict[str, Any], backbone: Backbone) -> Experts:
@@ -197,7 +204,7 @@ def _parse(path: Path, metadata: dict[str, str]) -> ExpertHeader:
             f"The expert file {path} has version {metadata['version']}, and this program reads "
             f"up to {VERSION}: update napari-icmoe."
         )
-    if int(metadata["version"]) < VERSION:
+    if int(metadata["version"]) < OLDEST:
         raise ModelError(
             f"The expert file {path} was written by an earlier version of napari-icmoe, whose "
             "experts were made in another way: fine-tune again."

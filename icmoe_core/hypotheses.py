@@ -11,7 +11,6 @@ to the Dice of such masks, on objects of abdominal, spinal and brain scans and o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -72,34 +71,13 @@ class Verdict(NamedTuple):
         Of the fused probability.
     iou : float
         The masks' predicted IoU, weighted by their votes.
-    votes : Tensor, (n + k,)
-        Of the `n` boxes and then of the `k` other masks; adding up to 1.
+    votes : Tensor, (n,)
+        Of the `n` masks; adding up to 1.
     """
 
     logits: Tensor
     iou: float
     votes: Tensor
-
-
-class Others(NamedTuple):
-    """Masks that answer the same clicks, made in another way than from boxes.
-
-    Attributes
-    ----------
-    logits : Tensor, (k, h, w)
-    iou : Tensor, (k,)
-        Predicted.
-    share : float
-        What their votes count beside the boxes', above 0 and up to 1.
-    favour : Tensor, (k,)
-        What each is given beforehand, in units of Dice: the score was fitted to masks for boxes
-        alone.
-    """
-
-    logits: Tensor
-    iou: Tensor
-    share: float
-    favour: Tensor
 
 
 def propose_boxes(
@@ -137,9 +115,8 @@ def answer_clicks(
     frame: Frame,
     positive: NDArray,
     negative: NDArray,
-    others: Others | None = None,
 ) -> Verdict:
-    """Vote on what was clicked.
+    """Vote on what was clicked, among the masks for boxes around the clicks.
 
     Parameters
     ----------
@@ -152,24 +129,42 @@ def answer_clicks(
     frame : Frame
     positive, negative : ndarray, (n, 2)
         Clicks, ``(row, column)`` positions on the model's input; at least one positive.
-    others : Others, optional
-        Masks made in another way, which stand for election as well.
     """
     scale = frame.logits_size / frame.input_size
-    clicked, avoided = (_cells(clicks * scale, frame) for clicks in (positive, negative))
-
+    clicked, avoided = (cells_of(clicks * scale, frame) for clicks in (positive, negative))
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
     logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
-    boxes = boxes * scale
-    if others is not None:
-        logits = torch.cat([logits, others.logits.float().cpu()])
-        iou = torch.cat([iou, others.iou.float().cpu()])
-        boxes = np.concatenate([boxes, _boxes_of(others.logits.float().cpu() > 0)])
-    evidence = describe_masks(logits, iou, boxes, features, picture, frame, clicked)
-    scores = score_masks(evidence) - DISAGREEMENT_COST * disagreement(logits, clicked, avoided)
-    if others is not None:  # votes are proportional to the share
-        scores[-len(others.iou) :] += others.favour + TEMPERATURE * math.log(others.share)
-    return fuse(logits, iou, scores)
+    evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
+    return decide(logits, iou, evidence, clicked, avoided)
+
+
+def decide(
+    logits: Tensor,
+    iou: Tensor,
+    evidence: Tensor,
+    clicked: Tensor,
+    avoided: Tensor,
+    favour: Tensor | float = 0.0,
+    preference: Tensor | None = None,
+) -> Verdict:
+    """Vote among masks.
+
+    Parameters
+    ----------
+    logits : Tensor, (n, h, w)
+    iou : Tensor, (n,)
+        Predicted.
+    evidence : Tensor, (n, len(EVIDENCE_NAMES))
+        From :func:`describe_masks`.
+    clicked, avoided : Tensor, (p, 2), int64
+        Positive and negative clicks, as indices on the logits' grid.
+    favour : Tensor, (n,), or float
+        What each is given beforehand, in units of Dice.
+    preference : Tensor, optional
+        As for :func:`score_masks`.
+    """
+    scores = score_masks(evidence, preference) + favour
+    return fuse(logits, iou, scores - DISAGREEMENT_COST * disagreement(logits, clicked, avoided))
 
 
 def describe_masks(
@@ -193,12 +188,25 @@ def describe_masks(
     return gather_evidence(logits, iou, limits, seen, valid, features[0].cpu(), clicked)
 
 
-def score_masks(evidence: Tensor) -> Tensor:
-    """Estimate the Dice of masks with what was clicked, ``(n,)``, from their evidence."""
-    table = torch.tensor([SCORE[name] for name in EVIDENCE_NAMES])  # (evidence, 4)
-    mean, spread, linear, quadratic = table.T
-    deviation = ((evidence - mean) / spread).clamp(-OUTLIER, OUTLIER)
-    return deviation @ linear + deviation**2 @ quadratic + SCORE_BIAS
+def score_masks(evidence: Tensor, preference: Tensor | None = None) -> Tensor:
+    """Estimate the Dice of masks with what was clicked, ``(n,)``, from their evidence.
+
+    Parameters
+    ----------
+    evidence : Tensor, (n, len(EVIDENCE_NAMES))
+    preference : Tensor, (len(EVIDENCE_NAMES),), optional
+        What is added to the weights of :func:`deviations`.
+    """
+    linear, quadratic = torch.tensor([SCORE[name][2:] for name in EVIDENCE_NAMES]).T
+    deviation = deviations(evidence)
+    weights = linear if preference is None else linear + preference
+    return deviation @ weights + deviation**2 @ quadratic + SCORE_BIAS
+
+
+def deviations(evidence: Tensor) -> Tensor:
+    """Return evidence ``(n, len(EVIDENCE_NAMES))`` in spreads from its mean, without outliers."""
+    mean, spread = torch.tensor([SCORE[name][:2] for name in EVIDENCE_NAMES]).T
+    return ((evidence - mean) / spread).clamp(-OUTLIER, OUTLIER)
 
 
 def disagreement(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -215,13 +223,13 @@ def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> Verdict:
     return Verdict(torch.logit(probability, eps=_LOWEST), float(votes @ iou), votes)
 
 
-def _boxes_of(masks: Tensor) -> NDArray[np.float64]:
+def boxes_of(masks: Tensor) -> NDArray[np.float64]:
     """Return the bounding boxes of masks ``(n, h, w)``; those of empty ones hold one pixel."""
     found = [mask_box(mask.numpy()) if mask.any() else (0, 0, 1, 1) for mask in masks]
     return np.array(found, float)
 
 
-def _cells(positions: NDArray, frame: Frame) -> Tensor:
+def cells_of(positions: NDArray, frame: Frame) -> Tensor:
     """Find the indices of the logits' pixels in which positions ``(n, 2)`` on the same grid lie."""
     last = np.array(frame.logits_hw()) - 1
     return torch.from_numpy(np.clip(np.floor(positions), 0, last).astype(np.int64))

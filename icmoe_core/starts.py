@@ -13,14 +13,15 @@ from torch import Tensor
 from icmoe_core.ballots import Ballot, ballot_of_election, ballot_of_first, ballot_of_winners
 from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
+from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
-from icmoe_core.experts.generations import JointAnswer
+from icmoe_core.experts.generations import Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
-from icmoe_core.hypotheses import Others, Verdict, answer_clicks
+from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
 from icmoe_core.prompts import CheckedPrompts, Prompts
-from icmoe_core.views import EMPTY_LOGIT, Views, ask_views
+from icmoe_core.views import EMPTY_LOGIT, ask_views
 
 SURE = 0.65
 """Predicted IoU from which the experts' own answer to clicks is taken without a vote."""
@@ -104,13 +105,43 @@ class Answering:
             # Corrections of a base that knows no points stay local: measured beside the experts'
             # own, they took as few clicks and never threw away what was right already.
             return self._from_logits(prior, _certainty(prior))
-        views = self._views()
-        if views is not None and views.sureness >= SURE:
+        experts, shares = self.model.active_experts, self._shares(points=True)
+        if experts is None or not any(shares):
+            return self._from_boxes_around_clicks()
+        return self._from_experts(experts, shares)
+
+    def _from_boxes_around_clicks(self) -> Start:
+        """Vote among the base's masks for boxes around the clicks."""
+        clicks = self._on_slice()
+        verdict = answer_clicks(
+            self._decode,
+            clicks.features,
+            clicks.picture,
+            clicks.frame,
+            clicks.positions[self.labels == 1],
+            clicks.positions[self.labels == 0],
+        )
+        return self._from_logits(verdict.logits, verdict.iou)
+
+    def _from_experts(self, experts: Generations, shares: list[float]) -> Start:
+        """Take the experts' own answer where they are sure, or one that is elected."""
+        backbone, clicks = self.model.backbone, self._on_slice()
+        views = ask_views(
+            experts,
+            backbone,
+            clicks.features,
+            shares,
+            clicks.positions,
+            clicks.labels,
+            self._picture,
+        )
+        if views.sureness >= SURE:
             widest = views.joint.logits[0].cpu()
             score = float(views.joint.iou[0])
             return self._from_logits(widest, score, ballot_of_first(views.joint))
-        verdict = self._elect(views)
-        ballot = None if views is None else ballot_of_election(views.joint, verdict)
+        found = nominate(experts, backbone, shares, clicks, views, self._picture)
+        verdict = elect(found, clicks, experts.preference(shares))
+        ballot = ballot_of_election(found.joint, verdict)
         return self._from_logits(verdict.logits, verdict.iou, ballot)
 
     def _from_points(self, prior: Tensor | None) -> Start:
@@ -126,37 +157,6 @@ class Answering:
         low = joint.logits[0].cpu()
         return self._from_logits(low, float(joint.iou), ballot_of_first(joint))
 
-    def _views(self) -> Views | None:
-        """Ask the experts what was clicked, if there are any who know clicks and such pictures."""
-        experts, shares = self.model.active_experts, self._shares(points=True)
-        if experts is None or not any(shares):
-            return None
-        return ask_views(
-            experts,
-            self.model.backbone,
-            self.embedding.features,
-            shares,
-            self.embedding.frame.points_to_input(self.pixels),
-            self.labels,
-            self._picture,
-        )
-
-    def _elect(self, views: Views | None) -> Verdict:
-        """Vote among the base's masks for boxes around the clicks, and the experts' views."""
-        frame = self.embedding.frame
-        positions = frame.points_to_input(self.pixels)
-        return answer_clicks(
-            self._decode,
-            self.embedding.features,
-            self.embedding.picture,
-            frame,
-            positions[self.labels == 1],
-            positions[self.labels == 0],
-            None
-            if views is None
-            else Others(views.joint.logits, views.joint.iou, views.share, views.favour),
-        )
-
     def _native_points(self, prior: Tensor | None) -> tuple[Tensor, Tensor]:
         positions = self.embedding.frame.points_to_input(self.pixels)
         output = decode(
@@ -171,6 +171,13 @@ class Answering:
         iou = output.iou.reshape(-1)
         best = int(iou.argmax())
         return logits[best : best + 1], iou[best : best + 1]
+
+    def _on_slice(self) -> Clicks:
+        embedding = self.embedding
+        positions = embedding.frame.points_to_input(self.pixels)
+        return Clicks(
+            embedding.features, embedding.picture, embedding.frame, positions, self.labels
+        )
 
     def _clicks(self) -> dict[str, Tensor | None]:
         positions = self.embedding.frame.points_to_input(self.pixels)

@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from icmoe_core.backbones import Backbone
+from icmoe_core.decoder import decode
 from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.frames import box_tensor
 
 PARTS = (1, 2, 4)
 """Sides of the views: the whole slice, and these parts of it."""
@@ -31,6 +33,10 @@ EMPTY_LOGIT = -20.0
 """Logit where there is nothing for certain; what a view does not show has it, and padding."""
 
 _MARGIN = 1  # cells around the clicks
+_BOX_MARGIN = 2  # cells around a box
+
+See = Callable[[], Tensor]
+"""Returns the slice as the image encoder takes it, ``(1, 3, S, S)``."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def ask_views(
     shares: Sequence[float],
     clicks: NDArray[np.float64],
     labels: NDArray[np.int64],
-    picture: Callable[[], Tensor],
+    see: See,
 ) -> Views:
     """Ask the experts about clicks in several views.
 
@@ -83,7 +89,7 @@ def ask_views(
         ``(row, column)`` positions on the model's input.
     labels : ndarray, (n,)
         1 or 0; at least one is 1.
-    picture : callable
+    see : callable
         As for :meth:`Generations.answer`; those who encode it themselves see all of it only.
     """
     total = sum(shares)
@@ -91,7 +97,8 @@ def ask_views(
     side = features.shape[2]
     cells = clicks * (side / backbone.input_size)
     found = []
-    for top, left, size in _places(side, cells[labels == 1]):
+    sizes = [side // part for part in PARTS]
+    for top, left, size in _places(side, cells[labels == 1], sizes):
         if size < side and experts.sees_pictures:
             break
         part = slice(top, top + size), slice(left, left + size)
@@ -101,17 +108,90 @@ def ask_views(
             "point_labels": torch.from_numpy(labels[shown])[None],
             "places": None if size == side else backbone.dense_pe()[:, :, *part],
         }
-        answer = experts.answer(features[:, :, *part], known, prompts, _no_base, picture)
+        answer = experts.answer(features[:, :, *part], known, prompts, _no_base, see)
         found.append(_on_the_slice(answer, top, left, size, side))
-    return Views(_together(found), total)
+    return Views(together(found), total)
 
 
-def _places(side: int, clicks: NDArray[np.float64]) -> Iterator[tuple[int, int, int]]:
-    """Yield first row, first column and side, in cells, of each view that holds all `clicks`."""
+def ask_boxes(
+    experts: Generations,
+    backbone: Backbone,
+    features: Tensor,
+    shares: Sequence[float],
+    boxes: NDArray[np.float64],
+    clicks: NDArray[np.float64],
+    see: See,
+) -> JointAnswer:
+    """Ask the experts and the base about boxes around clicks.
+
+    Each is asked on the narrowest view that holds it, of half, three quarters or all of the slice's
+    side: half of it takes a fifth of the time, and changes masks little.
+
+    Parameters
+    ----------
+    experts, backbone, features, shares, see
+        As for :func:`ask_views`.
+    boxes : ndarray, (n, 4)
+        Half-open, on the model's input.
+    clicks : ndarray, (p, 2)
+        That they are around; ``(row, column)`` positions on the model's input.
+
+    Returns
+    -------
+    JointAnswer
+        Of `n` prompts, on the grid of the whole slice.
+    """
+    side = features.shape[2]
+    scale = side / backbone.input_size
+    sizes = [side] if experts.sees_pictures else [side, 3 * side // 4, side // 2]
+    places = list(_places(side, clicks * scale, sizes))
+    open_ = np.arange(len(boxes))
+    found, order = [], []
+    for top, left, size in reversed(places):
+        inside = _fits(boxes[open_] * scale, top, left, size, side)
+        chosen, open_ = open_[inside], open_[~inside]
+        if not chosen.size:
+            continue
+        part = slice(top, top + size), slice(left, left + size)
+        prompts = {
+            "boxes": box_tensor(boxes[chosen], features.device),
+            "places": None if size == side else backbone.dense_pe()[:, :, *part],
+        }
+        seen = features[:, :, *part]
+
+        def base(seen: Tensor = seen, prompts: dict = prompts) -> tuple[Tensor, Tensor]:
+            output = decode(backbone, seen, **prompts)
+            return output.logits, output.iou
+
+        answer = experts.answer(seen, shares, prompts, base, see)
+        found.append(_on_the_slice(answer, top, left, size, side))
+        order.append(chosen)
+    return _in_order(together(found), np.argsort(np.concatenate(order)))
+
+
+def _fits(
+    boxes: NDArray[np.float64], top: int, left: int, size: int, side: int
+) -> NDArray[np.bool_]:
+    """Tell which boxes, in cells, a view holds with a margin, but for the slice's own border."""
+    if size == side:
+        return np.ones(len(boxes), bool)
+    first = np.array([top, left])
+    low = np.where(first == 0, 0, first + _BOX_MARGIN)
+    high = np.where(first + size == side, side, first + size - _BOX_MARGIN)
+    inside: NDArray[np.bool_] = (boxes[:, :2] >= low) & (boxes[:, 2:] <= high)
+    return np.all(inside, axis=1)
+
+
+def _places(
+    side: int, clicks: NDArray[np.float64], sizes: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield first row, first column and side, in cells, of each view that holds all `clicks`.
+
+    `sizes` are the sides to try, the widest first; the slice's own, `side`, holds whatever it is.
+    """
     low, high = np.floor(clicks.min(0)), np.floor(clicks.max(0))
-    for part in PARTS:
-        size = side // part
-        if part > 1 and (high - low).max() + 1 + 2 * _MARGIN > size:
+    for size in sizes:
+        if size < side and (high - low).max() + 1 + 2 * _MARGIN > size:
             return
         top, left = np.clip((low + high) // 2 - size // 2, 0, side - size).astype(int).tolist()
         yield top, left, size
@@ -134,13 +214,25 @@ def _on_the_slice(answer: JointAnswer, top: int, left: int, size: int, side: int
     )
 
 
-def _together(found: Sequence[JointAnswer]) -> JointAnswer:
+def together(found: Sequence[JointAnswer]) -> JointAnswer:
+    """Return answers of the same experts as one, of all their prompts."""
     return JointAnswer(
         torch.cat([one.logits for one in found]),
         torch.cat([one.iou for one in found]),
         torch.cat([one.probability for one in found]),
         found[0].names,
         torch.cat([one.weights for one in found]),
+    )
+
+
+def _in_order(joint: JointAnswer, order: NDArray[np.int64]) -> JointAnswer:
+    places = torch.from_numpy(order).to(joint.iou.device)
+    return JointAnswer(
+        joint.logits[places],
+        joint.iou[places],
+        joint.probability[places],
+        joint.names,
+        joint.weights[places],
     )
 
 

@@ -20,7 +20,6 @@ from napari_icmoe.controller import AnnotateController
 from napari_icmoe.drawing import DrawingContext
 from napari_icmoe.engine import installed_models
 from napari_icmoe.events import Connections
-from napari_icmoe.helper_layers import nearest_image
 from napari_icmoe.panels import (
     ClassPanel,
     KeysPanel,
@@ -39,6 +38,7 @@ from napari_icmoe.panels import (
 )
 from napari_icmoe.panels.parts import make_button, scrolled
 from napari_icmoe.saving import Saving
+from napari_icmoe.scans import nearest_image
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)

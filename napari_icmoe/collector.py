@@ -2,9 +2,9 @@
 
 With napari and torch loaded there are a million objects, and a full search through them stops all
 threads for 0.4 s. They are there to stay, so they are set aside, and a search only goes through
-what came later. What is set aside is never freed if it refers to itself, as layers do. So when a
-layer is removed all is brought back and searched, which napari has done anyway, though too early to
-find that layer.
+what came later. What is set aside is never freed if it refers to itself, as layers do. So after a
+scan or a mask was removed all is brought back and searched. What only shows something takes little
+memory, and waits for that.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer
 
 from napari_icmoe.events import Connections
+from napari_icmoe.helper_layers import is_helper
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 SETTLE_MS = 300
 """What a removed layer leaves is searched for this much later: hardly anybody uses it then."""
-LONGEST_MS = 2400
-"""Longest pause before another search, if a thread was still reading the layer; each doubles."""
+LONGEST_MS = 1200
+"""Longest pause before another search, if a thread was still reading the layer. Each is twice the
+last one, so that there are three searches at most."""
 
 
 class Collector(QObject):
@@ -62,6 +64,7 @@ class Collector(QObject):
         gc.unfreeze()
 
     def _search(self) -> None:
+        gc.unfreeze()  # as late as this: others may have set aside what was removed meanwhile
         gc.collect()
         self._removed = [layer for layer in self._removed if layer() is not None]
         pause = 2 * self._settled.interval()
@@ -72,7 +75,7 @@ class Collector(QObject):
         gc.freeze()
 
     def _on_removing(self, event: Any) -> None:
-        if isalive(self):
-            gc.unfreeze()
-            self._removed.append(weakref.ref(self._layers[event.index]))
+        layer = self._layers[event.index] if isalive(self) else None
+        if layer is not None and not is_helper(layer):
+            self._removed.append(weakref.ref(layer))
             self._settled.start(SETTLE_MS)

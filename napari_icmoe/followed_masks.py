@@ -27,7 +27,8 @@ class FollowedMask:
     layer : Labels
     on_stroke : callable
         Called with the mask, the flat indices of the voxels, and their values before and after,
-        whenever somebody else than :meth:`write` changes the labels.
+        at each ``paint`` event of the layer that does not come from :meth:`write`. What is written
+        into the array itself has no such event.
 
     Attributes
     ----------

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_icmoe.planes import Plane
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 HELPER = "icmoe_helper"
 """Under this key a layer's metadata says that it only shows something, and is no mask."""
@@ -55,15 +52,6 @@ def fill_plane(layer: Labels, image: Image, plane: Plane, labels: NDArray[Any]) 
 def is_helper(layer: Layer) -> bool:
     """Tell whether a layer only shows something of ours, and is no mask."""
     return bool(layer.metadata.get(HELPER, False))
-
-
-def nearest_image(viewer: ViewerModel) -> Image | None:
-    """Return the selected image, or else the topmost one; None if there is none."""
-    images = [layer for layer in viewer.layers if isinstance(layer, Image) and not is_helper(layer)]
-    active = viewer.layers.selection.active
-    if isinstance(active, Image) and active in images:
-        return active
-    return images[-1] if images else None
 
 
 def fill(layer: Labels, data: NDArray[Any]) -> None:

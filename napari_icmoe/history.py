@@ -50,6 +50,11 @@ class Step(Generic[State]):
     after: State
     edit: LabelEdit | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that its edit takes."""
+        return 0 if self.edit is None else self.edit.nbytes
+
 
 class History(Generic[State]):
     """Bounded undo and redo stacks of steps.
@@ -105,7 +110,7 @@ class History(Generic[State]):
         self._undone.clear()
         if self._max_bytes is None:
             return
-        sizes = [0 if one.edit is None else one.edit.nbytes for one in self._done]
+        sizes = [one.nbytes for one in self._done]
         total = sum(sizes)
         while total > self._max_bytes and len(self._done) > 1:
             self._done.popleft()

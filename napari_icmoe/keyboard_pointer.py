@@ -41,6 +41,11 @@ class KeyboardPointer:
         self.position: tuple[int, int] | None = None
         self._corner: tuple[Plane, tuple[int, int]] | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a box has begun on the displayed slice."""
+        return self._corner is not None and self._corner[0] == self._controller.view.plane
+
     def move(self, down: int, right: int) -> None:
         """Move by so many pixels on the screen; the first time, only appear."""
         plane = self._appear()
@@ -69,6 +74,7 @@ class KeyboardPointer:
             self._corner = plane, self.position
             self._draw(plane)
             self._controller.say("info", CORNER)
+            self._controller.changed.emit()
         else:
             self._corner = None
             self._controller.prompting.add(box)
@@ -82,10 +88,11 @@ class KeyboardPointer:
 
     def drop_corner(self) -> bool:
         """Forget a box that has only begun on the displayed slice; tells whether there was one."""
-        if self._corner is None or self._corner[0] != self._controller.view.plane:
-            return False
-        self._corner = None
-        return True
+        begun = self.has_begun
+        if begun:
+            self._corner = None
+            self._controller.changed.emit()
+        return begun
 
     def leave(self) -> None:
         """Disappear, because another image is annotated."""

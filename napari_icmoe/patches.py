@@ -1,7 +1,7 @@
 """Patches: a change of many slices, kept as rectangles instead of voxels.
 
-Accepting the organs of a whole stack writes some millions of voxels. To list them takes a second,
-and their indices alone 50 MB; to copy rectangles takes a twentieth of that.
+Accepting the organs of a whole stack writes some millions of voxels. To list them takes about a
+second, and their indices alone 50 MB; to copy rectangles takes a twentieth of that.
 """
 
 from __future__ import annotations

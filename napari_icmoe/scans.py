@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.engine import Scan
+from napari_icmoe.helper_layers import is_helper
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+
+def nearest_image(viewer: ViewerModel) -> Image | None:
+    """Return the selected image, or else the topmost one; None if there is none."""
+    images = [layer for layer in viewer.layers if isinstance(layer, Image) and not is_helper(layer)]
+    active = viewer.layers.selection.active
+    if isinstance(active, Image) and active in images:
+        return active
+    return images[-1] if images else None
 
 
 class Scans(QObject):

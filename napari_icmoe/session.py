@@ -40,22 +40,18 @@ class Session:
         """Return the prompts at `place`, in the order they were made."""
         return self.state.prompts.get(place, ()) if place is not None else ()
 
-    def add_prompt(
-        self, place: Place, prompt: Prompt, labels: Collection[int] | None = None
-    ) -> None:
+    def add_prompt(self, place: Place, prompt: Prompt, labels: Collection[int]) -> None:
         """Append `prompt` at `place`.
 
         Parameters
         ----------
         place : Place
         prompt : Click or Box
-        labels : collection of int, optional
-            What it may outline, and what may therefore be proposed there again. The active class
-            if not given.
+        labels : collection of int
+            What it may outline, and what may therefore be proposed there again.
         """
         name = "box" if isinstance(prompt, Box) else "click"
         after = self.state.with_prompts(place, (*self.prompts_at(place), prompt))
-        labels = [self.state.active_class] if labels is None else labels
         self._do(name, after.wanting({place: labels}))
 
     def remove_prompt(self, place: Place, position: int = -1) -> None:

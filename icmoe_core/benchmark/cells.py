@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
@@ -25,8 +26,9 @@ from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
 from icmoe_core.training.learners import settings_of
 from icmoe_core.training.loop import Training, train
+from icmoe_core.training.preference import learn_preference
 from icmoe_core.training.retention import recall
-from icmoe_core.training.settings import LossWeights, Settings
+from icmoe_core.training.settings import ICMOE, LossWeights, Settings
 
 _NEVER = 10**9  # steps; no method may choose its weights by what is held out
 
@@ -44,7 +46,7 @@ class Cell:
         Mean box Dice on every other target.
     steps : int
     seconds : float
-        Of the training.
+        Of the training, and of what follows it.
     parameters : int
         That were trained.
     file_mb : float
@@ -116,14 +118,19 @@ def run_cell(
             learner, settings = _make(method, base.backbone, settings)
             count = sum(parameter.numel() for parameter in learner.parameters())
             training = _trained(learner, predictor, target, replay, settings)
-        memory = peak_mb(base.device)
         gated = ABLATIONS.get(method, Without()).gated
         generation = make_generation(learner, target.descriptions, replay, gated=gated)
         model = base.with_experts(Generations([generation]).ready())
+        began = time.perf_counter()
+        with device_memory_errors(base.device):
+            for _ in learn_preference(generation, base.backbone, target.examples, settings):
+                pass
+        seconds = training.seconds + time.perf_counter() - began
+        memory = peak_mb(base.device)
         learnt = replace(
             learnt,
             steps=training.step,
-            seconds=round(training.seconds, 1),
+            seconds=round(seconds, 1),
             parameters=count,
             file_mb=round(_size_mb(generation), 2),
             memory_mb=round(memory, 1),
@@ -145,11 +152,13 @@ def _make(method: str, backbone: Backbone, settings: Settings) -> tuple[Experts,
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         if method in METHODS:  # a peer offers what the loop needs of experts
-            return cast(Experts, METHODS[method](backbone)), settings_of(method, settings)
+            learner = cast(Experts, METHODS[method](backbone))
+            return learner, settings_of(method, settings, backbone)
         without = ABLATIONS.get(method, Without())
         experts = Experts(backbone, ExpertConfig(**without.config))
         weights = LossWeights(**without.losses)
-        return experts, replace(settings, weights=weights, **without.settings)
+        settings = replace(settings, weights=weights, **without.settings)
+        return experts, settings_of(ICMOE, settings, backbone)
 
 
 def _trained(

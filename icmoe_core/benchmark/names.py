@@ -37,6 +37,7 @@ ABLATIONS: dict[str, Without] = {
     "no familiarity": Without(gated=False),
     "no retention or familiarity": Without(losses={"retention": 0.0}, gated=False),
     "no crops": Without(settings={"crop": None}),
+    "no preference": Without(settings={"elections": 0}),
 }
 """IC-MoE without one of its parts."""
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.familiarity import Familiarity, describe
 from icmoe_core.experts.frozen_layers import fold_updates
 from icmoe_core.experts.mixture import BASIC, Experts, Vote
@@ -33,7 +34,12 @@ class Generation(nn.Module):
         Whether they answer clicks by themselves, without box hypotheses.
     record : dict
         Where they come from: classes, scores, data, versions; as JSON can hold it.
+    preference : Tensor, (len(EVIDENCE_NAMES),), optional
+        What they learnt of the masks that are meant by a click: added to the weights of the score
+        by which masks are elected. Nothing when left out.
     """
+
+    preference: Tensor
 
     def __init__(
         self,
@@ -41,8 +47,11 @@ class Generation(nn.Module):
         familiarity: Familiarity,
         answers_points: bool,
         record: dict[str, Any] | None = None,
+        preference: Tensor | None = None,
     ) -> None:
         super().__init__()
+        none = torch.zeros(len(EVIDENCE_NAMES)) if preference is None else preference
+        self.register_buffer("preference", none.float())
         self.experts = experts
         self.familiarity = familiarity
         self.answers_points = answers_points
@@ -118,6 +127,22 @@ class Generations(nn.ModuleList):
             shares.append(left if left - share < NEGLIGIBLE else share)
             left -= shares[-1]
         return shares[::-1]
+
+    def preference(self, shares: Sequence[float]) -> Tensor:
+        """Return what all of them have learnt of the masks that are meant, on the CPU.
+
+        Parameters
+        ----------
+        shares : sequence of float
+            From :meth:`shares`, not all 0.
+
+        Returns
+        -------
+        Tensor, (len(EVIDENCE_NAMES),)
+            Each generation's, by its share of the answer.
+        """
+        each = torch.stack([generation.preference.cpu() for generation in self.members])
+        return torch.tensor(shares) @ each
 
     def answer(
         self,

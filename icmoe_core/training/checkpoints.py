@@ -7,6 +7,10 @@ depends on the seed and the step alone, so no random state has to be kept.
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Generator
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +19,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from icmoe_core.errors import TrainingError
+from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.io.atomic import atomic_path
-from icmoe_core.training.loop import Training
-from icmoe_core.training.progress import Scores
+from icmoe_core.training.loop import Training, is_over
+from icmoe_core.training.progress import Progress, Scores
+from icmoe_core.training.settings import Settings
 
 FORMAT = "icmoe-training"
 VERSION = 1
 """Raised whenever older readers could no longer understand the file."""
+SAVE_EVERY = 10.0
+"""Seconds from one checkpoint to the next."""
 
 
 def save_training(path: Path, training: Training, purpose: dict[str, Any]) -> None:
@@ -58,6 +65,65 @@ def save_training(path: Path, training: Training, purpose: dict[str, Any]) -> No
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(kept, metadata))
+
+
+def keep_training(
+    steps: Generator[Progress, None, None],
+    path: Path,
+    training: Training,
+    purpose: dict[str, Any],
+    settings: Settings,
+) -> Generator[Progress, None, None]:
+    """Pass steps of a training on, with a checkpoint now and then, at its end, and if it breaks.
+
+    Parameters
+    ----------
+    steps : generator of Progress
+        From :func:`~icmoe_core.training.loop.train`; closed with this one.
+    path : Path
+    training : Training
+        Where it stands.
+    purpose : dict
+        As for :func:`save_training`.
+    settings : Settings
+        Of the training.
+
+    Raises
+    ------
+    OutputFileError
+        If it is closed, and cannot be written: what stopped it should hear that it cannot go on.
+    """
+    saved: float | None = None
+    try:
+        with closing(steps):
+            for progress in steps:
+                now = time.monotonic()
+                if saved is None or now - saved > SAVE_EVERY or is_over(training, settings):
+                    saved = now
+                    progress = _saved(path, training, purpose, progress)
+                yield progress
+    except GeneratorExit:
+        _save_what_is_whole(path, training, purpose)
+        raise
+    except BaseException:
+        with suppress(OutputFileError):  # the first error is the one to tell
+            _save_what_is_whole(path, training, purpose)
+        raise
+
+
+def _saved(path: Path, training: Training, purpose: dict[str, Any], progress: Progress) -> Progress:
+    """Write a checkpoint; a full disk is no reason to stop, but one to say so."""
+    try:
+        save_training(path, training, purpose)
+    except OutputFileError as error:
+        message = f"There is no checkpoint of this step, and the training goes on. {error}"
+        return replace(progress, message=message)
+    return progress
+
+
+def _save_what_is_whole(path: Path, training: Training, purpose: dict[str, Any]) -> None:
+    if training.step and training.is_whole:
+        save_training(path, training, purpose)
 
 
 def resume_training(path: Path, training: Training, purpose: dict[str, Any]) -> None:

@@ -72,6 +72,7 @@ def crop(example: Example, side: int, rng: np.random.Generator) -> Example:
         ],
         area=(rows, columns),
         corner=corner,
+        picture=None,  # a batch looks at features alone
     )
 
 

@@ -89,7 +89,8 @@ def encode_slices(
         examples = []
         if not embedding.is_constant:
             seen = picture_of(part, predictor) if pictures else features
-            examples = examples_of(seen, frame, part.labels, wanted, part.case)
+            picture = None if pictures else embedding.picture
+            examples = examples_of(seen, frame, part.labels, wanted, part.case, picture)
         yield Encoded(examples, describe(features, frame.cells_hw(features.shape[1])).cpu())
 
 

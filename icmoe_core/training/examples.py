@@ -40,6 +40,9 @@ class Example:
         Name of the scan.
     corner : (int, int)
         Row and column of the slice's grid where this part of it begins.
+    picture : Tensor, (S, S), float16, or None
+        The windowed slice on the decoder's grid, in grey, 0 … 1; None where only features are kept.
+        Examples of one slice share it.
     """
 
     features: Tensor = field(repr=False)
@@ -49,10 +52,16 @@ class Example:
     label: int
     case: str
     corner: tuple[int, int] = (0, 0)
+    picture: Tensor | None = field(default=None, repr=False)
 
 
 def examples_of(
-    features: Tensor, frame: Frame, labels: NDArray, classes: Iterator[int] | list[int], case: str
+    features: Tensor,
+    frame: Frame,
+    labels: NDArray,
+    classes: Iterator[int] | list[int],
+    case: str,
+    picture: NDArray[np.float32] | None = None,
 ) -> list[Example]:
     """Make an example of each class on a slice.
 
@@ -66,15 +75,21 @@ def examples_of(
     classes : iterable of int
         The ids to take; those too small to see on the decoder's grid are left out.
     case : str
+    picture : ndarray, (H, W), float32, optional
+        The windowed slice, in grey, 0 … 1.
     """
     kept = features.detach().to("cpu", torch.float16)
+    seen = None
+    if picture is not None:
+        seen = frame.to_logits(torch.from_numpy(picture)[None], fill=0.0)[0].half()
     found = []
     for label in classes:
         inside = torch.from_numpy(np.ascontiguousarray(labels == label))[None].float()
         truth = frame.to_logits(inside, fill=0.0)[0].numpy() >= 0.5
         if np.count_nonzero(truth) >= MINIMUM_CELLS:
             scale = frame.input_size / frame.logits_size
-            found.append(Example(kept, truth, frame.logits_hw(), scale, int(label), case))
+            area = frame.logits_hw()
+            found.append(Example(kept, truth, area, scale, int(label), case, picture=seen))
     return found
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import time
+import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +14,13 @@ import torch
 
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.embedding_store import EmbeddingStore
-from icmoe_core.errors import OutputFileError, TrainingError
+from icmoe_core.errors import TrainingError
 from icmoe_core.expert_files import save_experts
 from icmoe_core.experts.generations import Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
-from icmoe_core.training.checkpoints import resume_training, save_training
+from icmoe_core.training.checkpoints import keep_training, resume_training
 from icmoe_core.training.comparisons import Comparison
 from icmoe_core.training.datasets import Case, LabelledSlice
 from icmoe_core.training.duplicates import in_words, without_duplicates
@@ -29,7 +29,7 @@ from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
 from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
 from icmoe_core.training.learners import check_method, make_learner, settings_of
-from icmoe_core.training.loop import Training, is_over, train
+from icmoe_core.training.loop import Training, train
 from icmoe_core.training.outcome import (
     MEASURED,
     conclude,
@@ -37,14 +37,12 @@ from icmoe_core.training.outcome import (
     measured_slices,
     seconds_to_measure,
 )
+from icmoe_core.training.preference import learn_preference
 from icmoe_core.training.progress import Progress
 from icmoe_core.training.records import describe_run, fingerprint, learnt_before
 from icmoe_core.training.retention import Memory, recall
 from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
-
-SAVE_EVERY = 10.0
-"""Seconds from one checkpoint to the next."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def finetune(
     config = ExpertConfig() if config is None else config
     chosen = None if classes is None else frozenset(classes)
     check_method(method)
-    settings = settings_of(method, settings)
+    settings = settings_of(method, settings, model.backbone)
     if output is not None:
         check_output(output, overwrite)
     if checkpoint is not None:
@@ -195,16 +193,19 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     }
     if plan.checkpoint is not None and plan.checkpoint.is_file():
         resume_training(plan.checkpoint, training, purpose)
-    afterwards = None
+    measuring = None
     if plan.first:
         replayed = [] if experts.sees_pictures else data.replay
-        afterwards = seconds_to_measure(predictor, measured, replayed, settings.seed)
-    yield from _train(training, model, data, memories, plan, purpose, afterwards)
+        measuring = seconds_to_measure(predictor, measured, replayed, settings.seed)
+    yield from _train(training, model, data, memories, plan, purpose, measuring)
     if not training.step:
         raise TrainingError("The training was stopped before its first step: nothing was learnt.")
     earlier = [] if model.experts is None else model.experts.members
     newest = make_generation(training.experts, data.descriptions, data.replay)
     result = Generations([*earlier, newest]).ready()
+    with device_memory_errors(model.device):
+        for progress in learn_preference(newest, model.backbone, data.train, settings):
+            yield replace(progress, afterwards=measuring)
     record = describe_run(
         split, data.train, settings, training, data_hash, plan.classes, plan.method
     )
@@ -248,49 +249,27 @@ def _train(
     memories: list[Memory],
     plan: _Plan,
     purpose: dict[str, Any],
-    afterwards: float | None,
+    measuring: float | None,
 ) -> Iterator[Progress]:
-    written = plan.checkpoint if plan.first else None
-    saved: float | None = None
-    try:
-        steps = train(
-            training,
-            model,
-            data.train,
-            data.held_out,
-            plan.settings,
-            memories=memories,
-            fabric=plan.fabric,
-            finish=plan.finish,
-        )
-        with device_memory_errors(model.device), closing(steps):
-            for progress in steps:
-                now = time.monotonic()
-                if written is not None and (
-                    saved is None or now - saved > SAVE_EVERY or is_over(training, plan.settings)
-                ):
-                    saved = now
-                    progress = _saved(written, training, purpose, progress)
-                yield replace(progress, afterwards=afterwards)
-    except GeneratorExit:  # what stopped it should hear if it cannot go on from here
-        if written is not None and training.step and training.is_whole:
-            save_training(written, training, purpose)
-        raise
-    except BaseException:
-        if written is not None and training.step and training.is_whole:
-            with suppress(OutputFileError):  # the first error is the one to tell
-                save_training(written, training, purpose)
-        raise
-
-
-def _saved(path: Path, training: Training, purpose: dict[str, Any], progress: Progress) -> Progress:
-    """Write a checkpoint; a full disk is no reason to stop, but one to say so."""
-    try:
-        save_training(path, training, purpose)
-    except OutputFileError as error:
-        message = f"There is no checkpoint of this step, and the training goes on. {error}"
-        return replace(progress, message=message)
-    return progress
+    electing = plan.settings.election_seconds
+    afterwards = measuring
+    if measuring is not None and math.isfinite(electing):
+        afterwards = measuring + electing
+    steps = train(
+        training,
+        model,
+        data.train,
+        data.held_out,
+        plan.settings,
+        memories=memories,
+        fabric=plan.fabric,
+        finish=plan.finish,
+    )
+    if plan.checkpoint is not None and plan.first:
+        steps = keep_training(steps, plan.checkpoint, training, purpose, plan.settings)
+    with device_memory_errors(model.device), closing(steps):
+        for progress in steps:
+            yield replace(progress, afterwards=afterwards)
 
 
 def newest_experts(model: PromptableModel, config: ExpertConfig) -> Experts | None:

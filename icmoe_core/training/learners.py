@@ -34,12 +34,20 @@ def make_learner(method: str, backbone: Backbone, config: ExpertConfig) -> Exper
     return Experts(backbone, config) if method == ICMOE else peers.METHODS[method](backbone)
 
 
-def settings_of(method: str, settings: Settings) -> Settings:
-    """Return the settings that `method` is trained with.
+def settings_of(method: str, settings: Settings, backbone: Backbone) -> Settings:
+    """Return the settings that `method` is trained with beside a backbone.
 
-    Peers are trained as they were published: on whole slices, boxes and clicks alike, and for
-    nothing but the mask and its predicted IoU.
+    Peers are trained as they were published: on whole slices, boxes and clicks alike, for nothing
+    but the mask and its predicted IoU, and without elections to learn from. A
+    backbone that was trained on points answers clicks without elections.
     """
     if method == ICMOE:
-        return settings
-    return replace(settings, weights=_MASK_ALONE, boxes_every=1, crop=None, learning_rate=PEER_RATE)
+        return replace(settings, elections=0) if backbone.answers_points else settings
+    return replace(
+        settings,
+        weights=_MASK_ALONE,
+        boxes_every=1,
+        crop=None,
+        learning_rate=PEER_RATE,
+        elections=0,
+    )

@@ -36,7 +36,7 @@ class Progress:
 
     Attributes
     ----------
-    stage : {"encoding", "training", "evaluating", "done"}
+    stage : {"encoding", "training", "calibrating", "evaluating", "done"}
     step : int
         Steps of this stage so far.
     total : int or None
@@ -52,7 +52,8 @@ class Progress:
     seconds_left : float or None
         Of this stage, at most as long as this.
     afterwards : float or None
-        In a training: about how many seconds the measurement after it takes.
+        In a training, and while elections are learnt from: about how many seconds come after this
+        stage.
     message : str
         What a person should know, in a sentence or two.
     result : Generations or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -45,6 +46,10 @@ class LossWeights:
     retention: float = 1.0
 
 
+ELECTION_SHARE = 0.08
+"""Of a time budget, for learning which mask is meant by a click."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to train.
@@ -78,6 +83,8 @@ class Settings:
         Steps from one validation to the next.
     patience : int
         Validations without a better score after which training stops.
+    elections : int
+        Objects, at most, on which it is learnt which mask is meant by a click; 0 for none.
     weights : LossWeights
     """
 
@@ -94,6 +101,7 @@ class Settings:
     replay_every: int = 8
     validate_every: int = 25
     patience: int = 6
+    elections: int = 16
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
@@ -111,5 +119,12 @@ class Settings:
     def share(self, step: int, seconds: float) -> float:
         """Share of the budget that is used up, 0 … 1 and beyond."""
         steps = step / self.max_steps if self.max_steps else 0.0
-        time = seconds / self.max_seconds if self.max_seconds else 0.0
+        time = seconds / (self.max_seconds - self.election_seconds) if self.max_seconds else 0.0
         return max(steps, time)
+
+    @property
+    def election_seconds(self) -> float:
+        """The part of the time budget for elections; without a time budget there is no limit."""
+        if not self.elections:
+            return 0.0
+        return math.inf if self.max_seconds is None else ELECTION_SHARE * self.max_seconds

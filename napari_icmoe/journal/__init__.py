@@ -1,8 +1,9 @@
 """The journal: what was done on a scan, written down as it happens, and brought back.
 
 ``records``       steps of a session as values for JSON; ``packing`` does so with arrays
-``files``         one record a line, appended and locked
+``files``         one record a line, appended and locked: its ``lines``, and its ``ownership``
 ``folders``       where journals are kept, and which are unfinished; ``summaries``, what they hold
+``expiry``        those that nobody needs any more are deleted
 ``fingerprints``  what a scan is known by; ``geometry``, what else a journal tells of it
 ``scan_journal``  the journal of one scan, as the thread sees it that writes it
 ``recorder``      the same, as the window sees it

@@ -20,22 +20,22 @@ class JournaledScan:
     ----------
     image : Image
     recorder : Recorder
+    lookout : Lookout
+        Waits for others who write a journal of the same scan.
     offers : tuple of Unfinished
         Earlier sessions of the same scan.
     problem : str
         Why nothing is recorded, in a sentence; empty if all is well.
     saves : list of MaskSave
         Of masks that are on their way to a file, or were.
-    lookout : Lookout or None
-        Waits for others who write a journal of the same scan.
     """
 
     image: Image
     recorder: Recorder
+    lookout: Lookout
     offers: tuple[Unfinished, ...] = ()
     problem: str = ""
     saves: list[MaskSave] = field(default_factory=list)
-    lookout: Lookout | None = None
 
     def note_saves(self) -> None:
         """Note masks that are still on their way, since nothing is written afterwards."""
@@ -47,5 +47,4 @@ class JournaledScan:
         """Close the journal, and look for others no longer."""
         self.note_saves()
         self.recorder.end()
-        if self.lookout is not None:
-            self.lookout.close()
+        self.lookout.close()

@@ -45,6 +45,16 @@ NOT_RECORDED = (
     "for the journal."
 )
 
+NOT_WRITTEN = "The journal of this scan could not be written ({error})."
+NOT_REMEMBERED = (
+    "The folder for journals could not be remembered ({error}): choose it again after the next "
+    "start."
+)
+NOT_MOVED = (
+    "The journal could not be moved ({error}), and goes on where it was: choose another folder."
+)
+UNTOLD = "No provenance was written beside the mask ({error}): save the mask again, or elsewhere."
+
 OFFERED = "There is unfinished work on this scan: restore or discard it under Scans."
 
 
@@ -111,21 +121,21 @@ class Journaling(QObject):
     def keep_in(self, choice: JournalFolder) -> None:
         """Keep journals elsewhere from now on; those that are open move there."""
         self.choice = choice
-        self.threads.read(partial(save_choice, choice), self._on_done_for_user)
+        self.threads.read(partial(save_choice, choice), partial(self._tell_outcome, NOT_REMEMBERED))
         for scan in self._scans.values():
             folder = self.folder_of(scan)
             if scan.recorder.failed:
                 self.begin_again(scan)
             elif scan.recorder.started:
                 move = partial(scan.recorder.journal.move, folder)
-                self.threads.write(move, self._on_done_for_user)
+                self.threads.write(move, partial(self._tell_outcome, NOT_MOVED))
             self.look_for_offers(scan)
         self.changed.emit()
 
     def begin_again(self, scan: JournaledScan) -> None:
         """Begin a new journal with the session as it is now."""
         scan.problem = ""
-        scan.recorder.begin(self.folder_of(scan), self._controller.session.state)
+        self.writing.begin(scan.recorder, self._controller.session.state)
         layer = self._controller.masks.mask_of(scan.image)
         if layer is not None:
             mask = self._controller.masks.follow(layer)
@@ -188,7 +198,8 @@ class Journaling(QObject):
         names: dict[str, str] = {}
         if self.names_wanted:
             names = {"name": image.name, "path": str(scan_path(image) or "")}
-        save = MaskSave(scan.recorder, self.threads, mask.data, names, self._on_done_for_user)
+        then = partial(self._tell_outcome, UNTOLD)
+        save = MaskSave(scan.recorder, self.threads, mask.data, names, then)
         scan.saves = [*(one for one in scan.saves if not one.noted), save]
         return save
 
@@ -215,8 +226,8 @@ class Journaling(QObject):
             return
         journal = ScanJournal(image.data[0] if image.multiscale else image.data, geometry_of(image))
         recorder = Recorder(uid, journal, self.threads.write, partial(self._on_failure, uid))
-        self._scans[uid] = scan = JournaledScan(image, recorder)
-        scan.lookout = Lookout(self.threads, partial(self._look_and_tell, scan), self)
+        lookout = Lookout(self.threads, lambda: self._look_and_tell(scan), self)
+        self._scans[uid] = scan = JournaledScan(image, recorder, lookout)
         self._look_and_tell(scan)
 
     def _look_and_tell(self, scan: JournaledScan) -> None:
@@ -233,7 +244,7 @@ class Journaling(QObject):
             logger.error("Looking for earlier sessions failed", exc_info=error)
         others, unfinished = found or ([], [])
         scan.offers = tuple(unfinished)
-        if scan.lookout is not None and scan in self._scans.values():
+        if scan in self._scans.values():
             scan.lookout.wait_for(others)
         self.changed.emit()
 
@@ -256,23 +267,27 @@ class Journaling(QObject):
 
     # --- what came of it -------------------------------------------------------------------
 
-    def _on_done_for_user(self, result: str | None, error: Exception | None) -> None:
+    def _tell_outcome(self, failure: str, notice: str | None, error: Exception | None) -> None:
         if error is not None:
-            if not isinstance(error, IcmoeError):
-                logger.error("The journal's thread failed", exc_info=error)
-            self._controller.say("error", str(error))
-        elif result:
-            self._controller.say("info", result)
+            self._controller.say("error", _in_words(error, failure))
+        elif notice:
+            self._controller.say("warning", notice)
         self.changed.emit()
 
     def _on_failure(self, uid: str, error: Exception) -> None:
-        scan = self._scans.get(uid)
-        if not isinstance(error, IcmoeError):
-            logger.error("A journal could not be written", exc_info=error)
+        scan, sentence = self._scans.get(uid), _in_words(error, NOT_WRITTEN)
         if scan is not None:
-            scan.problem = f"{error} {NOT_RECORDED}"
+            scan.problem = f"{sentence} {NOT_RECORDED}"
             self._controller.say("warning", scan.problem)
             self.changed.emit()
+
+
+def _in_words(error: Exception, failure: str) -> str:
+    """Return the sentence of an error of ours; of any other, `failure` with the error in it."""
+    if isinstance(error, IcmoeError):
+        return str(error)
+    logger.error("The journal's thread failed", exc_info=error)
+    return failure.format(error=error)
 
 
 def _log_failure(result: Any, error: Exception | None) -> None:

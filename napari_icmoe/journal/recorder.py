@@ -40,6 +40,9 @@ Run = Callable[[Callable[[], Any], Callable[[Any, Exception | None], None]], Non
 """Does some work on the journal's thread, and tells a callable on the GUI thread what came of it:
 a result, or else an exception."""
 
+Choices = tuple[ModelChoice, str, Window | None]
+"""What answers are made with: model, name of the window, and the window itself once it is known."""
+
 
 class Recorder:
     """Hands what happens to one scan to its journal.
@@ -83,14 +86,18 @@ class Recorder:
         self._recording = object()  # so that a failure of the last one is none of this one
         self._masks: list[MaskSnapshot] = []
         self._known: dict[int, ref[Step[SessionState]]] = {}  # by the steps' ids
-        self._choices: tuple[Any, ...] = ()
+        self._choices: Choices | None = None
 
-    def begin(self, folder: Path, state: SessionState) -> None:
-        """Begin a journal in `folder` with all that `state` holds of the scan."""
+    def begin(self, folder: Path, state: SessionState, choices: Choices) -> None:
+        """Begin a journal in `folder` with all that `state` holds of the scan.
+
+        What answers are made with comes first, so that it is known of proposals in `state`, too.
+        """
         self._reset()
         self.started = True
         now = time.time()
         self._submit(partial(self.journal.begin, folder, now))
+        self.write_choices(choices)
         self._write(partial(present_state, now, state, self.image))
 
     def take_over(
@@ -133,11 +140,11 @@ class Recorder:
         self.end()
         self.started, self.failed = True, True
 
-    def write_choices(self, choice: ModelChoice, name: str, window: Window | None) -> None:
+    def write_choices(self, choices: Choices) -> None:
         """Record what answers are made with, unless that is known."""
-        if self._choices != (choice, name, window):
-            self._choices = choice, name, window
-            self._write(partial(settings_chosen, time.time(), choice, name, window))
+        if self._choices != choices:
+            self._choices = choices
+            self._write(partial(settings_chosen, time.time(), *choices))
 
     def knows(self, array: NDArray) -> bool:
         """Whether the mask with that array is in the journal."""
@@ -159,8 +166,6 @@ class Recorder:
         painted: PaintedVoxels,
         what: str = "",
         edit: LayerEdit | None = None,
-        *,
-        empty: bool = False,
     ) -> None:
         """Record a mask with its content, unless it is known.
 
@@ -172,12 +177,10 @@ class Recorder:
             What has happened with `edit`.
         edit : LayerEdit, optional
             A change that was made a moment ago and that :meth:`write_step` is told next.
-        empty : bool
-            Whether it is known that nothing was in it before.
         """
         known = mask = self._mask_of(array)
         if mask is None:
-            mask = MaskSnapshot(self._next_number(), array, painted, empty=empty)
+            mask = MaskSnapshot(self._next_number(), array, painted)
         if edit is not None and edit.target.data is array:
             mask.note(what, edit)
         if known is None:
@@ -214,9 +217,7 @@ class Recorder:
             make = partial(other_change, now, before, after, self.image, travelled)
         self._write(make)
 
-    def write_saved(
-        self, mask: int, steps: int, is_there: Callable[[], bool] = lambda: True
-    ) -> None:
+    def write_saved(self, mask: int, steps: int, is_there: Callable[[], bool]) -> None:
         """Record that a mask was saved.
 
         Parameters
@@ -225,7 +226,7 @@ class Recorder:
             Its number.
         steps : int
             How often the session had changed when the saving began.
-        is_there : callable, optional
+        is_there : callable
             Waits on the journal's thread until the file is there, or tells that it is not.
         """
         # a journal that was begun meanwhile does not know of the steps before

@@ -1,7 +1,8 @@
 """Replaying: the records of a journal made again, without a window.
 
-The same steps are taken on the same classes that the window uses, so that state, voxels, what a
-hand has painted, and the history of undo and redo come back as they were.
+The steps are taken on the states and the history that the window uses; their edits stay packed, as
+the journal has them. In the end those that a session keeps for undo and redo are unpacked, so that
+state, voxels, what a hand has painted, and the history come back as they were.
 """
 
 from __future__ import annotations
@@ -162,7 +163,7 @@ def replay(
 def _unpacked(history: History[SessionState], max_bytes: int) -> History[SessionState]:
     """Return a history with unpacked edits, as many as fit: the nearest steps of either way."""
     undone = _nearest(reversed(history.undone), max_bytes)
-    left = max_bytes - sum(map(_size, undone))
+    left = max_bytes - sum(step.nbytes for step in undone)
     done = _nearest(reversed(history.done), left)
     return History(
         max_bytes=max_bytes,
@@ -175,15 +176,11 @@ def _nearest(steps: Iterable[Step[SessionState]], max_bytes: int) -> list[Step[S
     """Return the first of some steps, whose edits take no more memory; one at least."""
     kept: list[Step[SessionState]] = []
     for step in steps:
-        max_bytes -= _size(step)
+        max_bytes -= step.nbytes
         if kept and max_bytes < 0:
             break
         kept.append(step)
     return kept
-
-
-def _size(step: Step[SessionState]) -> int:
-    return 0 if step.edit is None else step.edit.nbytes
 
 
 def _unpack(step: Step[SessionState]) -> Step[SessionState]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from numpy.typing import NDArray
 
-from icmoe_core.errors import OutputFileError
 from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.provenance import SUFFIX, provenance, write_provenance
@@ -19,11 +18,6 @@ from napari_icmoe.journal.threads import JournalThreads, Then
 
 PATIENCE_S = 600.0
 """How long a journal stays open for a mask that is being saved while its window closes."""
-
-UNTOLD = (
-    "No provenance file was written, since what you do on this scan is not being recorded: choose "
-    "another folder for the journal."
-)
 
 
 class MaskSave:
@@ -89,7 +83,7 @@ class MaskSave:
         if array is None or not recorder.started:
             return
         if recorder.failed:
-            self._then(None, OutputFileError(UNTOLD))
+            self._threads.read(self._untold, self._then)
             return
         number = recorder.number_of(array)
         if number is None:
@@ -104,12 +98,24 @@ class MaskSave:
 
         self._threads.follow_up(lambda: recorder.journal.path, tell, self._then)
 
+    def _untold(self) -> str | None:
+        path = self._path()
+        return None if path is None else untold(path)
+
     def _path(self) -> Path | None:
         """Return where the file is, once it is there; None if it could not be written."""
         try:
             return self._written.result(PATIENCE_S)
         except TimeoutError:
             return None
+
+
+def untold(path: Path) -> str:
+    """Return what the user has to know of a mask that was saved without its provenance."""
+    return (
+        f"No provenance was written beside {path}, since what you do on this scan is not being "
+        "recorded: choose another folder for the journal."
+    )
 
 
 def tell_provenance(
@@ -141,10 +147,7 @@ def tell_provenance(
         The provenance could not be written.
     """
     if journal is None:
-        return (
-            f"No provenance was written beside {path.name}, since this session is not being "
-            "recorded: choose another folder for the journal."
-        )
+        return untold(path)
     records = first_steps(read_journal(journal).records, steps)
     content = provenance(records, mask=number, mask_sha256=file_sha256(path), scan=names)
     written = write_provenance(path, content)

@@ -94,7 +94,7 @@ class Sessions(QObject):
 
         def then(moved: Path | None, error: Exception | None) -> None:
             if error is not None:
-                self._say_error(error)
+                self._say_error(error, "put aside", "try again, or restore it")
             else:
                 self._controller.say("info", f"The session was put aside as {moved}.")
             if scan is not None:
@@ -121,7 +121,7 @@ class Sessions(QObject):
 
         def then(sentence: str | None, error: Exception | None) -> None:
             if sentence is None:
-                self._say_error(error)
+                self._say_error(error, f"saved as {path}", "try another folder")
             else:
                 self._controller.say("info", sentence)
 
@@ -147,7 +147,7 @@ class Sessions(QObject):
     ) -> None:
         self.busy = False
         if found is None:
-            self._say_error(error)
+            self._say_error(error, "brought back", "close other layers, then try again")
             self._journaling.changed.emit()
             return
         if not isalive(self) or scan is not self._journaling.current:
@@ -171,10 +171,12 @@ class Sessions(QObject):
         if isalive(self):
             self._journaling.look_for_offers(scan)  # a damaged one is in another file by now
 
-    def _say_error(self, error: Exception | None) -> None:
+    def _say_error(self, error: Exception | None, what: str, way_out: str) -> None:
+        sentence = str(error)
         if not isinstance(error, IcmoeError):
-            logger.error("A session could not be handled", exc_info=error)
-        self._controller.say("error", str(error))
+            logger.error("A session could not be %s", what, exc_info=error)
+            sentence = f"The session could not be {what} ({error}): {way_out}."
+        self._controller.say("error", sentence)
 
 
 def _find(

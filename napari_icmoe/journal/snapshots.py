@@ -26,9 +26,6 @@ class MaskSnapshot:
     painted : PaintedVoxels
     taken : bool
         Whether its content is in the journal already.
-    empty : bool
-        Whether it is known that nothing was in it. Then nothing need be copied, nor told apart from
-        what has been written since, and not been noted yet.
     """
 
     def __init__(
@@ -38,10 +35,8 @@ class MaskSnapshot:
         painted: PaintedVoxels,
         *,
         taken: bool = False,
-        empty: bool = False,
     ) -> None:
         self.number = number
-        self._empty = empty
         self._array = weakref.ref(array)
         self._painted = painted
         self._later: list[tuple[str, LayerEdit]] = []
@@ -58,7 +53,7 @@ class MaskSnapshot:
 
     def take(self, array: NDArray) -> Record:
         """Return the record of the mask, on any thread; `array` is its array, held till then."""
-        if self._empty:
+        if self._was_empty(array):
             content = describe_voxels(
                 self.number, np.empty(0, np.int64), np.empty(0, array.dtype), None
             )
@@ -72,6 +67,19 @@ class MaskSnapshot:
             "dtype": array.dtype.newbyteorder("<").str,
             "content": content,
         }
+
+    def _was_empty(self, array: NDArray) -> bool:
+        """Whether nothing was in it at the moment; to count takes a fiftieth of copying it."""
+        noted = self._noted(array)
+        labels = np.count_nonzero(array)
+        marks = 0 if noted is None else np.count_nonzero(noted)
+        for what, edit in list(self._later):
+            _, before, after = edit.list_voxels()
+            sign = -1 if what == "undo" else 1
+            labels -= sign * (np.count_nonzero(after) - np.count_nonzero(before))
+            if noted is not None and edit.noted is not None:
+                marks -= sign * (np.count_nonzero(after) - np.count_nonzero(edit.noted))
+        return labels == 0 and marks == 0
 
     def _content(self, array: NDArray) -> Record:
         values = array.copy()

@@ -10,7 +10,7 @@ from icmoe_core.windowing import Window
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import Step
-from napari_icmoe.journal.recorder import Recorder
+from napari_icmoe.journal.recorder import Choices, Recorder
 from napari_icmoe.journal.routing import routes
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.state import SessionState
@@ -55,6 +55,14 @@ class Writing:
     def _on_answer(self, question: Question, answer: Answer) -> None:
         self._windows[question.place.image] = answer.window
 
+    def begin(self, recorder: Recorder, state: SessionState) -> None:
+        """Begin a journal with all that `state` holds of its scan."""
+        recorder.begin(self._folder_of(recorder), state, self._choices(recorder))
+
+    def _choices(self, recorder: Recorder) -> Choices:
+        view = self._controller.view
+        return view.model, view.window, self._windows.get(recorder.image)
+
     def on_step(self, what: str, step: Step[SessionState]) -> None:
         """Write down a step of the session, as its listeners are told of it."""
         recorders = self._recorders()
@@ -74,20 +82,12 @@ class Writing:
         if recorder.failed:
             return
         if not recorder.started:
-            folder = self._folder_of(recorder)
-            recorder.begin(folder, step.after if what == "undo" else step.before)
-        view, shown = self._controller.view, self._shown_mask()
-        recorder.write_choices(view.model, view.window, self._windows.get(recorder.image))
+            self.begin(recorder, step.after if what == "undo" else step.before)
+        recorder.write_choices(self._choices(recorder))
+        shown = self._shown_mask()
         masks = [shown[1]] if shown is not None and shown[0] == recorder.image else []
         if edit is not None and edit.target in self._controller.viewer.layers:
             masks.append(self._controller.masks.follow(edit.target))
         for mask in dict.fromkeys(masks):
-            empty = what == "do" and was_empty(mask, edit)
-            recorder.know(mask.layer.data, mask.painted, what, edit, empty=empty)
+            recorder.know(mask.layer.data, mask.painted, what, edit)
         recorder.write_step(what, step, edit)
-
-
-def was_empty(mask: FollowedMask, edit: LayerEdit | None) -> bool:
-    """Tell whether it is known that nothing was in a mask before an edit that was just made."""
-    brought = edit.new_ids if edit is not None and edit.target is mask.layer else frozenset()
-    return mask.counted and mask.ids <= brought

@@ -30,14 +30,14 @@ class Budget:
 BUDGETS = (
     Budget(
         "1 minute",
-        "40 seconds of learning, then the measurement. A slice that no prompt was made on takes a "
-        "second more.",
+        "40 seconds of learning, less if it stops improving, then the measurement. A slice that no "
+        "prompt was made on takes one to two seconds more.",
         40.0,
         6,
     ),
     Budget(
         "5 minutes",
-        "Four and a half minutes of learning, and the measurement after it.",
+        "Four and a half minutes of learning, less if it stops improving, then the measurement.",
         270.0,
         10,
     ),

@@ -26,9 +26,9 @@ def time_left(report: Report, max_seconds: float) -> str:
         return f"at most about {in_words((left or 0.0) + max_seconds)} left, then the measurement"
     if left is None:
         return ""
-    if report.stage == "training" and report.afterwards is None:
+    if report.stage in ("training", "calibrating") and report.afterwards is None:
         return f"at most about {in_words(left)} left, then the measurement"
-    if report.stage == "training":
+    if report.stage in ("training", "calibrating"):
         return f"at most about {in_words(left + (report.afterwards or 0.0))} left in all"
     return f"about {in_words(left)} left"
 

@@ -244,9 +244,11 @@ class Versions(QObject):
         if self._closed:
             return
         if found is None:
+            sentence = str(error)
             if not isinstance(error, IcmoeError):
                 logger.error("The versions could not be changed", exc_info=error)
-            self._controller.say("error", str(error))
+                sentence = f"The versions could not be changed ({error}): try again."
+            self._controller.say("error", sentence)
             return
         result, self.listed, then = found
         self.changed.emit()

@@ -176,6 +176,6 @@ def _in_words(offers: tuple[Unfinished, ...]) -> str:
 def _in_short(folder: Path) -> str:
     """Return a folder as people write it, with ``~`` for their own."""
     home = Path.home()
-    return (
-        f"~/{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else str(folder)
-    )
+    if not folder.is_relative_to(home):
+        return str(folder)
+    return "~" if folder == home else f"~/{folder.relative_to(home).as_posix()}"

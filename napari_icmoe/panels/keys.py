@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_icmoe.actions import ACTIONS, CLASS_ACTIONS, FAR_ACTIONS, MOVE_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.keyboard_pointer import STRIDE
-from napari_icmoe.panels.parts import keys_together, make_text
+from napari_icmoe.panels.parts import in_column, keys_together, make_text
 from napari_icmoe.shortcuts import keys_of, pan_keys
 
 WITHIN = (
@@ -33,9 +33,7 @@ class KeysPanel(QWidget):
         super().__init__(parent)
         self.table = make_text()
         self.table.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.table)
+        in_column(self, self.table)
         controller.changed.connect(self.refresh)
         self.refresh()
 

@@ -17,6 +17,7 @@ class MessageLine(QLabel):
     def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.PlainText)  # names of classes, layers and files are in it
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setContentsMargins(6, 0, 6, 0)
         self.hide()

@@ -137,8 +137,11 @@ def set_share(bar: QProgressBar, share: float) -> None:
     A bar that is told a value draws itself at once, and with it the whole window, before whatever
     else has changed.
     """
+    value = round(bar.maximum() * share)
+    if value == bar.value():
+        return
     bar.setUpdatesEnabled(False)
-    bar.setValue(round(bar.maximum() * share))
+    bar.setValue(value)
     bar.setUpdatesEnabled(True)
 
 

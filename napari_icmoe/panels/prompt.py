@@ -105,7 +105,8 @@ class PromptPanel(QWidget):
         self.download.refresh()
         history = c.session.history
         self.buttons["accept"].setEnabled(bool(c.prompts or c.view.proposals))
-        self.buttons["cancel"].setEnabled(bool(c.prompts))
+        begun = c.pointer.has_begun or c.propagating.running
+        self.buttons["cancel"].setEnabled(bool(c.prompts) or begun)
         self.buttons["remove_last"].setEnabled(bool(c.prompts))
         self.buttons["clear"].setEnabled(bool(c.session.state.prompts))
         self.buttons["undo"].setEnabled(history.next_undo is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_icmoe.controller import AnnotateController
@@ -34,6 +35,7 @@ class PropagationPanel(QWidget):
         self.start.setMinimumHeight(30)
         self.cancel = make_button("Cancel", "End the run; what was proposed so far is kept")
         self.text = make_text()
+        self.text.setTextFormat(Qt.TextFormat.PlainText)  # names of classes are in it
 
         ends = QHBoxLayout()
         ends.setSpacing(3)
@@ -85,7 +87,7 @@ class PropagationPanel(QWidget):
             done, whole = c.propagating.progress
             return f"{done} of up to {whole} slices are proposed …" if done else "Beginning …"
         if c.propagating.endings:
-            return "<br>".join(ending.reason for ending in c.propagating.endings)
+            return "\n".join(ending.reason for ending in c.propagating.endings)
         return "" if c.session.state.proposals else _EMPTY
 
     def _fit_range(self, size: int) -> None:

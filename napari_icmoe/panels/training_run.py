@@ -12,8 +12,10 @@ _STAGES = {
     "loading": "Loading the model …",
     "encoding": "Encoding slices",
     "training": "Learning",
+    "calibrating": "Learning what a click means",
     "evaluating": "Measuring before and after",
 }
+_AFTERWARDS = ("calibrating", "evaluating")  # stages that come to their end by themselves
 
 
 class RunPanel(QWidget):
@@ -43,7 +45,7 @@ class RunPanel(QWidget):
         set_text(self.split, trainer.split)
         self.split.setVisible(bool(trainer.split))
         waiting = state in (State.PAUSED, State.PAUSING, State.BROKEN)
-        measuring = trainer.report is not None and trainer.report.stage == "evaluating"
+        measuring = trainer.report is not None and trainer.report.stage in _AFTERWARDS
         self.pause.setText("Resume" if waiting else "Pause")
         self.pause.setToolTip(
             "Go on from the last ten seconds before it broke off"
@@ -71,7 +73,7 @@ class RunPanel(QWidget):
         if trainer.state == State.FINISHING and stage in ("encoding", "training"):
             return "Stopping …"
         words = f"<b>{_STAGES[stage]}</b>"
-        if report is None or stage not in ("encoding", "training", "evaluating"):
+        if report is None or stage not in ("encoding", "training", *_AFTERWARDS):
             return words
         if stage != "training" and report.total:
             words += f": {report.step} of {report.total}"

@@ -219,6 +219,7 @@ class WorklistPanel(QWidget):
         box = QMessageBox(self)
         box.setWindowTitle("This scan is not finished with")
         box.setIcon(QMessageBox.Icon.Warning)
+        box.setTextFormat(Qt.TextFormat.PlainText)  # names of layers are in it
         box.setText(losses)
         box.setInformativeText(
             "Save writes the mask beside the scan and closes both; what was not accepted is "

@@ -159,7 +159,7 @@ class MaskCounter(QObject):
             self.follow()
 
     def _on_step(self, what: str, step: Step) -> None:
-        # only what a hand paints comes with an event
+        # not all comes with an event: many slices at once do not, nor undo and redo
         edit, axis = step.edit, self.stack.axis
         if not isinstance(edit, LayerEdit) or edit.target is not self.mask:
             return

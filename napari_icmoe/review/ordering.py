@@ -56,5 +56,6 @@ class Ordering:
             c.view.model,
             c.view.window,
             mask.held[plane.cut_axis] if plane.cut_axis < len(mask.held) else None,
+            c.masks.instances,
         )
         c.propagating.start(order, mask)

@@ -38,6 +38,8 @@ class Order:
     window : str
     held : ndarray of bool, optional
         Which slices of the stack held something when the mask was opened.
+    instances : bool
+        Whether the labels number objects, and not classes.
     """
 
     image: str
@@ -49,6 +51,7 @@ class Order:
     model: ModelChoice
     window: str
     held: NDArray[np.bool_] | None = None
+    instances: bool = False
 
     @property
     def settings(self) -> tuple[object, ...]:
@@ -114,7 +117,7 @@ def begin(
         window=window,
         closed=closed_slices(order, state),
         known=known,
-        names={entry.id: entry.name for entry in state.classes},
+        names={} if order.instances else {entry.id: entry.name for entry in state.classes},
     )
 
 

@@ -77,6 +77,7 @@ class Replacing(QObject):
         self._asked: Present | None = None
         self._path: Path | None = None
         self._opened: OpenedScan | None = None
+        self._saving = False
         self._work = NewestWins(self)
         self._work.answered.connect(self._on_done)
         self._work.failed.connect(self._on_failed)
@@ -88,7 +89,10 @@ class Replacing(QObject):
 
     def start(self, path: Path) -> None:
         """Show the scan at `path`; one that is on its way already does not come any more."""
-        self._path, self._opened, self._asked = path, None, None
+        self._path = path
+        if self._saving:  # nothing may overtake the word that the mask is in its file
+            return
+        self._opened, self._asked = None, None
         self._check()
 
     def decide(self, choice: Choice) -> None:
@@ -171,9 +175,11 @@ class Replacing(QObject):
             return path
 
         save = mask_writer(self._controller, mask, where)
+        self._saving = True
         self._work.submit(_Tag(self._on_saved, present), save)
 
     def _on_saved(self, present: Present, saved: SavedMask) -> None:
+        self._saving = False
         self.note_saved(saved.path, saved.layer)
         if saved.save is not None:
             saved.save.note()
@@ -233,6 +239,7 @@ class Replacing(QObject):
         tag.then(tag.present, result)
 
     def _on_failed(self, tag: _Tag, error: Exception) -> None:
+        self._saving = False
         path = self._forget()
         sentence = str(error)
         if not isinstance(error, IcmoeError):

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 import icmoe_core
 from icmoe_core import Predictor, Prompts
-from icmoe_core.ballots import ballot_of_election
-from icmoe_core.hypotheses import Verdict
+from icmoe_core.decoder import decode
+from icmoe_core.elections import Clicks, elect, nominate
+from icmoe_core.frames import box_tensor
+from icmoe_core.hypotheses import SIDES, propose_boxes
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
-from icmoe_core.starts import SURE, Answering, clicked_pixels
-from icmoe_core.views import EMPTY_LOGIT, PARTS, _places, ask_views
+from icmoe_core.starts import SURE
+from icmoe_core.views import EMPTY_LOGIT, PARTS, _places, ask_boxes, ask_views
 
 INDEX = 12
 
@@ -47,11 +49,34 @@ def views_of(model, embedding, pixels, labels, shares=(1.0,)):
         )
 
 
+def clicks_on(embedding, point):
+    return Clicks(
+        embedding.features,
+        embedding.picture,
+        embedding.frame,
+        embedding.frame.points_to_input(np.array([point])),
+        np.array([1]),
+    )
+
+
+def nominate_all(model, clicks, views):
+    with torch.inference_mode():
+        return nominate(
+            model.experts,
+            model.backbone,
+            [1.0],
+            clicks,
+            views,
+            lambda: pytest.fail("These experts see features."),
+        )
+
+
 @given(clicks=st.lists(st.tuples(st.floats(0, 63.9), st.floats(0, 63.9)), min_size=1, max_size=5))
 def test_each_view_is_on_the_slice_and_holds_all_clicks(clicks):
-    found = list(_places(64, np.array(clicks)))
+    sizes = [64 // part for part in PARTS]
+    found = list(_places(64, np.array(clicks), sizes))
     assert found[0] == (0, 0, 64)
-    assert [size for *_, size in found] == [64 // part for part in PARTS[: len(found)]]
+    assert [size for *_, size in found] == sizes[: len(found)]
     for top, left, size in found:
         assert 0 <= top <= 64 - size
         assert 0 <= left <= 64 - size
@@ -61,8 +86,9 @@ def test_each_view_is_on_the_slice_and_holds_all_clicks(clicks):
 
 
 def test_a_click_far_from_another_leaves_no_part_that_holds_both():
-    assert len(list(_places(64, np.array([[2.0, 2.0], [60.0, 60.0]])))) == 1
-    assert len(list(_places(64, np.array([[30.0, 30.0], [30.0, 50.0]])))) == 2
+    sizes = [64, 32, 16]
+    assert len(list(_places(64, np.array([[2.0, 2.0], [60.0, 60.0]]), sizes))) == 1
+    assert len(list(_places(64, np.array([[30.0, 30.0], [30.0, 50.0]]), sizes))) == 2
 
 
 def test_views_lie_where_they_were_taken(lite_model, embedding, brain):
@@ -96,14 +122,13 @@ def test_experts_who_hardly_know_a_picture_are_less_sure_and_count_less(
     a_tenth = views_of(lite_model, embedding, [point], [1], (0.1,))
     assert torch.equal(all_theirs.joint.logits, a_tenth.joint.logits)
     assert a_tenth.sureness == pytest.approx(0.1 * all_theirs.sureness)
-    prompts = Prompts([point])
-    pixels, labels = clicked_pixels(prompts, embedding.shape)
-    checked = icmoe_core.prompts.check_prompts(prompts, embedding.shape)
-    answering = Answering(lite_model, embedding, checked, pixels, labels)
-    with torch.inference_mode():
-        votes = [answering._elect(views).votes for views in (all_theirs, a_tenth)]
-    theirs, base = (len(PARTS), len(votes[0]) - len(PARTS))
-    assert base > 0
+    clicks = clicks_on(embedding, point)
+    votes = []
+    for views in (all_theirs, a_tenth):  # the boxes' masks are the same in both elections
+        found = nominate_all(lite_model, clicks, views)
+        votes.append(elect(found, clicks, torch.zeros(found.evidence.shape[1])).votes)
+    theirs, boxes = len(PARTS), len(votes[0]) - len(PARTS)
+    assert boxes == len(SIDES)
     odds = [v[-theirs:].sum() / v[:-theirs].sum() for v in votes]
     assert float(odds[1] / odds[0]) == pytest.approx(0.1, rel=1e-4)
 
@@ -126,12 +151,63 @@ def test_a_sure_answer_is_taken_as_it_is_and_an_unsure_one_is_elected(
     assert 0 <= elected.uncertainty.min() <= elected.uncertainty.max() <= 1
 
 
-def test_an_election_counts_the_boxes_for_the_frozen_path(lite_model, embedding, brain):
-    views = views_of(lite_model, embedding, [deepest_point(brain[1])], [1])
-    votes = torch.tensor([0.4, 0.0, 0.0, 0.6, 0.0, 0.0])  # three boxes and three views
-    fused = torch.logit(0.4 * torch.full((256, 256), 0.25) + 0.6 * views.joint.logits[0].sigmoid())
-    ballot = ballot_of_election(views.joint, Verdict(fused, 0.5, votes))
-    torch.testing.assert_close(ballot.weights.sum(0), torch.ones(256, 256))
-    torch.testing.assert_close(ballot.weights[0], 0.6 * views.joint.weights[0, 0] + 0.4)
-    expected = 0.4 * 0.25 + 0.6 * views.joint.probability[0]
-    torch.testing.assert_close(ballot.probability, expected, atol=1e-4, rtol=0)
+def box_answers(model, embedding, boxes, point, shares=(1.0,)):
+    with torch.inference_mode():
+        return ask_boxes(
+            model.experts,
+            model.backbone,
+            embedding.features,
+            shares,
+            boxes,
+            embedding.frame.points_to_input(np.array([point])),
+            lambda: pytest.fail("These experts see features."),
+        )
+
+
+def test_boxes_are_asked_on_the_narrowest_view_that_holds_them(lite_model, embedding, brain):
+    point = deepest_point(brain[1])
+    frame = embedding.frame
+    clicked = frame.points_to_input(np.array([point]))
+    boxes = propose_boxes(clicked, frame.input_hw, frame.input_size)
+    found = box_answers(lite_model, embedding, boxes, point)
+    lengths = (boxes[:, 2:] - boxes[:, :2]).max(1)
+    for length, logits in zip(lengths, found.logits, strict=True):
+        shown = logits != EMPTY_LOGIT
+        extent = int(shown.any(0).sum()), int(shown.any(1).sum())
+        assert extent == ((128, 128) if length < 100 else (192, 192))
+    torch.testing.assert_close(found.weights.sum(1), torch.ones_like(found.logits))
+
+
+def test_a_view_changes_masks_for_boxes_little_and_keeps_their_order(lite_model, embedding, brain):
+    point = deepest_point(brain[1])
+    frame = embedding.frame
+    boxes = propose_boxes(
+        frame.points_to_input(np.array([point])), frame.input_hw, frame.input_size
+    )
+    found = box_answers(lite_model, embedding, boxes, point)
+    with torch.inference_mode():
+        base = decode(
+            lite_model.backbone,
+            embedding.features,
+            boxes=box_tensor(boxes, embedding.features.device),
+        ).logits
+        whole = lite_model.experts.answer(
+            embedding.features,
+            [1.0],
+            {"boxes": box_tensor(boxes, embedding.features.device)},
+            lambda: (base, torch.zeros(len(boxes))),
+        )
+    overlaps = [
+        dice((one > 0).numpy(), (other > 0).numpy())
+        for one, other in zip(found.logits, whole.logits, strict=True)
+    ]
+    assert np.mean(overlaps) > 0.85
+    backwards = box_answers(lite_model, embedding, boxes[::-1].copy(), point)
+    torch.testing.assert_close(backwards.logits.flip(0), found.logits, atol=1e-3, rtol=1e-4)
+
+
+def test_a_box_that_reaches_beyond_the_parts_is_asked_on_the_slice(lite_model, embedding, brain):
+    point = deepest_point(brain[1])
+    wide = np.array([[0.0, 0.0, *embedding.frame.input_hw]])
+    found = box_answers(lite_model, embedding, wide, point)
+    assert not (found.logits == EMPTY_LOGIT).all(2).any()

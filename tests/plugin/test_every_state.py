@@ -113,7 +113,7 @@ class Desk:
             controller.session.accept(at, 1, edit)
         stroke = np.full(9, self.middle + 4), np.full(9, 30), np.arange(30, 39)
         layer.data_setitem(stroke, PAINTED)
-        controller.session.add_prompt(self.at(self.middle + 5), Click(60, 60))
+        controller.session.add_prompt(self.at(self.middle + 5), Click(60, 60), [1])
         self.viewer.dims.set_current_step(0, self.middle + 1)
         self.wait(lambda: not controller.journaling.threads.busy)
         self.labels = layer.data.copy()

@@ -124,6 +124,21 @@ def test_a_click_and_a_box_from_the_keyboard(viewer, brain, canvas, lesion, answ
     assert controller.target.layer.data[index].any()
 
 
+def test_the_button_drops_a_box_that_has_only_begun(viewer, brain, canvas):
+    cancel = brain.prompt.buttons["cancel"]
+    press(Qt.Key.Key_Right, SHIFT)
+    assert not cancel.isEnabled()
+    press(Qt.Key.Key_B)
+    assert cancel.isEnabled()
+    cancel.click()
+    assert not cancel.isEnabled()
+    press(Qt.Key.Key_B)
+    assert cancel.isEnabled(), "this is a first corner again"
+    press(Qt.Key.Key_Escape)
+    assert not cancel.isEnabled()
+    assert brain.controller.prompts == ()
+
+
 def test_escape_drops_a_box_that_has_only_begun(viewer, brain, canvas):
     controller = brain.controller
     press(Qt.Key.Key_Right, SHIFT)

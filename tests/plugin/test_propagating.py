@@ -209,12 +209,28 @@ def test_what_was_rejected_is_not_proposed_again(seeded, lesion, answered, run):
 
 def test_cancel_keeps_what_is_done(seeded, qtbot, run):
     controller = seeded.controller
+    for button in (seeded.propagation.cancel, seeded.prompt.buttons["cancel"]):
+        assert not button.isEnabled()
+        controller.ordering.propagate()
+        qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+        button.click()
+        run(seeded)
+        assert 1 <= len(controller.session.state.proposals) < 4
+        assert "cancelled" in seeded.message.text()
+        controller.undo()
+
+
+def test_names_of_classes_are_shown_as_they_are(seeded, run):
+    controller = seeded.controller
+    classes = controller.session.state.classes
+    controller.session.change_classes(classes.rename(1, "lesion <b>5 mm"))
     controller.ordering.propagate()
-    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
-    seeded.propagation.cancel.click()
     run(seeded)
-    assert 1 <= len(controller.session.state.proposals) < 4
-    assert "cancelled" in seeded.message.text()
+    text = seeded.propagation.text
+    assert "lesion <b>5 mm" in text.text()
+    assert len(text.text().splitlines()) == 2
+    for label in (text, seeded.message):
+        assert label.textFormat() is Qt.TextFormat.PlainText
 
 
 def test_a_cancelled_run_keeps_earlier_proposals_of_classes_it_had_not_reached(

@@ -1,15 +1,17 @@
 """Runs of a propagation: what one that was ended early offers, beside earlier proposals."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from icmoe_core.classes import default_classes
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.engine import ModelChoice
 from napari_icmoe.planes import Plane
-from napari_icmoe.review.orders import Order
+from napari_icmoe.review.orders import Order, begin
 from napari_icmoe.review.runs import Run, still_open, summarise
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place
@@ -32,6 +34,19 @@ def session_with(*proposals):
     session = Session(default_classes(3))
     session.propose({PLACE: proposals}, [1, 2, 3], [PLACE])
     return session
+
+
+@pytest.mark.parametrize("instances", [False, True])
+def test_an_object_is_not_called_by_the_class_that_has_its_number(monkeypatch, instances):
+    called = []
+    monkeypatch.setattr(
+        "icmoe_core.propagation.propagation.propagate",
+        lambda *_, names, **__: called.append(dict(names)),
+    )
+    order = replace(run_of("full").order, instances=instances)
+    engine = SimpleNamespace(load=lambda model: None, window_of=lambda scan, window: None)
+    begin(engine, order, session_with().state, np.zeros((3, 2, 2), np.uint8), ())
+    assert (1 in called[0]) is not instances
 
 
 def test_what_a_run_did_not_reach_stays_and_what_it_did_is_replaced():

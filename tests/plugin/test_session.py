@@ -46,8 +46,8 @@ def test_core_prompts_keep_kinds_and_signs_apart():
 
 def test_prompts_belong_to_their_place():
     session = Session(default_classes(2))
-    session.add_prompt(PLACES[0], Click(1, 1))
-    session.add_prompt(PLACES[1], Click(2, 2))
+    session.add_prompt(PLACES[0], Click(1, 1), [1])
+    session.add_prompt(PLACES[1], Click(2, 2), [1])
     session.cancel(PLACES[0])
     assert session.prompts_at(PLACES[0]) == ()
     assert session.prompts_at(PLACES[1]) == (Click(2, 2),)
@@ -56,7 +56,7 @@ def test_prompts_belong_to_their_place():
 
 def test_accept_drops_the_prompts_and_undo_brings_both_back():
     session, labels = Session(default_classes(1)), [0]
-    session.add_prompt(PLACES[0], Click(1, 1))
+    session.add_prompt(PLACES[0], Click(1, 1), [1])
     session.accept(PLACES[0], 7, Painted(labels, 7))
     assert (session.prompts_at(PLACES[0]), labels) == ((), [7])
     session.undo()
@@ -102,7 +102,7 @@ def test_what_changes_nothing_is_not_a_step():
 def test_a_hundred_steps_can_be_undone():
     session = Session(default_classes(1))
     for index in range(100):
-        session.add_prompt(PLACES[0], Click(index, 0))
+        session.add_prompt(PLACES[0], Click(index, 0), [1])
     for _ in range(100):
         assert session.undo() is not None
     assert session.prompts_at(PLACES[0]) == ()
@@ -195,7 +195,7 @@ def test_another_mask_starts_without_marks_and_proposals_of_its_image_only():
 def test_listeners_hear_every_step():
     session, heard = Session(default_classes(1)), []
     session.listeners.append(lambda what, step: heard.append((what, step.name)))
-    session.add_prompt(PLACES[0], Click(1, 1))
+    session.add_prompt(PLACES[0], Click(1, 1), [1])
     session.undo()
     session.redo()
     session.undo()
@@ -225,9 +225,9 @@ def perform(session: Session, labels: list[int], action: tuple) -> None:
     place = None if where is None else PLACES[min(where, 2)]
     match kind:
         case "click":
-            session.add_prompt(place, Click(1, 2, value))
+            session.add_prompt(place, Click(1, 2, value), [1])
         case "box":
-            session.add_prompt(place, Box(0, 0, 3, 3))
+            session.add_prompt(place, Box(0, 0, 3, 3), [1])
         case "remove":
             session.remove_prompt(place)
         case "cancel":
@@ -283,7 +283,7 @@ def test_a_rejection_is_remembered_until_something_is_done_there():
     session.undo()
     assert not session.state.rejections
     session.redo()
-    session.add_prompt(PLACES[0], Click(1, 1))  # of the active class
+    session.add_prompt(PLACES[0], Click(1, 1), [1])  # of the active class
     assert rejected(session, PLACES[0]) == {(2, "model")}
     session.undo()
     session.accept(PLACES[0], 2, Painted(labels, 2))

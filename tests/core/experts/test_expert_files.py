@@ -11,7 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from icmoe_core.errors import ModelError, OutputFileError
+from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.expert_files import (
+    VERSION,
     check_base,
     load_experts,
     read_header,
@@ -37,7 +39,9 @@ def a_generation(backbone, config=None, *, answers_points=True, seed=0):
     channels = 2 * backbone.prompt_encoder.embed_dim
     known, spread = (torch.rand(n, channels, generator=generator) for n in (3, 1))
     familiarity = Familiarity(known, spread[0], limit=0.5 + seed)
-    return Generation(experts, familiarity, answers_points, {"classes": {"1": seed}})
+    record = {"classes": {"1": seed}}
+    preference = torch.randn(len(EVIDENCE_NAMES), generator=generator)
+    return Generation(experts, familiarity, answers_points, record, preference)
 
 
 @pytest.fixture
@@ -130,9 +134,22 @@ def test_a_truncated_file_is_called_damaged(path, tiny_backbone, kept):
 
 
 def test_a_newer_file_asks_for_an_update(path, tiny_backbone):
-    rewrite(path, version="3")
-    with pytest.raises(ModelError, match=r"has version 3, .*reads up to 2: update"):
+    rewrite(path, version=str(VERSION + 1))
+    with pytest.raises(ModelError, match=r"has version 4, .*reads up to 3: update"):
         load_experts(path, tiny_backbone)
+
+
+def test_a_file_from_before_preferences_prefers_nothing(two, path, tiny_backbone):
+    def forget(tensors):
+        for number in range(2):
+            del tensors[f"{number}.preference"]
+
+    rewrite(path, change_tensors=forget, version="2")
+    back = load_experts(path, tiny_backbone)
+    for written, read in zip(two.members, back.members, strict=True):
+        assert torch.equal(read.preference, torch.zeros(len(EVIDENCE_NAMES)))
+        weights = written.experts.state_dict()
+        assert all(torch.equal(w, weights[n]) for n, w in read.experts.state_dict().items())
 
 
 def test_an_older_file_asks_for_another_fine_tune(path, tiny_backbone):

@@ -26,7 +26,7 @@ from icmoe_core.expert_files import load_experts, read_header
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
-from icmoe_core.training import finetuning, replay
+from icmoe_core.training import checkpoints, finetuning, replay
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 from icmoe_core.training.examples import Example
 from icmoe_core.training.finetuning import finetune
@@ -96,6 +96,10 @@ def test_it_teaches_and_says_what_it_did(tiny_model, slices, tmp_path):
     assert set(record["scores"]) == set(record["retention"]) == {"before", "after"}
     assert record["held_out_names"] == 1
     assert record["seed"] == 0
+    calibrating = [s for s in steps if s.stage == "calibrating"]
+    assert len(calibrating) == sum(record["classes"].values()), "one an object"
+    assert {s.afterwards for s in calibrating} == {s.afterwards for s in training}
+    assert steps[-1].result.members[-1].preference.abs().max() > 0
     measured = [s for s in steps if s.stage == "evaluating"]
     assert measured[-1].step == measured[-1].total == len(measured)
     assert measured[0].seconds_left > measured[-1].seconds_left == 0
@@ -270,7 +274,7 @@ def test_a_full_disk_is_said_and_does_not_stop_it(tiny_model, slices, tmp_path, 
     def full(*_):
         raise OutputFileError("The disk is full.")
 
-    monkeypatch.setattr(finetuning, "save_training", full)
+    monkeypatch.setattr(checkpoints, "save_training", full)
     steps = list(finetune(tiny_model, slices, settings=SHORT, checkpoint=checkpoint))
     assert steps[-1].stage == "done"
     assert any("The disk is full." in step.message for step in steps if step.stage == "training")
@@ -496,6 +500,7 @@ def test_twenty_seconds_teach_a_structure_and_keep_the_rest():
     last = last_of(finetune(model, parts, settings=settings, validation=0.3))
     scores = last.record["scores"]
     assert scores["after"]["mean"] > scores["before"]["mean"]
+    assert last.result.members[-1].preference.abs().max() > 0
     elsewhere = [p for c in match_files(other.image, other.labels) for p in read_slices(c)][6:9]
     elsewhere = [LabelledSlice(**{**vars(part), "classes": part.classes[:2]}) for part in elsewhere]
     box = [

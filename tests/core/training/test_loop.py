@@ -136,7 +136,7 @@ def test_the_steps_allowed_are_taken_and_no_more(tiny_model, begin):
 
 
 def test_no_step_begins_after_the_time_allowed(tiny_model, begin):
-    settings = Settings(max_seconds=0.4, batch=1)
+    settings = Settings(max_seconds=0.4, batch=1, elections=0)
     training = begin(settings)
     steps = list(train(training, tiny_model, DISCS, [], settings))
     assert all(p.seconds < 0.4 for p in steps[:-1])
@@ -148,7 +148,7 @@ def test_no_step_begins_after_the_time_allowed(tiny_model, begin):
 def test_waiting_between_steps_costs_no_training_time(tiny_model, begin, monkeypatch):
     clock = iter(range(1_000_000))  # each look at it takes a second, so each step one second
     monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
-    settings = Settings(max_seconds=3.0, batch=1)
+    settings = Settings(max_seconds=3.0, batch=1, elections=0)
     training = begin(settings)
     for _ in train(training, tiny_model, DISCS, [], settings):
         for _ in range(100):

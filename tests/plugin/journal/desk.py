@@ -14,7 +14,6 @@ from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.journal.scan_journal import ScanJournal
-from napari_icmoe.journal.writing import was_empty
 from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.patches import merge_outlines
 from napari_icmoe.planes import Plane
@@ -46,7 +45,7 @@ class Desk:
     def __init__(self, folder, labels=None):
         self.session = Session(default_classes(3))
         self.folder, self.image = folder, IMAGE
-        self.choice = ModelChoice(experts=None)
+        self.choices = ModelChoice(experts=None), "auto", None
         self.failures, self._work = [], []
         self.mask = self._follow(np.zeros(SHAPE, np.uint16) if labels is None else labels)
         self.mask.counted = labels is None
@@ -79,11 +78,10 @@ class Desk:
 
     def _on_step(self, what, step):
         if not self.recorder.started:
-            self.recorder.begin(self.folder, step.after if what == "undo" else step.before)
-        self.recorder.write_choices(self.choice, "auto", None)
-        empty = what == "do" and was_empty(self.mask, step.edit)
-        array, painted = self.mask.layer.data, self.mask.painted
-        self.recorder.know(array, painted, what, step.edit, empty=empty)
+            before = step.after if what == "undo" else step.before
+            self.recorder.begin(self.folder, before, self.choices)
+        self.recorder.write_choices(self.choices)
+        self.recorder.know(self.mask.layer.data, self.mask.painted, what, step.edit)
         self.recorder.write_step(what, step, step.edit)
 
     def resume(self, back, file, steps):
@@ -96,11 +94,17 @@ class Desk:
 
     # --- what a person does ----------------------------------------------------------------
 
+    @property
+    def _active(self):
+        return [self.session.state.active_class]
+
     def click(self, index, row=1, column=1):
-        self.session.add_prompt(place(index), Click(row, column, positive=row % 2 == 0))
+        self.session.add_prompt(
+            place(index), Click(row, column, positive=row % 2 == 0), self._active
+        )
 
     def box(self, index):
-        self.session.add_prompt(place(index), Box(0.5, 0.25, 3, 4))
+        self.session.add_prompt(place(index), Box(0.5, 0.25, 3, 4), self._active)
 
     def accept(self, index, label=1, rows=slice(0, 2)):
         written = np.zeros(SHAPE[1:], bool)

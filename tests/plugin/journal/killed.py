@@ -38,7 +38,7 @@ def main(home):
         elif action == 1:
             one.paint(int(rng.integers(6)), int(rng.integers(4)))
         elif action == 2:
-            one.session.add_prompt(one.place(int(rng.integers(6))), Click(1, number % 20))
+            one.session.add_prompt(one.place(int(rng.integers(6))), Click(1, number % 20), [1])
         else:
             one.controller.undo()
         print(one.current.recorder.steps, digest(one), flush=True)

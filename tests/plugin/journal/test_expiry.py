@@ -24,7 +24,7 @@ def journal(tmp_path):
         desk.click(0)
         desk.accept(0)
         if saved:
-            desk.recorder.write_saved(0, desk.recorder.steps)
+            desk.recorder.write_saved(0, desk.recorder.steps, lambda: True)
         if more:
             desk.paint(0, 3, 2)
         desk.flush()
@@ -104,7 +104,7 @@ def test_a_window_deletes_what_has_expired_and_offers_the_rest(annotator, crash,
     two.accept(2)
     two.wait()
     finished = two.path
-    two.current.recorder.write_saved(0, two.current.recorder.steps)
+    two.current.recorder.write_saved(0, two.current.recorder.steps, lambda: True)
     two.close()
     text = finished.read_text()
     year = 365 * DAY_S

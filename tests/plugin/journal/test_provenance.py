@@ -64,13 +64,22 @@ def test_each_outline_tells_how_it_came_about(desk):
 
 def test_a_proposal_is_of_the_model_that_made_it_and_not_of_the_one_at_its_accept(desk):
     desk.propose(1, 1)
-    desk.choice = ModelChoice()
+    desk.choices = ModelChoice(), *desk.choices[1:]
     desk.propose(2, 2)  # the first one stands, and is recorded again
     desk.accept_proposals()
     found = told(desk)
     used = [one["settings"] for entry in found["slices"] for one in entry["objects"]]
     experts = [[found["settings"][number]["experts"] for number in numbers] for numbers in used]
     assert experts == [["none"], ["default"]]
+
+
+def test_a_proposal_from_before_the_journal_is_of_the_choices_that_it_began_with(desk):
+    desk.session.listeners.clear()
+    desk.propose(1, 1)
+    desk.session.listeners.append(desk._on_step)
+    desk.accept_proposals()
+    (entry,) = told(desk)["slices"]
+    assert [one["settings"] for one in entry["objects"]] == [[0]]
 
 
 def test_what_was_undone_is_effort_but_no_origin(desk):

@@ -3,12 +3,14 @@
 import tempfile
 import time
 import tracemalloc
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pytest
 from desk import IMAGE, SHAPE, Desk, Restored, content, place, whole
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from icmoe_core.classes import default_classes
@@ -17,6 +19,7 @@ from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
+from napari_icmoe.journal.snapshots import MaskSnapshot
 from napari_icmoe.journal.summaries import count_steps
 from napari_icmoe.patches import merge_outlines
 from napari_icmoe.review.marks import Mark
@@ -87,16 +90,22 @@ def play(desk, taken):
     return known
 
 
-@settings(max_examples=40, deadline=None)
-@given(actions(10, 25), actions(0, 8), st.floats(0, 1))
-def test_a_journal_cut_anywhere_comes_back_and_goes_on(taken, more, share):
+@contextmanager
+def played(taken):
+    """A desk on which the actions were taken, what there was after each step, and its journal."""
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder))
         known = play(desk, taken)
         path = desk.journal.path
-        if path is None:
-            return
+        assume(path is not None)
         desk.journal.leave()
+        yield desk, known, path
+
+
+@settings(max_examples=40, deadline=None)
+@given(actions(10, 25), actions(0, 8), st.floats(0, 1))
+def test_a_journal_cut_anywhere_comes_back_and_goes_on(taken, more, share):
+    with played(taken) as (desk, known, path):
         records = read_journal(path).records
         assert Restored(records).whole == known[desk.recorder.steps]
 
@@ -110,7 +119,7 @@ def test_a_journal_cut_anywhere_comes_back_and_goes_on(taken, more, share):
         back = Restored(reading.records)
         assert back.whole == known[kept]
 
-        again = Desk(Path(folder))
+        again = Desk(path.parent)
         again.resume(back, JournalFile(path), kept)
         later = play(again, more)
         again.journal.leave()
@@ -122,12 +131,7 @@ def test_a_journal_cut_anywhere_comes_back_and_goes_on(taken, more, share):
 @settings(max_examples=30, deadline=None)
 @given(actions(10, 25))
 def test_undo_and_redo_after_restoring_do_what_they_would_have_done(taken):
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder))
-        play(desk, taken)
-        path = desk.journal.path
-        if path is None:
-            return
+    with played(taken) as (desk, _, path):
         back = Restored(read_journal(path).records)
         for travel in ("undo", "redo"):
             for _ in range(len(taken)):
@@ -137,8 +141,6 @@ def test_undo_and_redo_after_restoring_do_what_they_would_have_done(taken):
                     assert there is None
                     break
                 assert back.whole == whole(desk.session, desk.mask)
-        desk.flush()
-        desk.journal.leave()
 
 
 class Walk:
@@ -207,13 +209,7 @@ def test_however_often_it_is_restored_undo_and_redo_come_back_to_the_same_state(
 @settings(max_examples=30, deadline=None)
 @given(actions(15, 30), st.integers(0, 400))
 def test_whatever_memory_the_history_gets_the_rest_comes_back_the_same(taken, max_bytes):
-    with tempfile.TemporaryDirectory() as folder:
-        desk = Desk(Path(folder))
-        play(desk, taken)
-        path = desk.journal.path
-        if path is None:
-            return
-        desk.journal.leave()
+    with played(taken) as (desk, _, path):
         back = Restored(read_journal(path).records, max_bytes=max_bytes)
         kept, every = back.whole, whole(desk.session, desk.mask)
         for name in ("state", "labels", "painted"):
@@ -310,7 +306,7 @@ def test_undo_of_many_slices_from_before_the_journal_began_costs_the_window_noth
     assert back.masks[0].data.any()
 
 
-def test_what_is_being_written_while_a_new_mask_is_recorded_is_no_part_of_what_was_there(tmp_path):
+def test_what_is_written_while_a_new_mask_is_recorded_comes_back_and_can_be_undone(tmp_path):
     desk = Desk(tmp_path)
     desk.accept(1)
     expected = np.asarray(desk.mask.layer.data).tolist()
@@ -319,9 +315,39 @@ def test_what_is_being_written_while_a_new_mask_is_recorded_is_no_part_of_what_w
     desk.flush()  # before the session has heard of it
     desk.session.accept(place(2), 2, edit)
     desk.flush()
-    records = [*read_journal(desk.journal.path).records]
-    assert Restored(records[:-1]).whole["labels"] == expected
-    assert Restored(records).whole == whole(desk.session, desk.mask)
+    back = Restored(read_journal(desk.journal.path).records)
+    assert back.whole == whole(desk.session, desk.mask)
+    back.session.undo()
+    assert back.whole["labels"] == expected
+
+
+@pytest.mark.parametrize("travels", [(), ("undo",), ("undo", "redo")])
+def test_what_others_wrote_into_an_empty_mask_is_no_step_and_comes_back(tmp_path, travels):
+    desk = Desk(tmp_path)
+    desk.mask.layer.data[1] = 7  # as a script does, without an event
+    desk.accept(0)
+    desk.accept(1, 2)
+    for travel in travels:
+        getattr(desk.session, travel)()
+    desk.flush()
+    back = Restored(read_journal(desk.journal.path).records)
+    assert back.whole == whole(desk.session, desk.mask)
+    while back.session.undo():
+        pass
+    assert (back.mask.layer.data[1] == 7).all()
+    assert not back.mask.layer.data[[0, 2]].any()
+
+
+def test_of_a_mask_in_which_there_was_nothing_no_copy_is_made(tmp_path, monkeypatch):
+    desk = Desk(tmp_path)
+    desk.paint(3, 9, 2)
+    desk.paint(5, 3, 0)
+    desk.accept(0)
+    desk.session.undo()
+    monkeypatch.setattr(MaskSnapshot, "_content", None)
+    desk.flush()
+    assert desk.failures == []
+    assert Restored(read_journal(desk.journal.path).records).whole == whole(desk.session, desk.mask)
 
 
 def test_what_was_done_before_the_journal_began_can_be_undone_in_it(tmp_path):
@@ -374,8 +400,8 @@ def test_other_images_keep_their_state_and_their_classes(tmp_path):
     desk.click(0)
     desk.flush()
     other = Session(default_classes(5))
-    other.add_prompt(place(1, "another"), Click(2, 2))
-    other.add_prompt(place(1), Click(3, 3))
+    other.add_prompt(place(1, "another"), Click(2, 2), [1])
+    other.add_prompt(place(1), Click(3, 3), [1])
     back = replay(read_journal(desk.journal.path).records, IMAGE, other.state)
     assert back.state.prompts[place(1, "another")] == (Click(2, 2),)
     assert place(1) not in back.state.prompts

@@ -28,7 +28,7 @@ def test_it_says_what_is_recorded_and_where(annotator, panel_of, journals):
     assert "Nothing to record yet" in panel.state.text()
     assert not panel.offers.isVisible()
     assert not panel.save.isEnabled()
-    one.session.add_prompt(one.place(0), Click(1, 1))
+    one.session.add_prompt(one.place(0), Click(1, 1), [1])
     one.wait()
     assert str(journals) in panel.state.text()
     assert panel.save.isEnabled()
@@ -36,6 +36,17 @@ def test_it_says_what_is_recorded_and_where(annotator, panel_of, journals):
     one.controller.set_image(None)
     one.wait()
     assert "Open a scan" in panel.state.text()
+
+
+def test_the_home_folder_is_called_as_people_call_it(annotator, panel_of, monkeypatch, journals):
+    one = annotator()
+    one.accept(1)
+    one.wait()
+    panel = panel_of(one)
+    for home, shown in ((journals, "~"), (journals.parent, "~/journals")):
+        monkeypatch.setattr(Path, "home", lambda home=home: home)
+        panel.refresh()
+        assert panel.state.text() == f"Recorded in {shown}"
 
 
 def test_restore_and_discard(annotator, crash, panel_of):

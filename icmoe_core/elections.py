@@ -1,0 +1,144 @@
+"""Elections: what was clicked is decided among the masks of all who can answer.
+
+Masks for boxes of several sizes around the clicks, and the experts' own answers in several views,
+stand for election. The score of :mod:`icmoe_core.hypotheses` weighs them, as much shifted as the
+experts have learnt what is meant by a click on pictures of this kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.frames import Frame
+from icmoe_core.hypotheses import (
+    TEMPERATURE,
+    Verdict,
+    boxes_of,
+    cells_of,
+    decide,
+    describe_masks,
+    propose_boxes,
+)
+from icmoe_core.views import See, Views, ask_boxes, together
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """Clicks on a slice, and what is known of that slice.
+
+    Attributes
+    ----------
+    features : Tensor, (1, C, h, w)
+        From the frozen image encoder.
+    picture : ndarray, (H, W), float32, 0 … 1
+        The windowed slice, in grey.
+    frame : Frame
+    positions : ndarray, (n, 2)
+        ``(row, column)`` on the model's input.
+    labels : ndarray, (n,)
+        1 or 0; at least one is 1.
+    """
+
+    features: Tensor = field(repr=False)
+    picture: NDArray[np.float32] = field(repr=False)
+    frame: Frame
+    positions: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+    def cells(self, label: int) -> Tensor:
+        """Return the indices ``(n, 2)`` of the logits' pixels with clicks of one label."""
+        scale = self.frame.logits_size / self.frame.input_size
+        return cells_of(self.positions[self.labels == label] * scale, self.frame)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Masks that answer the same clicks, and what is known of each.
+
+    Attributes
+    ----------
+    joint : JointAnswer
+        Of `n` prompts, on the grid of the logits: boxes first, then views.
+    evidence : Tensor, (n, len(EVIDENCE_NAMES))
+    favour : Tensor, (n,)
+        What each is given beforehand, in units of Dice.
+    """
+
+    joint: JointAnswer = field(repr=False)
+    evidence: Tensor
+    favour: Tensor
+
+
+def nominate(
+    experts: Generations,
+    backbone: Backbone,
+    shares: Sequence[float],
+    clicks: Clicks,
+    views: Views,
+    see: See,
+) -> Candidates:
+    """Gather those who stand for election.
+
+    Parameters
+    ----------
+    experts : Generations
+    backbone : Backbone
+        That they belong to.
+    shares : sequence of float
+        From :meth:`Generations.shares`, not all 0.
+    clicks : Clicks
+    views : Views
+        What the experts say by themselves.
+    see : callable
+        As for :meth:`Generations.answer`.
+    """
+    frame = clicks.frame
+    positive = clicks.positions[clicks.labels == 1]
+    boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
+    boxed = ask_boxes(experts, backbone, clicks.features, shares, boxes, positive, see)
+    joint = together([boxed, views.joint])
+    logits = joint.logits.float().cpu()
+    limits = boxes * (frame.logits_size / frame.input_size)
+    evidence = describe_masks(
+        logits,
+        joint.iou.float().cpu(),
+        np.concatenate([limits, boxes_of(logits[len(boxes) :] > 0)]),
+        clicks.features,
+        clicks.picture,
+        frame,
+        clicks.cells(1),
+    )
+    # Votes are proportional to the share.
+    given = views.favour + TEMPERATURE * math.log(views.share)
+    return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), given]))
+
+
+def elect(candidates: Candidates, clicks: Clicks, preference: Tensor) -> Verdict:
+    """Vote among candidates.
+
+    Parameters
+    ----------
+    candidates : Candidates
+    clicks : Clicks
+    preference : Tensor, (len(EVIDENCE_NAMES),)
+        From :meth:`Generations.preference`.
+    """
+    joint = candidates.joint
+    return decide(
+        joint.logits.float().cpu(),
+        joint.iou.float().cpu(),
+        candidates.evidence,
+        clicks.cells(1),
+        clicks.cells(0),
+        candidates.favour,
+        preference,
+    )

@@ -1,0 +1,13 @@
+"""Masks in a window: where to click on one, and what has been written."""
+
+import numpy as np
+
+
+def centre(mask):
+    rows, columns = np.nonzero(mask)
+    nearest = np.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
+    return float(rows[nearest]), float(columns[nearest])
+
+
+def mask_of(widget):
+    return widget.controller.target.layer.data
