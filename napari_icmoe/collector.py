@@ -64,7 +64,7 @@ class Collector(QObject):
         gc.unfreeze()
 
     def _search(self) -> None:
-        gc.unfreeze()  # as late as this: others may have set aside what was removed meanwhile
+        gc.unfreeze()  # once more: others may have set aside what was removed meanwhile
         gc.collect()
         self._removed = [layer for layer in self._removed if layer() is not None]
         pause = 2 * self._settled.interval()
@@ -77,5 +77,6 @@ class Collector(QObject):
     def _on_removing(self, event: Any) -> None:
         layer = self._layers[event.index] if isalive(self) else None
         if layer is not None and not is_helper(layer):
+            gc.unfreeze()  # at once, since a window that is being closed comes to no search
             self._removed.append(weakref.ref(layer))
             self._settled.start(SETTLE_MS)

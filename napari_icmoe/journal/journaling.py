@@ -226,9 +226,13 @@ class Journaling(QObject):
             return
         journal = ScanJournal(image.data[0] if image.multiscale else image.data, geometry_of(image))
         recorder = Recorder(uid, journal, self.threads.write, partial(self._on_failure, uid))
-        lookout = Lookout(self.threads, lambda: self._look_and_tell(scan), self)
+        lookout = Lookout(self.threads, partial(self._look_again, uid), self)
         self._scans[uid] = scan = JournaledScan(image, recorder, lookout)
         self._look_and_tell(scan)
+
+    def _look_again(self, uid: str) -> None:
+        if (scan := self._scans.get(uid)) is not None:
+            self._look_and_tell(scan)
 
     def _look_and_tell(self, scan: JournaledScan) -> None:
         self.look_for_offers(scan)
