@@ -14,6 +14,7 @@ from torch import nn
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.errors import ModelError
+from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.familiarity import Familiarity
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
@@ -146,7 +147,7 @@ def load_experts(path: Path, backbone: Backbone) -> Generations:
             _empty_generation(number, entry, tensors, backbone)
             for number, entry in enumerate(header.generations)
         )
-        made.load_state_dict(_preferences(made) | tensors)
+        made.load_state_dict(tensors)
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(_damaged(path)) from error
     return made.to(backbone.device).ready()
@@ -165,11 +166,6 @@ def _empty_generation(
     )
 
 
-def _preferences(made: Generations) -> dict[str, torch.Tensor]:
-    """Return no preference for each generation, by the names of a file's tensors."""
-    return {f"{n}.preference": g.preference for n, g in enumerate(made.members)}
-
-
 def _untrained(config: dict[str, Any], backbone: Backbone) -> Experts:
     if "method" in config:  # a peer, which answers as experts do
         return cast(Experts, METHODS[config["method"]](backbone))
@@ -186,6 +182,9 @@ def _read(path: Path, *, with_weights: bool) -> tuple[ExpertHeader, dict[str, to
             metadata = file.metadata() or {}
             header = _parse(path, metadata)
             tensors = {name: file.get_tensor(name) for name in file.keys()} if with_weights else {}  # noqa: SIM118
+            if with_weights and int(metadata["version"]) == OLDEST:
+                for number in range(len(header.generations)):
+                    tensors[f"{number}.preference"] = torch.zeros(len(EVIDENCE_NAMES))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, ModelError):
             raise

@@ -50,8 +50,9 @@ class Generation(nn.Module):
         preference: Tensor | None = None,
     ) -> None:
         super().__init__()
-        none = torch.zeros(len(EVIDENCE_NAMES)) if preference is None else preference
-        self.register_buffer("preference", none.float())
+        if preference is None:
+            preference = torch.zeros(len(EVIDENCE_NAMES))
+        self.register_buffer("preference", preference.float())
         self.experts = experts
         self.familiarity = familiarity
         self.answers_points = answers_points

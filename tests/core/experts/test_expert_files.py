@@ -173,7 +173,8 @@ def test_a_missing_file_and_a_folder(tiny_backbone, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "lost", ["0.experts.project.weight", "0.familiarity.known", "1.familiarity.limit"]
+    "lost",
+    ["0.experts.project.weight", "0.familiarity.known", "1.familiarity.limit", "1.preference"],
 )
 def test_missing_weights_are_damage(path, tiny_backbone, lost):
     rewrite(path, change_tensors=lambda tensors: tensors.pop(lost))
