@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core import Predictor, Prompts, choose_window, load_model, read_volume
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embeddings import EmbeddingStore
 from icmoe_core.metrics import dice
 from icmoe_core.propagation.carriers import WAYS
 from icmoe_core.propagation.propagation import propagate
@@ -193,7 +193,7 @@ def main(
     """Print a line a case and way, and the means; optionally write all of it to a JSON file."""
     model = load_model(experts=None if experts == "none" else experts)
     kept = None if store is None else EmbeddingStore(store, STORE_BYTES)
-    predictor = Predictor(model, cache_size=300, store=kept)
+    predictor = Predictor(model, store=kept)
     scores = []
     for case in cases(data):
         if names is not None and case.name not in names.split(","):

@@ -21,7 +21,7 @@ from propagation import LESIONS, MARGIN, STORE_BYTES, Case, cases
 from scipy.stats import mannwhitneyu
 
 from icmoe_core import Predictor, Prompts, choose_window, load_model
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embeddings import EmbeddingStore
 from icmoe_core.propagation.limits import CAUTION, STOP, Change, Limits, objections
 from icmoe_core.propagation.propagation import propagate
 from icmoe_core.propagation.proposals import Proposal
@@ -166,7 +166,7 @@ def main(data: Path, experts: str, store: Path | None) -> None:
     """Carry all objects, and print what limits make of them."""
     model = load_model(experts=None if experts == "none" else experts)
     kept = None if store is None else EmbeddingStore(store, STORE_BYTES)
-    predictor = Predictor(model, cache_size=300, store=kept)
+    predictor = Predictor(model, store=kept)
     walks = [walk for case in cases(data) for walk in follow(case, predictor)]
     print_ends(walks)
     print_marks(walks)

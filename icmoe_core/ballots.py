@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.hypotheses import Verdict
@@ -13,16 +14,16 @@ from icmoe_core.hypotheses import Verdict
 
 @dataclass(frozen=True)
 class Ballot:
-    """What the experts voted, on the model's own grid.
+    """What the experts voted.
 
     Attributes
     ----------
     names : tuple of str
         Of the experts, the frozen path first.
     weights : Tensor, (experts, h, w)
-        Their shares of the vote, adding up to 1.
-    probability : Tensor, (h, w)
-        Mean over all votes, 0 … 1.
+        Their shares of the vote, on the features' grid; adding up to 1.
+    probability : Tensor, (S, S)
+        Mean over all votes on the decoder's grid, 0 … 1.
     """
 
     names: tuple[str, ...]
@@ -31,8 +32,10 @@ class Ballot:
 
 
 def ballot_of_winners(joint: JointAnswer, winner: Tensor) -> Ballot:
-    """Return the votes on the prompt that gave the answer at each place, `winner` ``(h, w)``."""
-    weights = joint.weights.gather(0, winner.expand(1, joint.weights.shape[1], -1, -1))[0]
+    """Return the votes on the prompt that gave the answer at each place, `winner` ``(S, S)``."""
+    won = F.one_hot(winner, len(joint.iou)).permute(2, 0, 1)[None].float()
+    share = F.interpolate(won, joint.weights.shape[2:], mode="area")[0]
+    weights = torch.einsum("bhw,behw->ehw", share, joint.weights.float())
     probability = joint.probability.gather(0, winner[None])[0]
     return Ballot(joint.names, weights.float().cpu(), probability.float().cpu())
 

@@ -140,6 +140,7 @@ def decode_tokens(
     multimask: bool = False,
     decoder: Any = None,
     places: Tensor | None = None,
+    alone: bool = False,
 ) -> DecoderOutput:
     """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
 
@@ -156,6 +157,8 @@ def decode_tokens(
     places : Tensor, (B, C, h, w), optional
         Codes of the places that `features` show, where they are a part of the picture; left out,
         they show all of it.
+    alone : bool
+        Read no other mask than the one asked for: faster, and the same but for rounding.
 
     Notes
     -----
@@ -164,7 +167,7 @@ def decode_tokens(
     what lies between is given back.
     """
     decoder = backbone.mask_decoder if decoder is None else decoder
-    batch, count = len(sparse), decoder.num_mask_tokens
+    batch, count = sparse.shape[0], decoder.num_mask_tokens
     if len(features) not in (1, batch):
         raise ValueError(f"{len(features)} pictures cannot answer {batch} prompts.")
     with full_precision(backbone.device):
@@ -177,9 +180,9 @@ def decode_tokens(
         codes = _rows(backbone.dense_pe())[0] if places is None else _rows(places)
         attended, image = two_way(decoder.transformer, _rows(source), codes, tokens)
         U = upscale(decoder.output_upscaling, image)
+        heads = list(decoder.output_hypernetworks_mlps)[: 1 if alone else count]
         h = torch.stack(
-            [mlp(attended[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
-            dim=1,
+            [mlp(attended[:, 1 + i]) for i, mlp in enumerate(heads)], dim=1
         )  # (B, count, C / 8)
         # All masks, also where one is asked for: the products' bits depend on their number.
         logits, iou = read_out(h, U, grid), decoder.iou_prediction_head(attended[:, 0])

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.backbones import Backbone
-from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
     TEMPERATURE,
@@ -28,6 +27,7 @@ from icmoe_core.hypotheses import (
     describe_masks,
     propose_boxes,
 )
+from icmoe_core.model import PromptableModel
 from icmoe_core.views import See, Views, ask_boxes, together
 
 
@@ -79,8 +79,7 @@ class Candidates:
 
 
 def nominate(
-    experts: Generations,
-    backbone: Backbone,
+    model: PromptableModel,
     shares: Sequence[float],
     clicks: Clicks,
     views: Views,
@@ -90,9 +89,8 @@ def nominate(
 
     Parameters
     ----------
-    experts : Generations
-    backbone : Backbone
-        That they belong to.
+    model : PromptableModel
+        With experts.
     shares : sequence of float
         From :meth:`Generations.shares`, not all 0.
     clicks : Clicks
@@ -104,7 +102,7 @@ def nominate(
     frame = clicks.frame
     positive = clicks.positions[clicks.labels == 1]
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
-    boxed = ask_boxes(experts, backbone, clicks.features, shares, boxes, positive, see)
+    boxed = ask_boxes(model, clicks.features, shares, boxes, positive, see)
     joint = together([boxed, views.joint])
     logits = joint.logits.float().cpu()
     limits = boxes * (frame.logits_size / frame.input_size)

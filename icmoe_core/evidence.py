@@ -116,11 +116,9 @@ def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tenso
 def _border_evidence(
     masks: Tensor, picture: Tensor, valid: Tensor, features: Tensor, clicks: Tensor
 ) -> list[Tensor]:
-    inside = masks.float()[:, None]
-    grown, shrunk = _dilate(inside, 1), 1 - _dilate(1 - inside, 1)
-    rim = (_dilate(inside, _RIM) - grown)[:, 0] * valid
-    core = shrunk[:, 0]
-    core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside[:, 0])
+    inside, core = masks.float(), (~_dilate(~masks, 1)).float()
+    rim = (_dilate(masks, _RIM) & ~_dilate(masks, 1) & valid).float()
+    core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside)
     mean_in, spread_in = _moments(picture, core)
     mean_rim, spread_rim = _moments(picture, rim)
     at_click = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
@@ -146,11 +144,22 @@ def _border_evidence(
     ]
 
 
-def _dilate(maps: Tensor, radius: int) -> Tensor:
-    """Grow masks ``(n, 1, h, w)`` by a square of `radius`, one axis after the other."""
-    side = 2 * radius + 1
-    maps = F.max_pool2d(maps, (side, 1), 1, (radius, 0))
-    return F.max_pool2d(maps, (1, side), 1, (0, radius))
+def _dilate(masks: Tensor, radius: int) -> Tensor:
+    """Grow masks ``(n, h, w)``, bool, by a square of `radius`, one axis after the other.
+
+    A mask that was grown by `g` leaves no gap when it is joined with itself ``2 g + 1`` further
+    on and back, so a few steps do.
+    """
+    for axis in (1, 2):
+        grown = 0
+        while grown < radius:
+            step = min(2 * grown + 1, radius - grown)
+            length = masks.shape[axis] - step
+            joined = masks.clone()
+            joined.narrow(axis, step, length).logical_or_(masks.narrow(axis, 0, length))
+            joined.narrow(axis, 0, length).logical_or_(masks.narrow(axis, step, length))
+            masks, grown = joined, grown + step
+    return masks
 
 
 def _mean(picture: Tensor, weights: Tensor) -> Tensor:

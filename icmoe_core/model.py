@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from icmoe_core.backbones import Backbone, build_backbone, weights_hash
-from icmoe_core.devices import autocast, choose_device, choose_precision, device_memory_errors
+from icmoe_core.devices import choose_device, choose_precision, device_memory_errors
 from icmoe_core.expert_files import check_base, load_experts, read_header
-from icmoe_core.experts.generations import Generations
+from icmoe_core.experts.generations import Generations, JointAnswer
 from icmoe_core.experts.shipped import shipped_experts
+from icmoe_core.runtimes.choosing import load_runtime
+from icmoe_core.runtimes.runtime import Runtime
 
 __all__ = ["PromptableModel", "load_model", "weights_hash"]
 
@@ -32,6 +34,8 @@ class PromptableModel:
         In which the image encoder runs; by default what suits the device.
     experts : Generations, optional
         Made for this backbone.
+    runtime : Runtime, optional
+        How the networks are calculated; plain torch in that precision when left out.
 
     Attributes
     ----------
@@ -53,17 +57,21 @@ class PromptableModel:
         device: torch.device,
         precision: str | None = None,
         experts: Generations | None = None,
+        runtime: Runtime | None = None,
     ) -> None:
         with device_memory_errors(device):
             self.backbone = backbone.to(device)
             self.experts = None if experts is None else experts.to(device)
         self.device = device
-        self.precision = choose_precision(device) if precision is None else precision
+        if runtime is None:
+            chosen = choose_precision(device) if precision is None else precision
+            runtime = Runtime(self.backbone, chosen)
+        self.runtime = runtime
         self._experts_enabled = True
 
     def with_experts(self, experts: Generations | None) -> PromptableModel:
         """Return a model with other experts that shares this one's backbone."""
-        return PromptableModel(self.backbone, self.device, self.precision, experts)
+        return PromptableModel(self.backbone, self.device, experts=experts, runtime=self.runtime)
 
     @property
     def active_experts(self) -> Generations | None:
@@ -86,9 +94,10 @@ class PromptableModel:
         own = "" if experts is None else weights_hash(experts)
         return hashlib.sha256(f"{self.backbone.weights_sha256} {own}".encode()).hexdigest()
 
-    def autocast(self) -> AbstractContextManager:
-        """Context in which the image encoder runs in the model's precision."""
-        return autocast(self.device, self.precision)
+    @property
+    def precision(self) -> str:
+        """In which the image encoder runs: ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
+        return self.runtime.precision
 
     def encode(self, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Encode pictures; no prompt and no expert has a part in it.
@@ -111,8 +120,32 @@ class PromptableModel:
         """
         with device_memory_errors(self.device):
             x, input_hw = self.backbone.preprocess(image)
-            with self.autocast():
-                return self.backbone.encode(x), input_hw
+            return self.runtime.encode(x), input_hw
+
+    def decode(
+        self, features: Tensor, boxes: Tensor, places: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let the frozen base answer boxes; see :meth:`Runtime.decode`."""
+        return self.runtime.decode(features, boxes, places)
+
+    def prepare(self) -> None:
+        """Have the runtime do ahead what the first question would have to wait for."""
+        for generation in [] if self.experts is None else self.experts.members:
+            self.runtime.prepare(generation.experts)
+
+    def ask(
+        self,
+        features: Tensor,
+        shares: Sequence[float],
+        prompts: Mapping[str, Tensor | None],
+        base: Callable[[], tuple[Tensor, Tensor]],
+        picture: Callable[[], Tensor] | None = None,
+    ) -> JointAnswer:
+        """Let the experts that take part answer; see :meth:`Generations.answer`."""
+        experts = self.active_experts
+        if experts is None:
+            raise ValueError("This model has no experts that could be asked.")
+        return experts.answer(features, shares, prompts, base, picture, self.runtime.rule)
 
     def __repr__(self) -> str:
         return (
@@ -126,6 +159,7 @@ def load_model(
     experts: str | PathLike[str] | None = "default",
     device: str | torch.device = "auto",
     weights: str | PathLike[str] | None = None,
+    runtime: str = "auto",
 ) -> PromptableModel:
     """Load a backbone and its experts, ready to be prompted.
 
@@ -141,11 +175,15 @@ def load_model(
     weights : path, optional
         A weights file for the backbone. Left out, the published weights are used, and
         downloaded the first time if they did not come with a package.
+    runtime : str
+        How the networks are calculated: ``"auto"``, which is the fastest that was measured on
+        this computer (:mod:`icmoe_core.runtimes.measuring`) and plain torch before that; or a name
+        in :data:`icmoe_core.runtimes.choosing.RUNTIMES`.
 
     Raises
     ------
     ModelError
-        An unknown name or device, or an expert file that is missing or cannot be read.
+        An unknown name, device or runtime, or an expert file that is missing or cannot be read.
     CheckpointError
         Weights that are missing, corrupt, or made for another model.
     DeviceMemoryError
@@ -156,7 +194,9 @@ def load_model(
     _expert_file(experts, name)
     with device_memory_errors(torch.device("cpu")):  # where it is built
         backbone = build_backbone(name, weights=weights)
-    return exchange_experts(PromptableModel(backbone, place), experts)
+    model = PromptableModel(backbone, place)
+    model.runtime = load_runtime(model.backbone, runtime)
+    return exchange_experts(model, experts)
 
 
 def exchange_experts(
@@ -183,6 +223,7 @@ def exchange_experts(
         file = shipped_experts(backbone)
     changed = model.with_experts(None if file is None else load_experts(file, backbone))
     changed.experts_enabled = experts is not None
+    changed.prepare()
     return changed
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from icmoe_core.ballots import Ballot
 from icmoe_core.corrections import correct
@@ -57,7 +58,9 @@ class Prediction:
         """
         if self.ballot is None or self.frame is None:
             return np.ones((1, *self.mask.shape), np.float32)
-        weights = self.frame.to_slice(self.ballot.weights)
+        size = (self.frame.logits_size, self.frame.logits_size)
+        fine = F.interpolate(self.ballot.weights[None], size, mode="bilinear")[0]
+        weights = self.frame.to_slice(fine)
         return (weights / weights.sum(0, keepdim=True)).numpy()
 
     @cached_property

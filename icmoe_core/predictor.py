@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from icmoe_core.backbones.backbone import resized_shape
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.embedding_store import FORMAT, EmbeddingStore
-from icmoe_core.embeddings import Embedding, EmbeddingCache, embedding_key
-from icmoe_core.errors import ImageError
+from icmoe_core.embeddings import (
+    Embedding,
+    EmbeddingCache,
+    EmbeddingStore,
+    compact,
+    embedding_key,
+    encoder_identity,
+)
 from icmoe_core.frames import Frame
 from icmoe_core.model import PromptableModel
 from icmoe_core.prediction import Prediction, empty_prediction, finish
 from icmoe_core.prompts import Prompts, check_prompts
+from icmoe_core.seeing import in_colour, in_grey, readable, through
 from icmoe_core.starts import Answering, clicked_pixels
 from icmoe_core.windowing import Window, choose_window
 
 __all__ = ["Embedding", "Prediction", "Predictor"]
 
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # Rec. ITU-R BT.601
+
+@dataclass(frozen=True)
+class _Slice:
+    """A slice that was checked, and the key under which its features are kept."""
+
+    pixels: NDArray
+    window: Window
+    key: str
+    notices: tuple[str, ...]
 
 
 class Predictor:
@@ -31,8 +50,8 @@ class Predictor:
     Parameters
     ----------
     model : PromptableModel
-    cache_size : int
-        How many embeddings to keep in memory.
+    cache : EmbeddingCache, optional
+        Where embeddings are kept in memory; by default one of its own.
     store : EmbeddingStore, optional
         Where to look for slices that were encoded earlier, and to keep them for later.
     """
@@ -41,15 +60,19 @@ class Predictor:
         self,
         model: PromptableModel,
         *,
-        cache_size: int = 16,
+        cache: EmbeddingCache | None = None,
         store: EmbeddingStore | None = None,
     ) -> None:
         self.model = model
-        self.cache = EmbeddingCache(cache_size)
+        self.cache = EmbeddingCache() if cache is None else cache
         self.store = store
 
+    def with_model(self, model: PromptableModel) -> Predictor:
+        """Return a predictor for a model with other experts, which shares all embeddings."""
+        return Predictor(model, cache=self.cache, store=self.store)
+
     def encode(self, image: NDArray, window: Window | None = None) -> Embedding:
-        """Encode a slice, or return its embedding from memory.
+        """Encode a slice, or return its embedding from memory or from the disk.
 
         Parameters
         ----------
@@ -66,42 +89,98 @@ class Predictor:
         DeviceMemoryError
             If the device has too little memory.
         """
-        pixels, notices = _readable(image)
+        return self.encode_many([image], window)[0]
+
+    def encode_many(
+        self, images: Sequence[NDArray], window: Window | None = None
+    ) -> list[Embedding]:
+        """Encode several slices, those of one size in one batch.
+
+        Only what is neither in memory nor on the disk is encoded.
+
+        Parameters
+        ----------
+        images : sequence of ndarray
+            Each as for :meth:`encode`. The device needs memory for all of them.
+        window : Window, optional
+            As for :meth:`encode`.
+
+        Returns
+        -------
+        list of Embedding
+            One an image, in their order.
+
+        Raises
+        ------
+        ImageError, DeviceMemoryError
+            As :meth:`encode`.
+        """
+        slices = [self._check(image, window) for image in images]
+        known = {one.key: self.cache.get(one.key) for one in slices}
+        missing = {one.key: one for one in slices if known[one.key] is None}
+        made = {one.key: one for one in self._make(list(missing.values()))}
+        return [known[one.key] or made[one.key] for one in slices]
+
+    def is_encoded(self, image: NDArray, window: Window | None = None) -> bool:
+        """Tell whether :meth:`encode` would find a slice in memory or on the disk.
+
+        Raises
+        ------
+        ImageError
+            As :meth:`encode`.
+        """
+        key = self._check(image, window).key
+        return key in self.cache or (self.store is not None and key in self.store)
+
+    def _check(self, image: NDArray, window: Window | None) -> _Slice:
+        pixels, notices = readable(image)
         if window is None:
             window = choose_window(pixels, rgb=pixels.ndim == 3)
-        key = embedding_key(np.asarray(image), window, self.model.backbone.weights_sha256)
-        return self.cache.get_or_make(key, lambda: self._encode(pixels, window, key, notices))
+        key = embedding_key(np.asarray(image), window, encoder_identity(self.model))
+        return _Slice(pixels, window, key, notices)
 
-    def _encode(
-        self, pixels: NDArray, window: Window, key: str, notices: tuple[str, ...]
-    ) -> Embedding:
-        tensor, picture = as_colour(pixels, window)
-        features, input_hw = self._features(tensor, key)
+    def _make(self, slices: list[_Slice]) -> list[Embedding]:
+        """Make embeddings of slices that are not in memory, and keep them there."""
+        seen = [through(one.window, one.pixels) for one in slices]
+        found = self._features([one.key for one in slices], seen)
         backbone = self.model.backbone
-        logits_size = backbone.prompt_encoder.mask_input_size[0]
-        frame = Frame(picture.shape, input_hw, backbone.input_size, logits_size)
-        embedding = Embedding(features, picture, frame, window, key, notices)
-        if not embedding.is_constant:
-            return embedding
-        notice = (
-            f"All pixels of this slice look the same between {window.low:g} and {window.high:g}, "
-            "so there is nothing to segment: choose another window or slice."
-        )
-        return Embedding(features, picture, frame, window, key, (*notices, notice))
+        embeddings = []
+        for one, pixels, features in zip(slices, seen, found, strict=True):
+            picture = in_grey(pixels)
+            rows, columns = picture.shape
+            frame = Frame(
+                (rows, columns),
+                resized_shape(rows, columns, backbone.input_size),
+                backbone.input_size,
+                backbone.prompt_encoder.mask_input_size[0],
+            )
+            notices = one.notices
+            if np.ptp(picture) == 0:
+                notices = (*notices, _nothing_to_see(one.window))
+            embedding = Embedding(features, picture, frame, one.window, one.key, notices)
+            self.cache.add(embedding)
+            embeddings.append(embedding)
+        return embeddings
 
-    def _features(self, image: torch.Tensor, key: str) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Encode a picture, or read its features where they are kept on disk."""
-        if self.store is None:
-            return self.model.encode(image)
-        # devices round differently, and what one has found is not what another would find
-        named = f"{key}-{self.model.device.type}-{self.model.precision}-{FORMAT}"
-        kept = self.store.read(named)
-        if kept is not None:
-            _, input_hw = self.model.backbone.preprocess(image)
-            return kept.to(self.model.device), input_hw
-        features, input_hw = self.model.encode(image)
-        self.store.write(named, features)
-        return features, input_hw
+    def _features(self, keys: list[str], seen: list[NDArray[np.float32]]) -> list[Tensor]:
+        """Read features where they are kept on disk, encode the others, and keep those there."""
+        features: dict[str, Tensor] = {}
+        batches: dict[tuple[int, ...], list[int]] = {}
+        for number, key in enumerate(keys):
+            kept = None if self.store is None else self.store.read(key)
+            if kept is not None:
+                features[key] = kept.to(self.model.device)
+            else:
+                batches.setdefault(seen[number].shape[:2], []).append(number)
+        for batch in batches.values():
+            encoded, _ = self.model.encode(torch.cat([in_colour(seen[i]) for i in batch]))
+            fresh = dict(zip([keys[i] for i in batch], compact(encoded), strict=True))
+            if self.store is not None and len(fresh) == 1:
+                self.store.write(fresh)
+            elif self.store is not None:
+                self.store.write_soon(fresh)
+            features |= fresh
+        return [features[key] for key in keys]
 
     def predict(self, embedding: Embedding, prompts: Prompts) -> Prediction:
         """Answer prompts on an encoded slice.
@@ -137,50 +216,8 @@ class Predictor:
         return finish(embedding, start, pixels, labels)
 
 
-def as_colour(pixels: NDArray, window: Window) -> tuple[torch.Tensor, NDArray[np.float32]]:
-    """Return what the backbone sees of a slice.
-
-    Parameters
-    ----------
-    pixels : ndarray, (H, W) or (H, W, 3)
-        Finite.
-    window : Window
-
-    Returns
-    -------
-    colour : Tensor, (1, 3, H, W), float32, 0 … 1
-    picture : ndarray, (H, W), float32, 0 … 1
-        The same in grey.
-    """
-    seen = np.nan_to_num(window.apply(pixels))
-    colour = seen if seen.ndim == 3 else np.repeat(seen[..., None], 3, axis=2)
-    picture = np.ascontiguousarray(seen if seen.ndim == 2 else seen @ _LUMINANCE)
-    return torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None], picture
-
-
-def _readable(image: NDArray) -> tuple[NDArray, tuple[str, ...]]:
-    """Check a slice, drop its alpha channel, and replace what is not finite."""
-    array = np.asarray(image)
-    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise ImageError(
-            f"A slice must be (rows, columns) or (rows, columns, 3 or 4 colours), but this one "
-            f"has the shape {array.shape}: take one slice of it."
-        )
-    if array.size == 0:
-        raise ImageError(f"The slice of shape {array.shape} is empty: it has no pixel at all.")
-    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
-        raise ImageError(f"The slice holds {array.dtype} values, but must hold numbers.")
-    if np.iscomplexobj(array):
-        raise ImageError("The slice is complex: take its magnitude or phase first.")
-    pixels = array[..., :3] if array.ndim == 3 else array
-    if not np.issubdtype(pixels.dtype, np.floating):
-        return pixels, ()
-    finite = np.isfinite(pixels)
-    if finite.all():
-        return pixels, ()
-    if not finite.any():
-        raise ImageError("The slice holds nothing but NaN or infinity: there is nothing to see.")
-    lowest = pixels[finite].min()
-    count = int(finite.size - np.count_nonzero(finite))
-    notice = f"{count} values that are not finite were replaced by the lowest one, {lowest:g}."
-    return np.where(finite, pixels, lowest), (notice,)
+def _nothing_to_see(window: Window) -> str:
+    return (
+        f"All pixels of this slice look the same between {window.low:g} and {window.high:g}, "
+        "so there is nothing to segment: choose another window or slice."
+    )

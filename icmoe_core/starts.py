@@ -125,21 +125,15 @@ class Answering:
 
     def _from_experts(self, experts: Generations, shares: list[float]) -> Start:
         """Take the experts' own answer where they are sure, or one that is elected."""
-        backbone, clicks = self.model.backbone, self._on_slice()
+        model, clicks = self.model, self._on_slice()
         views = ask_views(
-            experts,
-            backbone,
-            clicks.features,
-            shares,
-            clicks.positions,
-            clicks.labels,
-            self._picture,
+            model, clicks.features, shares, clicks.positions, clicks.labels, self._picture, SURE
         )
         if views.sureness >= SURE:
             widest = views.joint.logits[0].cpu()
             score = float(views.joint.iou[0])
             return self._from_logits(widest, score, ballot_of_first(views.joint))
-        found = nominate(experts, backbone, shares, clicks, views, self._picture)
+        found = nominate(model, shares, clicks, views, self._picture)
         verdict = elect(found, clicks, experts.preference(shares))
         ballot = ballot_of_election(found.joint, verdict)
         return self._from_logits(verdict.logits, verdict.iou, ballot)
@@ -196,7 +190,7 @@ class Answering:
         shares = self._shares(points="boxes" not in prompts)
         if experts is None or not any(shares):
             return None
-        return experts.answer(self.embedding.features, shares, prompts, base, self._picture)
+        return self.model.ask(self.embedding.features, shares, prompts, base, self._picture)
 
     def _picture(self) -> Tensor:
         """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""
@@ -205,19 +199,14 @@ class Answering:
 
     def _shares(self, *, points: bool) -> list[float]:
         """Share of the answer that each generation of experts gives."""
-        experts, features = self.model.active_experts, self.embedding.features
-        if experts is None:
-            return []
-        area = self.embedding.frame.cells_hw(features.shape[2])
-        return experts.shares(features[0], area, points)
+        experts = self.model.active_experts
+        return [] if experts is None else experts.shares_of(self.embedding.description, points)
 
     def _decode(self, boxes: NDArray, mask_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        output = decode(
-            self.model.backbone,
-            self.embedding.features,
-            boxes=box_tensor(boxes, self.model.device),
-            mask_logits=mask_logits,
-        )
+        given, features = box_tensor(boxes, self.model.device), self.embedding.features
+        if mask_logits is None:
+            return self.model.decode(features, given)
+        output = decode(self.model.backbone, features, boxes=given, mask_logits=mask_logits)
         return output.logits, output.iou
 
     def _mask_input(self, count: int) -> Tensor | None:

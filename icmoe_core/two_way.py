@@ -100,4 +100,4 @@ def _through(attention: Any, x: Tensor, weight: Tensor) -> Tensor:
 
 def _match(asked: Tensor, image: Tensor, places: Tensor) -> Tensor:
     """Products of ``(B, m, C)`` with the picture and its places, ``(B, m, N)``."""
-    return torch.baddbmm(asked @ places.mT, asked, image.transpose(1, 2))
+    return torch.baddbmm(asked @ places.transpose(-1, -2), asked, image.transpose(1, 2))

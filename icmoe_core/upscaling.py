@@ -61,7 +61,7 @@ def laid_out(blocks: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     rows, columns = grid
     placed = blocks.unflatten(1, grid).permute(0, 1, 3, 5, 2, 4, 6, 7)
-    whole = placed.reshape(len(blocks), FINER * rows, FINER * columns, blocks.shape[-1])
+    whole = placed.reshape(blocks.shape[0], FINER * rows, FINER * columns, blocks.shape[-1])
     return whole.permute(0, 3, 1, 2)
 
 

@@ -7,8 +7,10 @@ see, the smaller are the things that they answer with; which view was right, the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 import numpy as np
@@ -17,10 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from icmoe_core.backbones import Backbone
-from icmoe_core.decoder import decode
-from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
+from icmoe_core.model import PromptableModel
 
 PARTS = (1, 2, 4)
 """Sides of the views: the whole slice, and these parts of it."""
@@ -66,21 +67,20 @@ class Views:
 
 
 def ask_views(
-    experts: Generations,
-    backbone: Backbone,
+    model: PromptableModel,
     features: Tensor,
     shares: Sequence[float],
     clicks: NDArray[np.float64],
     labels: NDArray[np.int64],
     see: See,
+    enough: float = math.inf,
 ) -> Views:
     """Ask the experts about clicks in several views.
 
     Parameters
     ----------
-    experts : Generations
-    backbone : Backbone
-        That they belong to.
+    model : PromptableModel
+        With experts.
     features : Tensor, (1, C, h, w)
         Of the slice; `h` and `w` are equal.
     shares : sequence of float
@@ -91,31 +91,34 @@ def ask_views(
         1 or 0; at least one is 1.
     see : callable
         As for :meth:`Generations.answer`; those who encode it themselves see all of it only.
+    enough : float
+        Where the widest view's answer has this :attr:`Views.sureness`, there are no others.
     """
     total = sum(shares)
     known = [share / total for share in shares]
     side = features.shape[2]
-    cells = clicks * (side / backbone.input_size)
+    cells = clicks * (side / model.backbone.input_size)
     found = []
     sizes = [side // part for part in PARTS]
     for top, left, size in _places(side, cells[labels == 1], sizes):
-        if size < side and experts.sees_pictures:
+        if size < side and _sees_pictures(model):
             break
         part = slice(top, top + size), slice(left, left + size)
         shown = ((cells >= (top, left)) & (cells < (top + size, left + size))).all(1)
         prompts = {
             "points": torch.as_tensor(clicks[shown][None], dtype=torch.float32),
             "point_labels": torch.from_numpy(labels[shown])[None],
-            "places": None if size == side else backbone.dense_pe()[:, :, *part],
+            "places": None if size == side else model.backbone.dense_pe()[:, :, *part],
         }
-        answer = experts.answer(features[:, :, *part], known, prompts, _no_base, see)
+        answer = model.ask(features[:, :, *part], known, prompts, _no_base, see)
         found.append(_on_the_slice(answer, top, left, size, side))
+        if len(found) == 1 and Views(answer, total).sureness >= enough:
+            break
     return Views(together(found), total)
 
 
 def ask_boxes(
-    experts: Generations,
-    backbone: Backbone,
+    model: PromptableModel,
     features: Tensor,
     shares: Sequence[float],
     boxes: NDArray[np.float64],
@@ -129,7 +132,7 @@ def ask_boxes(
 
     Parameters
     ----------
-    experts, backbone, features, shares, see
+    model, features, shares, see
         As for :func:`ask_views`.
     boxes : ndarray, (n, 4)
         Half-open, on the model's input.
@@ -142,8 +145,8 @@ def ask_boxes(
         Of `n` prompts, on the grid of the whole slice.
     """
     side = features.shape[2]
-    scale = side / backbone.input_size
-    sizes = [side] if experts.sees_pictures else [side, 3 * side // 4, side // 2]
+    scale = side / model.backbone.input_size
+    sizes = [side] if _sees_pictures(model) else [side, 3 * side // 4, side // 2]
     places = list(_places(side, clicks * scale, sizes))
     open_ = np.arange(len(boxes))
     found, order = [], []
@@ -153,17 +156,11 @@ def ask_boxes(
         if not chosen.size:
             continue
         part = slice(top, top + size), slice(left, left + size)
-        prompts = {
-            "boxes": box_tensor(boxes[chosen], features.device),
-            "places": None if size == side else backbone.dense_pe()[:, :, *part],
-        }
+        given = box_tensor(boxes[chosen], features.device)
+        places = None if size == side else model.backbone.dense_pe()[:, :, *part]
         seen = features[:, :, *part]
-
-        def base(seen: Tensor = seen, prompts: dict = prompts) -> tuple[Tensor, Tensor]:
-            output = decode(backbone, seen, **prompts)
-            return output.logits, output.iou
-
-        answer = experts.answer(seen, shares, prompts, base, see)
+        base = partial(model.decode, seen, given, places)
+        answer = model.ask(seen, shares, {"boxes": given, "places": places}, base, see)
         found.append(_on_the_slice(answer, top, left, size, side))
         order.append(chosen)
     return _in_order(together(found), np.argsort(np.concatenate(order)))
@@ -202,9 +199,10 @@ def _on_the_slice(answer: JointAnswer, top: int, left: int, size: int, side: int
     if size == side:
         return answer
     finer = answer.logits.shape[-1] // size
-    around = [finer * n for n in (left, side - left - size, top, side - top - size)]
-    weights = F.pad(answer.weights, around)
-    weights[:, 0] = F.pad(answer.weights[:, 0], around, value=1.0)
+    cells = [left, side - left - size, top, side - top - size]
+    around = [finer * n for n in cells]
+    weights = F.pad(answer.weights, cells)
+    weights[:, 0] = F.pad(answer.weights[:, 0], cells, value=1.0)
     return JointAnswer(
         F.pad(answer.logits, around, value=EMPTY_LOGIT),
         answer.iou,
@@ -234,6 +232,11 @@ def _in_order(joint: JointAnswer, order: NDArray[np.int64]) -> JointAnswer:
         joint.names,
         joint.weights[places],
     )
+
+
+def _sees_pictures(model: PromptableModel) -> bool:
+    experts = model.active_experts
+    return experts is not None and experts.sees_pictures
 
 
 def _no_base() -> NoReturn:

@@ -6,6 +6,8 @@ with the result, and independent of the contrast on the screen.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import ImageError
 
+LAZY_SLICES = 16
+"""So many slices of a large lazy scan are looked at, the first and the last among them."""
 CT_AIR_HU = -400.0
 """Signed scans that reach below this value are taken for CT in Hounsfield units."""
 
@@ -83,8 +87,8 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
     Parameters
     ----------
     volume : ndarray
-        The whole scan, any shape and any real dtype; of a lazy array (dask, zarr) only a strided
-        sample is read. Values that are not finite are ignored.
+        The whole scan, any shape and any real dtype; of a large lazy one (dask, zarr) only some
+        slices are read. Values that are not finite are ignored.
     name : str
         One of `WINDOW_NAMES`, or ``"LOW,HIGH"`` in the units of the image. ``"percentile"``
         spans the 0.5th to 99.5th percentile of the voxels above the lowest value (the
@@ -156,13 +160,33 @@ def _finite_sample(volume: NDArray, limit: int = 4_000_000) -> NDArray[np.float6
         raise ImageError(f"The image holds {volume.dtype} values, but must hold numbers.")
     if np.issubdtype(volume.dtype, np.complexfloating):
         raise ImageError("The image is complex: take its magnitude or phase first.")
-    step = max(1, int(np.ceil((volume.size / limit) ** (1 / max(volume.ndim, 1)))))
-    for stride in dict.fromkeys((step, 1)):  # every voxel, if no sampled one is finite
-        index = tuple(slice(None, None, stride) for _ in volume.shape)
-        sample = np.asarray(volume[index], dtype=np.float64)
+    for sample in _samples(volume, limit):
         finite = sample[np.isfinite(sample)]
         if finite.size:
-            break
-    if finite.size == 0:
-        raise ImageError("The image holds nothing but NaN or infinity: there is nothing to see.")
-    return finite
+            return finite
+    raise ImageError("The image holds nothing but NaN or infinity: there is nothing to see.")
+
+
+def _samples(volume: NDArray, limit: int) -> Iterator[NDArray[np.float64]]:
+    """Yield evenly strided values, at most about `limit`; then more, if no one is finite."""
+    lazy = not isinstance(volume, np.ndarray) and volume.size > limit
+    if lazy:  # to take a value here and there of each block would read all of them
+        count = min(volume.shape[0], LAZY_SLICES)
+        within = _strides(volume.shape[1:], max(1, limit // count))
+        places = np.linspace(0, volume.shape[0] - 1, count).round().astype(int).tolist()
+        yield np.concatenate([_read(volume, (place, *within)) for place in places])
+        every = _strides(volume.shape[1:], volume.size)
+        yield from (_read(volume, (place, *every)) for place in range(volume.shape[0]))
+    else:
+        yield _read(volume, _strides(volume.shape, limit))
+        yield _read(volume, _strides(volume.shape, volume.size))
+
+
+def _strides(shape: Sequence[int], limit: int) -> tuple[slice, ...]:
+    """Return an index that takes at most about `limit` values of an array of `shape`."""
+    step = max(1, int(np.ceil((math.prod(shape) / limit) ** (1 / max(len(shape), 1)))))
+    return (slice(None, None, step),) * len(shape)
+
+
+def _read(volume: NDArray, index: tuple[int | slice, ...]) -> NDArray[np.float64]:
+    return np.asarray(volume[index], dtype=np.float64).ravel()

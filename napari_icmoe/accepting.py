@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from napari.layers import Image, Labels
+from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from napari_icmoe.crops import cropped, shifted
 from napari_icmoe.engine import Answer, Question
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.label_layers import make_target, mismatch
@@ -16,6 +18,7 @@ from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.review.locks import locked_pixels
 from napari_icmoe.session import Session
+from napari_icmoe.state import Place
 
 Refusal = tuple[str, str]
 """A level and a sentence for the user."""
@@ -133,23 +136,31 @@ class Accepting(QObject):
             self.said.emit(*(refusal or ("info", "Nothing was written.")))
             return
         labels, place, state = mask.layer.data, answer.question.place, self._session.state
+        outline, corner = cropped(answer.mask, answer.corner)
+        part = shifted((slice(0, outline.shape[0]), slice(0, outline.shape[1])), corner)
+        on_plane = labels[place.plane.index]
         merged = merge(
-            np.asarray(labels[place.plane.index]),
-            answer.mask,
+            on_plane[part],
+            outline,
             label,
             overlap=order.overlap,
             # Objects' ids are not those of classes, and no lock of a class is meant for them.
             locked=() if self._masks.instances else state.classes.locked_ids,
-            painted=mask.painted.within(labels, place.plane),
-            barred=locked_pixels(
-                place.plane, answer.mask.shape, self._masks.approved(mask.layer, place.image)
-            ),
+            painted=mask.painted.within(labels, place.plane, part),
+            barred=self._barred(mask, place, on_plane.shape, part),
         )
-        self._session.accept(place, label, mask.write(place.plane, merged.write, label))
+        self._session.accept(place, label, mask.write(place.plane, merged.write, label, corner))
         if self._masks.instances:
             self._masks.set_brush()
         if merged.kept:
             self.said.emit("info", f"{merged.kept} pixels of other classes were kept.")
+
+    def _barred(
+        self, mask: FollowedMask, place: Place, shape: tuple[int, int], part: tuple[slice, slice]
+    ) -> NDArray[np.bool_] | None:
+        """Return which pixels of a part of a slice lie on approved slices; None if none can."""
+        approved = self._masks.approved(mask.layer, place.image)
+        return locked_pixels(place.plane, shape, approved)[part] if approved else None
 
     def _refusal(self, answer: Answer, label: int | None) -> Refusal | None:
         if answer.mask is None or not answer.mask.any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QCloseEvent, QShowEvent
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtGui import QCloseEvent, QPaintEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
 from icmoe_core.io import WRITABLE
@@ -30,6 +31,7 @@ from napari_icmoe.panels import (
     ModelPanel,
     PromptPanel,
     PropagationPanel,
+    ReadinessLine,
     ReviewPanel,
     ScanPanel,
     SessionPanel,
@@ -43,6 +45,8 @@ from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)
 
+SEEN_MS = 100
+"""After the widget is painted first, its parts are, too."""
 _NOTIFY = {"warning": show_warning, "error": show_error}
 
 
@@ -77,6 +81,7 @@ class AnnotateWidget(QWidget):
         self.worklist = WorklistPanel(self.controller)
         self.session = SessionPanel(self.controller)
         self.strip = StripPanel(self.controller)
+        self.readiness = ReadinessLine(self.controller)
         self.message = MessageLine(self.controller)
         self.saving = Saving(self.controller, self)
         self.save = make_button("Save mask …", "Write the mask to a file, on the scan's own grid")
@@ -101,6 +106,7 @@ class AnnotateWidget(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(4)
         outer.addWidget(self.tabs, 1)
+        outer.addWidget(self.readiness)
         outer.addWidget(self.message)
         outer.addWidget(self.strip)
         self.setMinimumWidth(self.tabs.minimumSizeHint().width())
@@ -115,7 +121,7 @@ class AnnotateWidget(QWidget):
         self._refresh()
         self._listing = Background(self)
         self._listing.done.connect(self._on_models)
-        self._listing.run(installed_models)
+        self._listed = False
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Note which window the widget is shown in, and which canvas beside."""
@@ -123,6 +129,13 @@ class AnnotateWidget(QWidget):
         if self._open:
             self._window.find_window()
         super().showEvent(event)
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """List the models once the widget is seen: torch is imported for it, and takes seconds."""
+        super().paintEvent(event)
+        if not self._listed:
+            self._listed = True
+            QTimer.singleShot(SEEN_MS, self, partial(self._listing.run, installed_models))
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the viewer."""

@@ -6,7 +6,8 @@ from collections import OrderedDict
 
 from napari_icmoe.engine import Answer, Question
 
-LIMIT_BYTES = 256 * 2**20
+LIMIT_BYTES = 128 * 2**20
+"""Some 240 answers on slices of 512 by 512 pixels."""
 
 
 class AnswerCache:

@@ -27,8 +27,8 @@ OF_THE_SLICE = (ImageError, PromptError)
 class Asker(QObject):
     """Asks the newest question, and keeps the answers.
 
-    Slices are also encoded ahead of the first prompt. If that fails, it is said once, and not
-    tried again with that model until the user chooses it anew, or a prompt of theirs is answered.
+    A model that could not be loaded rests: nothing is encoded ahead with it until the user chooses
+    it anew, or a prompt of theirs is answered.
 
     Attributes
     ----------
@@ -107,20 +107,24 @@ class Asker(QObject):
         corrected = self.answers.get(replace(question, prompts=prompts)) if prompts else None
         return None if corrected is None else corrected.logits
 
-    def encode_ahead(self, question: Question, scan: Scan) -> bool:
-        """Have the slice of a question without prompts encoded.
+    def rests(self, model: ModelChoice) -> bool:
+        """Whether `model` failed, so that nothing is encoded ahead with it."""
+        return model in self._resting
 
-        Returns
-        -------
-        bool
-            False if prompts are being answered: try again after that.
+    def rest(self, model: ModelChoice, error: Exception) -> None:
+        """Note that `model` failed while nobody asked; why is said once.
+
+        Weights that are not here are downloaded when they are asked for, and not before.
         """
-        newest = self._asking.newest
-        if newest is not None and newest.prompts:
-            return False
-        if question.model not in self._resting:
-            self.ask(question, scan)
-        return True
+        self._resting.add(model)
+        if isinstance(error, MissingWeightsError):
+            return
+        if not isinstance(error, IcmoeError):
+            logger.error("The model failed while encoding ahead", exc_info=error)
+        told = (model, _sentence(error))
+        if told not in self._told:
+            self._told.add(told)
+            self.said.emit("error", told[1])
 
     def hold(self, question: Question | None) -> None:
         """Let nothing overtake `question`, since its answer is waited for; None ends that.
@@ -179,9 +183,8 @@ class Asker(QObject):
 
     def _on_answer(self, question: Question, answer: Answer) -> None:
         self._resting.discard(question.model)
-        if question.prompts:
-            self.answers.add(answer)
-            self.answered.emit(question, answer)
+        self.answers.add(answer)
+        self.answered.emit(question, answer)
 
     def _on_failure(self, question: Question, error: Exception) -> None:
         if isinstance(error, MissingWeightsError):
@@ -191,15 +194,12 @@ class Asker(QObject):
             return
         if not isinstance(error, IcmoeError):
             logger.error("The model failed on %s", question, exc_info=error)
-        if question.prompts:
-            self._unanswered.add(question)
+        self._unanswered.add(question)
         sentence = _sentence(error)
         if not isinstance(error, OF_THE_SLICE):
             self._resting.add(question.model)
-        told = (question.model, sentence)
-        if question.prompts or told not in self._told:
-            self._told.add(told)
-            self.said.emit("error", sentence)
+        self._told.add((question.model, sentence))
+        self.said.emit("error", sentence)
         self.failed.emit(question)
 
     def _on_progress(self, have: int, whole: int) -> None:
@@ -209,6 +209,7 @@ class Asker(QObject):
     def _on_downloaded(self, error: Exception | None) -> None:
         wanted, self.progress = self._wanted, None
         if error is None:
+            self._resting -= {one for one in self._resting if wanted and one.name == wanted.name}
             if self._last is not None and self._last[0] == self._held:  # it comes first
                 self.ask(*self._last)
             self.ready.emit()

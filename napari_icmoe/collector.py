@@ -52,7 +52,7 @@ class Collector(QObject):
         gc.freeze()
 
     def on_answer(self) -> None:
-        """Set the model aside, which is there once it has answered."""
+        """Set the model aside, which is there once it has answered, or encoded ahead."""
         if not self._model_loaded:
             self._model_loaded = True
             gc.freeze()

@@ -18,8 +18,10 @@ from icmoe_core.classes import ClassTable, default_classes
 from napari_icmoe import shortcuts
 from napari_icmoe.accepting import Accepting
 from napari_icmoe.actions import EVERY_ACTION, HISTORY_ACTIONS
+from napari_icmoe.ahead.encoding import EncodingAhead
 from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice
+from napari_icmoe.first_use import FirstUse
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.keyboard_pointer import KeyboardPointer
@@ -112,6 +114,8 @@ class AnnotateController(QObject):
         )
         self.prompting: Prompting = Prompting(self)
         self.maps: Maps = Maps(self, self)
+        self.ahead: EncodingAhead = EncodingAhead(self, self)
+        self.first_use = FirstUse(self.asker, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
         self.versions: Versions = Versions(self, parent=self)
@@ -272,6 +276,8 @@ class AnnotateController(QObject):
         self.journaling.close()
         self.maps.close()
         self.propagating.abandon()
+        self.ahead.close()
+        self.first_use.close()
         self.view.close()
         self.asker.close()
         self.masks.close()

@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 
 from icmoe_core.propagation.proposals import Proposal
 from icmoe_core.windowing import Window, choose_window
+from napari_icmoe.crops import Corner
 from napari_icmoe.native import prepare_for_torch
-from napari_icmoe.state import Place, Prompt, core_prompts
+from napari_icmoe.planes import Plane
+from napari_icmoe.region_masks import mask_in_plane
+from napari_icmoe.region_pixels import read_region
+from napari_icmoe.regions import Region
+from napari_icmoe.state import Click, Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
     from icmoe_core.predictor import Embedding, Predictor
+    from icmoe_core.prompts import Prompts
+
+KEPT_PICTURES = 4
+"""Slices of lazy scans and regions of large planes that are read once for several clicks."""
+WINDOWS = 256
+"""So many windows are remembered."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +65,15 @@ class Scan:
         Any number of axes at full resolution; colour last.
     rgb : bool
         Whether the last axis is colour.
+    coarser : tuple of array-like
+        The same at lower resolutions, if there are any, the finest first.
     """
 
     uid: str
     version: int
     data: Any
     rgb: bool
+    coarser: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,8 @@ class Question:
         A name from :data:`icmoe_core.windowing.WINDOW_NAMES`, or ``"LOW,HIGH"``.
     start : Proposal, optional
         The outline that the prompts correct.
+    region : Region, optional
+        The part of a large plane that the model is shown; all of the plane if not given.
     """
 
     place: Place
@@ -86,6 +102,7 @@ class Question:
     model: ModelChoice
     window: str
     start: Proposal | None = None
+    region: Region | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +115,14 @@ class Answer:
     window : Window
         What the model got to see.
     mask : ndarray of bool, (rows, columns), optional
-        None where the slice was encoded only.
+        None where the slice was encoded only. Of the whole plane, or of a part of it if the
+        question has a region.
     logits : ndarray of float32, optional
         For correcting this answer.
     notices : tuple of str
         What the person should know, one sentence each.
+    corner : (int, int)
+        Row and column of the plane at which the mask's first pixel lies.
     """
 
     question: Question
@@ -110,6 +130,7 @@ class Answer:
     mask: NDArray[np.bool_] | None = None
     logits: NDArray[np.float32] | None = None
     notices: tuple[str, ...] = field(default=())
+    corner: Corner = (0, 0)
 
     @property
     def nbytes(self) -> int:
@@ -140,6 +161,7 @@ class Engine:
         self._choice: ModelChoice | None = None
         self._predictor: Predictor | None = None
         self._windows: dict[tuple[str, int, str], Window] = {}
+        self._pixels: dict[tuple[str, int, Plane, Region | None], NDArray] = {}  # the newest last
 
     def answer(self, question: Question, scan: Scan, prior: NDArray | None = None) -> Answer:
         """Encode the slice if need be, and predict the mask.
@@ -159,16 +181,42 @@ class Engine:
         MissingWeightsError
             The model's weights are to be downloaded first.
         """
+        embedding = self.encode(question, scan)
+        if not question.prompts:
+            return Answer(question, embedding.window, notices=embedding.notices)
+        found = self.load(question.model).predict(embedding, asked(question, prior))
+        mask, corner = found.mask, (0, 0)
+        if question.region is not None:
+            clicks = [one for one in question.prompts if isinstance(one, Click)]
+            mask, corner = mask_in_plane(
+                found.probability,
+                question.region,
+                [(one.row, one.column, one.positive) for one in clicks],
+            )
+        return Answer(question, embedding.window, mask, found.logits, found.notices, corner)
+
+    def encode(self, question: Question, scan: Scan) -> Embedding:
+        """Return what the model sees of the slice, or of the part of it, that is asked about."""
         predictor = self.load(question.model)
         window = self.window_of(scan, question.window)
-        image = np.asarray(scan.data[question.place.plane.index])
-        embedding: Embedding = predictor.encode(image, window=window)
-        if not question.prompts:
-            return Answer(question, window, notices=embedding.notices)
-        if prior is None and question.start is not None:
-            prior = question.start.mask.astype(np.float32)
-        prediction = predictor.predict(embedding, core_prompts(question.prompts, prior))
-        return Answer(question, window, prediction.mask, prediction.logits, prediction.notices)
+        return predictor.encode(self.read(question, scan), window=window)
+
+    def read(self, question: Question, scan: Scan) -> NDArray:
+        """Read the pixels that are asked about; what takes time is kept for the next click."""
+        plane, region = question.place.plane, question.region
+        if region is None and isinstance(scan.data, np.ndarray):
+            return scan.data[plane.index]
+        key = (scan.uid, scan.version, plane, region)
+        pixels = self._pixels.pop(key, None)
+        if pixels is None:
+            if region is None:
+                pixels = np.asarray(scan.data[plane.index])
+            else:
+                pixels = read_region((scan.data, *scan.coarser), plane, region)
+        self._pixels[key] = pixels
+        while len(self._pixels) > KEPT_PICTURES:
+            del self._pixels[next(iter(self._pixels))]
+        return pixels
 
     def load(self, choice: ModelChoice) -> Predictor:
         """Return the predictor of `choice`, loading its model if another one was in use.
@@ -179,18 +227,12 @@ class Engine:
         if self._predictor is None or former is None or choice != former:
             prepare_for_torch()
             from icmoe_core import Predictor, load_model  # torch: not needed to show the widget
-            from icmoe_core.embedding_store import EmbeddingStore
+            from icmoe_core.embeddings import EmbeddingStore
             from icmoe_core.model import exchange_experts
 
-            if (
-                self._predictor is not None
-                and former is not None
-                and (replace(former, experts=choice.experts) == choice)
-            ):
+            if self._predictor is not None and _alike(former, choice):
                 model = exchange_experts(self._predictor.model, choice.experts)
-                known = self._predictor.cache
-                self._predictor = Predictor(model, store=self._predictor.store)
-                self._predictor.cache = known
+                self._predictor = self._predictor.with_model(model)
             else:
                 _require_weights(choice)
                 self._predictor = None  # the old model's memory is needed for the new one
@@ -199,12 +241,66 @@ class Engine:
             self._choice = choice
         return self._predictor
 
+    def is_unmeasured(self, choice: ModelChoice) -> bool:
+        """Whether `choice` is loaded, and no runtime was measured for it on this computer."""
+        if self._predictor is None or not _alike(self._choice, choice):
+            return False
+        from icmoe_core.runtimes.choosing import is_open
+
+        return is_open(self._predictor.model.backbone)
+
+    def change_runtime(self, choice: ModelChoice) -> str | None:
+        """Answer with the runtime that was measured to be the fastest.
+
+        Returns
+        -------
+        str or None
+            Its name; None if `choice` is not in use any more.
+        """
+        if self._predictor is None or not _alike(self._choice, choice):
+            return None
+        from icmoe_core.runtimes.choosing import load_runtime
+
+        model = self._predictor.model
+        model.runtime = load_runtime(model.backbone)
+        model.prepare()
+        return model.runtime.name
+
     def window_of(self, scan: Scan, name: str) -> Window:
         """Return the window of a whole scan, by its name."""
         key = (scan.uid, scan.version, name)
         if key not in self._windows:
-            self._windows[key] = choose_window(scan.data, name, rgb=scan.rgb)
+            while len(self._windows) >= WINDOWS:  # those of scans that are long gone
+                del self._windows[next(iter(self._windows))]
+            # of levels of resolution, the coarsest tells enough and is read at once
+            pixels = (scan.coarser or (scan.data,))[-1]
+            self._windows[key] = choose_window(pixels, name, rgb=scan.rgb)
         return self._windows[key]
+
+
+def asked(question: Question, prior: NDArray | None = None) -> Prompts:
+    """Return the core's prompts for a question, in pixels of what :meth:`Engine.encode` shows it.
+
+    Parameters
+    ----------
+    question : Question
+    prior : ndarray, optional
+        Logits of the answer that the last prompt corrects; else it is the outline that the
+        question starts from.
+    """
+    region, start = question.region, question.start
+    if prior is None and start is not None:
+        outline = start.mask
+        if region is not None:
+            outline = outline[region.row :, region.column :][: region.rows, : region.columns]
+            outline = outline[:: region.step, :: region.step]
+        prior = outline.astype(np.float32)
+    return core_prompts(question.prompts, prior, region)
+
+
+def _alike(one: ModelChoice | None, other: ModelChoice) -> bool:
+    """Whether two choices differ in their experts at most."""
+    return one is not None and replace(one, experts=other.experts) == other
 
 
 def _require_weights(choice: ModelChoice) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_icmoe.crops import Corner, bounding_box, shifted
 from napari_icmoe.label_edits import LayerEdit, VoxelEdit
 from napari_icmoe.painted_voxels import PaintedVoxels
-from napari_icmoe.patches import Patch, StackEdit
+from napari_icmoe.patches import Patch, StackEdit, held_in
 from napari_icmoe.planes import Plane
 from napari_icmoe.strokes import stroke_voxels
 
@@ -27,8 +27,8 @@ class FollowedMask:
     layer : Labels
     on_stroke : callable
         Called with the mask, the flat indices of the voxels, and their values before and after,
-        at each ``paint`` event of the layer that does not come from :meth:`write`. What is written
-        into the array itself has no such event.
+        at each ``paint`` event of the layer. What is written into the array itself, as by
+        :meth:`write`, has no such event.
 
     Attributes
     ----------
@@ -56,7 +56,6 @@ class FollowedMask:
         self.own_colormap = layer.colormap
         self._on_stroke = on_stroke
         self._stroked: set[Plane] = set()
-        self._writing = False
         layer.events.paint.connect(self._on_paint)
 
     def close(self) -> None:
@@ -72,35 +71,32 @@ class FollowedMask:
         """Tell whether the layer's dtype has room for `id`."""
         return id <= np.iinfo(self.layer.data.dtype).max
 
-    def write(self, plane: Plane, mask: NDArray[np.bool_], label: int) -> VoxelEdit | None:
+    def write(
+        self, plane: Plane, mask: NDArray[np.bool_], label: int, corner: Corner = (0, 0)
+    ) -> StackEdit | None:
         """Write `label` where `mask` ``(rows, columns)`` is set on `plane`.
+
+        Parameters
+        ----------
+        plane : Plane
+        mask : ndarray of bool, (rows, columns)
+            Of the plane, or of a part of it.
+        label : int
+        corner : (int, int)
+            Row and column of the plane at which the mask's first pixel lies.
 
         Returns
         -------
-        VoxelEdit or None
+        StackEdit or None
             None where the mask is empty.
         """
-        rows, columns = np.nonzero(mask)
-        if not len(rows):
+        box = bounding_box(mask)
+        if box is None:
             return None
-        flat = plane.voxels(rows, columns, self.layer.data.shape)
-        return self.write_voxels(flat, np.full(len(flat), label, self.layer.data.dtype), plane)
-
-    def write_voxels(
-        self, voxels: NDArray[np.int64], values: NDArray, plane: Plane | None = None
-    ) -> VoxelEdit:
-        """Write `values` at flat indices `voxels`, both ``(n,)``; `plane` shows the change."""
-        if (voxels[1:] < voxels[:-1]).any():
-            order = np.argsort(voxels)
-            voxels, values = voxels[order], values[order]
-        indices = np.unravel_index(voxels, self.layer.data.shape)
-        before = self.layer.data[indices]
-        if not self.layer.visible:
-            # A hidden layer is not cut where the viewer goes, and napari draws into its old cut.
-            self.layer.set_view_slice()
-        with self._own_edit():
-            self.layer.data_setitem(indices, values)
-        return self.note_ids(VoxelEdit(self.layer, voxels, before, values, plane), values)
+        rows, columns = shifted(box, corner)
+        before = held_in(self.layer.data[plane.index][rows, columns])
+        after = np.where(mask[box], np.asarray(label, before.dtype), before)
+        return self.write_patches([Patch(plane, rows, columns, before, after)], [label])
 
     def write_patches(self, patches: Sequence[Patch], labels: Iterable[int]) -> StackEdit:
         """Write what `patches` hold after the change, all `labels`, and draw once."""
@@ -148,15 +144,7 @@ class FollowedMask:
         if edit.can_travel:
             self.ids |= edit.new_ids
 
-    @contextmanager
-    def _own_edit(self) -> Iterator[None]:
-        self._writing = True
-        try:
-            yield
-        finally:
-            self._writing = False
-
     def _on_paint(self, event: Any) -> None:
         labels = self.layer.data
-        if not self._writing and isinstance(labels, np.ndarray):
+        if isinstance(labels, np.ndarray):
             self._on_stroke(self, *stroke_voxels(event.value, labels.shape, labels.dtype))

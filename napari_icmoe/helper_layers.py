@@ -9,6 +9,7 @@ from napari.layers import Image, Labels, Layer
 from numpy.typing import NDArray
 
 from napari_icmoe.planes import Plane
+from napari_icmoe.regions import Region
 
 HELPER = "icmoe_helper"
 """Under this key a layer's metadata says that it only shows something, and is no mask."""
@@ -27,26 +28,46 @@ def transform_of(image: Layer) -> dict[str, Any]:
     }
 
 
-def plane_translate(image: Layer, plane: Plane) -> NDArray[np.float64]:
-    """Return the ``translate`` of a layer that holds only `plane` of `image`.
+def plane_translate(
+    image: Layer, plane: Plane, corner: tuple[float, float] = (0, 0)
+) -> NDArray[np.float64]:
+    """Return the ``translate`` of a layer that holds only `plane` of `image`, or a part of it.
 
-    Such a layer has one voxel along each cut axis, and is moved to where the cut is.
+    Such a layer has one voxel along each cut axis, and is moved to where the cut is; the middle of
+    its first pixel lies at `corner`, in pixels of the plane.
     """
     ndim = image.ndim
     origin = np.zeros(ndim)
-    cut = np.array([index or 0 for index in plane.fixed], dtype=np.float64)
+    cut = plane.to_data(np.array([corner]))[0]
     moved = np.asarray(image.data_to_world(cut)) - np.asarray(image.data_to_world(origin))
     # a layer's translate comes before its affine, so the affine's share is taken out again
     return np.asarray(image.translate) + np.linalg.solve(image.affine.linear_matrix, moved)
 
 
+def plane_transform(image: Layer, plane: Plane, region: Region | None = None) -> dict[str, Any]:
+    """Return ``translate`` and ``scale`` of a layer that holds `plane`, or the picture of a region.
+
+    A pixel of such a picture is as large as the pixels of the plane that it stands for.
+    """
+    if region is None:
+        return {"translate": plane_translate(image, plane), "scale": image.scale}
+    scale, middle = np.array(image.scale, float), (region.step - 1) / 2
+    scale[list(plane.axes)] *= region.step
+    corner = region.row + middle, region.column + middle
+    return {"translate": plane_translate(image, plane, corner), "scale": scale}
+
+
 def fill_plane(layer: Labels, image: Image, plane: Plane, labels: NDArray[Any]) -> None:
     """Let a layer that holds one slice show `labels` ``(rows, columns)`` on `plane` of `image`."""
-    cut_axes = [axis for axis, index in enumerate(plane.fixed) if index is not None]
-    fill(layer, np.expand_dims(labels, tuple(cut_axes)))
+    fill(layer, np.expand_dims(labels, cut_axes(plane)))
     translate = plane_translate(image, plane)
     if not np.array_equal(translate, layer.translate):
         layer.translate = translate
+
+
+def cut_axes(plane: Plane) -> tuple[int, ...]:
+    """Return the axes along which a layer that holds only `plane` has one voxel."""
+    return tuple(axis for axis, index in enumerate(plane.fixed) if index is not None)
 
 
 def is_helper(layer: Layer) -> bool:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_icmoe.painted_voxels import PaintedVoxels
 from napari_icmoe.planes import Plane
+from napari_icmoe.redrawing import Part, redraw
 
 
 class ChangedVoxels(NamedTuple):
@@ -39,9 +40,6 @@ class _GoneLayer:
 
     unique_id = None
     data = np.empty(0, np.uint8)
-
-    def refresh(self) -> None:
-        """Draw nothing."""
 
 
 _GONE = _GoneLayer()
@@ -115,6 +113,11 @@ class LayerEdit(ABC):
     def slices(self, axis: int) -> set[int]:
         """Return which slices along an axis were changed."""
 
+    @property
+    @abstractmethod
+    def part(self) -> Part:
+        """The part of the array around all that was changed."""
+
     @abstractmethod
     def _put(self, labels: NDArray, *, back: bool) -> None:
         """Write the values before or after the change."""
@@ -124,7 +127,7 @@ class LayerEdit(ABC):
         if layer is None or not self.can_travel:
             return False  # its array was replaced
         self._put(layer.data, back=back)
-        layer.refresh()
+        redraw(layer, self.part)
         return True
 
 
@@ -189,6 +192,12 @@ class VoxelEdit(LayerEdit):
         occurs = np.zeros(shape[axis], bool)
         occurs[self.voxels // int(np.prod(shape[axis + 1 :], dtype=int)) % shape[axis]] = True
         return set(np.flatnonzero(occurs).tolist())
+
+    @property
+    def part(self) -> Part:
+        """The part of the array around all that was changed."""
+        index = np.unravel_index(self.voxels, self.target.data.shape)
+        return tuple(slice(int(one.min()), int(one.max()) + 1) for one in index)
 
     def _put(self, labels: NDArray, *, back: bool) -> None:
         values = self.before if back else self.after

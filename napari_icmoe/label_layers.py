@@ -85,11 +85,12 @@ def slices_in(labels: NDArray) -> tuple[NDArray[np.bool_], ...]:
     """Return for each axis of `labels` which of its slices hold something."""
     if labels.ndim < 2:
         return ()
-    parts = [labels[index] != 0 for index in range(len(labels))]
-    first = np.array([part.any() for part in parts], bool)
+    first = np.zeros(len(labels), bool)
     others = np.zeros(labels.shape[1:], bool)
-    for part in parts:
-        others |= part
+    for index, part in enumerate(labels):  # one at a time, to spare memory
+        held = part != 0
+        first[index] = held.any()
+        others |= held
     axes = range(others.ndim)
     rest = (np.asarray(others.any(tuple(a for a in axes if a != axis))) for axis in axes)
     return first, *rest

@@ -14,10 +14,12 @@ from napari.layers import Image, Labels, Points, Vectors
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_icmoe.crops import Corner, bounding_box
 from napari_icmoe.events import Connections
-from napari_icmoe.helper_layers import HELPER, fill, fill_plane, transform_of
+from napari_icmoe.helper_layers import HELPER, cut_axes, plane_translate, transform_of
 from napari_icmoe.lines import Lines
 from napari_icmoe.planes import Plane
+from napari_icmoe.redrawing import Part, redraw
 from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Overlays:
         self._shown_clicks: tuple[Plane | None, tuple[Click, ...]] = (None, ())
         self._shown_lines: tuple[Plane | None, Lines] = (None, Lines())
         self._shown_color: tuple[float, ...] | None = None
+        self._shown_part: Part | None = None  # of the preview's array, all else is 0
         self._connections = Connections()
 
     def __contains__(self, layer: object) -> bool:
@@ -138,8 +141,7 @@ class Overlays:
             self.removing = False
         self.preview = self.boxes = self.prompts = None
         self._shown_clicks, self._shown_lines = (None, ()), (None, Lines())
-        self._shown_color = None
-        self._image = None
+        self._shown_color = self._shown_part = self._image = None
 
     def show_prompts(
         self,
@@ -191,21 +193,72 @@ class Overlays:
         layer.edge_color = [POSITIVE] * boxes + [POINTER] * (len(vectors) - boxes)
 
     def show_preview(
-        self, plane: Plane | None, mask: NDArray[np.bool_] | None, color: Sequence[float]
+        self,
+        plane: Plane,
+        mask: NDArray[np.bool_],
+        color: Sequence[float],
+        corner: Corner = (0, 0),
     ) -> None:
-        """Show `mask` ``(rows, columns)`` on `plane` in the colour of its class."""
-        if not self.complete or self.preview is None or self._image is None:
+        """Show `mask` ``(rows, columns)`` in the colour of its class.
+
+        Only what changes is written and drawn.
+
+        Parameters
+        ----------
+        plane : Plane
+        mask : ndarray of bool, (rows, columns)
+            Of the plane, or of a part of it.
+        color : sequence of float
+            Red, green, blue and opacity, 0 … 1.
+        corner : (int, int)
+            Row and column of the plane at which the mask's first pixel lies.
+        """
+        layer, image = self.preview, self._image
+        box = bounding_box(mask)
+        if not self.complete or layer is None or image is None:
             return
-        if plane is None or mask is None:
-            if self.preview.data.any():
-                fill(self.preview, np.zeros_like(self.preview.data))
+        if box is None:
+            self.hide_preview()
             return
         if tuple(color) != self._shown_color:
             self._shown_color = tuple(color)
-            self.preview.colormap = DirectLabelColormap(
+            layer.colormap = DirectLabelColormap(
                 color_dict={None: "transparent", 0: "transparent", 1: tuple(color)}
             )
-        fill_plane(self.preview, self._image, plane, mask.astype(np.uint8))
+        data = np.expand_dims(mask.view(np.uint8), cut_axes(plane))
+        translate = plane_translate(image, plane, corner)
+        part = tuple(
+            slice(0, 1) if cut is not None else box[axis == plane.axes[1]]
+            for axis, cut in enumerate(plane.fixed)
+        )
+        moves = not np.array_equal(translate, layer.translate)
+        if layer.data.shape != data.shape:
+            layer.data = data.copy()
+        else:
+            self._write_preview(layer, data, part, draw=not moves)
+        self._shown_part = part
+        if moves:
+            layer.translate = translate
+
+    def hide_preview(self) -> None:
+        """Show no mask."""
+        if self.complete and self.preview is not None and self._shown_part is not None:
+            self._write_preview(self.preview, np.zeros((), np.uint8), self._shown_part)
+            self._shown_part = None
+
+    def _write_preview(
+        self, layer: Labels, data: NDArray[np.uint8], part: Part, *, draw: bool = True
+    ) -> None:
+        """Take away what is shown, and write a part of `data`."""
+        shown = part if self._shown_part is None else self._shown_part
+        layer.data[shown] = 0
+        layer.data[part] = np.broadcast_to(data, layer.data.shape)[part]
+        if draw:
+            union = (
+                slice(min(one.start, other.start), max(one.stop, other.stop))
+                for one, other in zip(shown, part, strict=True)
+            )
+            redraw(layer, tuple(union))
 
     def _on_zoom(self, event: Any) -> None:
         """Keep lines and markers as wide as they are on the screen."""

@@ -48,10 +48,24 @@ class PaintedVoxels:
         known[index] = values
         return before
 
-    def within(self, labels: NDArray, plane: Plane) -> NDArray[np.bool_]:
-        """Return which pixels of `plane` ``(rows, columns)`` hold what a hand has painted."""
-        current = np.asarray(labels[plane.index])
+    def within(
+        self, labels: NDArray, plane: Plane, part: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> NDArray[np.bool_]:
+        """Return which pixels of `plane` hold what a hand has painted.
+
+        Parameters
+        ----------
+        labels : ndarray of int
+        plane : Plane
+        part : (slice, slice)
+            The rows and columns that are asked about.
+
+        Returns
+        -------
+        ndarray of bool, (rows, columns)
+        """
+        current = np.asarray(labels[plane.index])[part]
         if self._values is None or self._values.shape != labels.shape:
             return np.zeros(current.shape, bool)
-        noted = self._values[plane.index]
+        noted = self._values[plane.index][part]
         return (noted != 0) & (noted == current)

@@ -1,21 +1,25 @@
-"""Patches: a change of many slices, kept as rectangles instead of voxels.
+"""Patches: a change of one slice or many, kept as rectangles instead of voxels.
 
 Accepting the organs of a whole stack writes some millions of voxels. To list them takes about a
-second, and their indices alone 50 MB; to copy rectangles takes a twentieth of that.
+second, and their indices alone 50 MB; to copy rectangles takes a twentieth of that. napari would
+list them too, for an undo of its own, which knows one layer only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 
+from napari_icmoe.crops import bounding_box, shifted, united
 from napari_icmoe.label_edits import ChangedVoxels, LayerEdit
 from napari_icmoe.merging import Overlap, merge
 from napari_icmoe.planes import Plane
+from napari_icmoe.redrawing import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,15 @@ class Patch:
     def changed(self) -> NDArray[np.bool_]:
         """The pixels of the rectangle that differ."""
         return self.before != self.after
+
+    @property
+    def part(self) -> Part:
+        """Where it lies in the array that the plane is cut from."""
+        rows, _ = self.plane.axes
+        return tuple(
+            (self.rows if axis == rows else self.columns) if cut is None else slice(cut, cut + 1)
+            for axis, cut in enumerate(self.plane.fixed)
+        )
 
     def put(self, labels: NDArray, *, back: bool) -> None:
         """Write what changed into an array of labels, or take it back; all else stays."""
@@ -95,6 +108,14 @@ class StackEdit(LayerEdit):
                 touched.update(range(part.start, part.stop))
         return touched
 
+    @property
+    def part(self) -> Part:
+        """The part of the array around all that was changed."""
+        parts = zip(*(patch.part for patch in self.patches), strict=True)
+        return tuple(
+            slice(min(one.start for one in axis), max(one.stop for one in axis)) for axis in parts
+        )
+
     def _put(self, labels: NDArray, *, back: bool) -> None:
         for patch in self.patches:
             patch.put(labels, back=back)
@@ -125,21 +146,18 @@ def merge_outlines(
     kept : int
         Pixels of others, inside the masks, that were kept.
     """
-    placed = [(label, mask, box) for label, mask in outlines if (box := _box(mask)) is not None]
+    placed = [
+        (label, mask, box) for label, mask in outlines if (box := bounding_box(mask)) is not None
+    ]
     if not placed:
         return None, 0
-    boxes = [box for _, _, box in placed]
-    top, left = (min(box[axis].start for box in boxes) for axis in (0, 1))
-    rows, columns = (
-        slice(start, max(box[axis].stop for box in boxes)) for axis, start in enumerate((top, left))
-    )
+    rows, columns = reduce(united, (box for _, _, box in placed))
     present = labels[plane.index][rows, columns]
     after = present.copy()
-    empty = np.broadcast_to(np.zeros((), labels.dtype), after.shape)  # takes no memory
-    before = present.copy() if present.any() else empty
+    before = held_in(present)
     kept = 0
     for label, mask, box in placed:  # each in its own box: an organ fills a tenth of a slice
-        part = after[_shifted(box[0], -top), _shifted(box[1], -left)]
+        part = after[shifted(box, (-rows.start, -columns.start))]
         merged = merge(
             part,
             mask[box],
@@ -153,18 +171,11 @@ def merge_outlines(
     return (patch if patch.changed.any() else None), kept
 
 
-def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the rows and columns that a mask ``(rows, columns)`` reaches."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return None
-    top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(mask[top:bottom].any(axis=0))
-    return slice(top, bottom), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _shifted(part: slice, by: int) -> slice:
-    return slice(part.start + by, part.stop + by)
+def held_in(present: NDArray) -> NDArray:
+    """Return a copy of what a rectangle holds; of an empty one, it takes no memory."""
+    return (
+        present.copy() if present.any() else np.broadcast_to(present.dtype.type(0), present.shape)
+    )
 
 
 def _owned(values: NDArray) -> int:

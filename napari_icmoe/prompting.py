@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_icmoe.pointer import nearest_prompt
@@ -62,6 +63,7 @@ class Prompting:
         c.began.emit()
         place, label = c.view.place, c.masks.next_label()
         if place is not None:
+            prompt = replace(prompt, region=c.view.region_of(prompt))
             c.session.add_prompt(place, prompt, [] if label is None else [label])
             c.view.refresh()
 

@@ -49,6 +49,10 @@ class Reactions(QObject):
         c.asker.answered.connect(self._on_answer)
         c.asker.failed.connect(self._on_failed)
         c.asker.ready.connect(c.view.refresh)
+        c.ahead.loaded.connect(self._collector.on_answer)
+        c.ahead.loaded.connect(self._on_loaded)
+        c.first_use.said.connect(c.say)
+        c.first_use.changed.connect(c.ahead.encode_again)
         c.masks.painted.connect(self._on_painted)
         c.tool.lost.connect(self._on_tool_lost)
         self._follower.moved.connect(self._on_moved)
@@ -118,8 +122,12 @@ class Reactions(QObject):
             c.masks.drop_misfit(image)
             c.view.refresh()
 
+    def _on_loaded(self) -> None:
+        self._controller.first_use.look(self._controller.view.model)
+
     def _on_image_removed(self, image: Image) -> None:
         c = self._controller
+        c.ahead.forget(image)
         c.view.scans.forget(image)
         c.asker.answers.forget_image(str(image.unique_id))
         c.masks.forget_image(image)

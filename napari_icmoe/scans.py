@@ -46,8 +46,8 @@ class Scans(QObject):
             self._followed[uid] = image
             self._versions.setdefault(uid, 0)
             image.events.data.connect(self._on_data)
-        data = image.data[0] if image.multiscale else image.data
-        return Scan(uid, self._versions[uid], data, image.rgb)
+        levels = tuple(image.data) if image.multiscale else (image.data,)
+        return Scan(uid, self._versions[uid], levels[0], image.rgb, levels[1:])
 
     def forget(self, image: Image) -> None:
         """Stop following `image`, which has been removed; its numbers are not given again."""

@@ -13,6 +13,7 @@ from icmoe_core.classes import ClassTable
 from icmoe_core.prompts import Prompts
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.planes import Plane
+from napari_icmoe.regions import Rectangle, Region
 from napari_icmoe.review.marks import UNMARKED, Mark
 from napari_icmoe.review.rejections import Rejection
 
@@ -35,21 +36,40 @@ class Place:
 
 @dataclass(frozen=True)
 class Click:
-    """A point on a plane, in pixels; positive means on the object."""
+    """A point on a plane, in pixels; positive means on the object.
+
+    Of a large plane, `region` is the part in which it is answered.
+    """
 
     row: float
     column: float
     positive: bool = True
+    region: Region | None = None
+
+    @property
+    def extent(self) -> Rectangle:
+        """The place of the click, counted from the edge of the plane as boxes are."""
+        row, column = self.row + 0.5, self.column + 0.5
+        return row, column, row, column
 
 
 @dataclass(frozen=True)
 class Box:
-    """A half-open box on a plane, in pixels, as in :mod:`icmoe_core.prompts`."""
+    """A half-open box on a plane, in pixels, as in :mod:`icmoe_core.prompts`.
+
+    Of a large plane, `region` is the part in which it is answered.
+    """
 
     row_min: float
     col_min: float
     row_max: float
     col_max: float
+    region: Region | None = None
+
+    @property
+    def extent(self) -> Rectangle:
+        """What it covers."""
+        return self.as_tuple()
 
     def as_tuple(self) -> tuple[float, float, float, float]:
         """Return the box as the core wants it."""
@@ -59,7 +79,9 @@ class Box:
 Prompt = Click | Box
 
 
-def core_prompts(prompts: tuple[Prompt, ...], mask: NDArray | None = None) -> Prompts:
+def core_prompts(
+    prompts: tuple[Prompt, ...], mask: NDArray | None = None, region: Region | None = None
+) -> Prompts:
     """Translate what was pointed at into the core's prompts.
 
     Parameters
@@ -68,12 +90,20 @@ def core_prompts(prompts: tuple[Prompt, ...], mask: NDArray | None = None) -> Pr
         In the order they were made.
     mask : ndarray, optional
         The logits of the answer that the last prompt corrects.
+    region : Region, optional
+        The part of the plane that the core is shown; all of it if not given.
     """
     clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
+    boxes = [prompt.as_tuple() for prompt in prompts if isinstance(prompt, Box)]
+    points = [(click.row, click.column) for click in clicks]
+    if region is not None:
+        edges = (region.to_picture(row + 0.5, column + 0.5) for row, column in points)
+        points = [(row - 0.5, column - 0.5) for row, column in edges]
+        boxes = [region.box_to_picture(box) for box in boxes]
     return Prompts(
-        points=[(click.row, click.column) for click in clicks],
+        points=points,
         point_labels=[int(click.positive) for click in clicks],
-        boxes=[prompt.as_tuple() for prompt in prompts if isinstance(prompt, Box)],
+        boxes=boxes,
         mask=mask,
     )
 

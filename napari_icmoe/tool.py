@@ -16,6 +16,7 @@ from napari_icmoe.engine import Answer
 from napari_icmoe.next_turn import next_turn
 from napari_icmoe.overlays import Overlays
 from napari_icmoe.planes import Plane
+from napari_icmoe.regions import Rectangle
 from napari_icmoe.shortcuts import LayerKeys
 from napari_icmoe.state import Box, Prompt
 
@@ -101,13 +102,28 @@ class PromptTool(QObject):
     def show_answer(self, answer: Answer | None, color: tuple[float, ...]) -> None:
         """Show the mask of an answer, in the colour that it is going to have; None for nothing."""
         self.shown = answer
-        plane = None if answer is None else answer.question.place.plane
-        self.overlays.show_preview(plane, None if answer is None else answer.mask, color)
+        if answer is None or answer.mask is None:
+            self.overlays.hide_preview()
+        else:
+            plane = answer.question.place.plane
+            self.overlays.show_preview(plane, answer.mask, color, answer.corner)
 
     def pixels_per_screen_pixel(self, image: Image, plane: Plane) -> float:
         """Return how many pixels of the plane one pixel of the screen covers."""
         scale = np.abs(np.asarray(image.scale)[list(plane.axes)]).mean()
         return float(1 / (self._viewer.scene.camera.zoom * scale))
+
+    def seen_part(self, image: Image, plane: Plane) -> Rectangle:
+        """Return the part of the plane that the canvas shows; it may reach beyond the plane."""
+        viewer, shown = self._viewer, list(self._viewer.dims.displayed)
+        camera = viewer.scene.camera
+        half = np.asarray(viewer.canvas.size) / camera.zoom / 2
+        world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))
+        signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        world[:, shown] = np.asarray(camera.center)[-2:] + signs * half
+        corners = np.array([plane.from_data(image.world_to_data(one)) for one in world]) + 0.5
+        (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0)
+        return float(top), float(left), float(bottom), float(right)
 
     def add_below(self, layer: Layer) -> None:
         """Add `layer` to the viewer, below the helper layers; what is selected stays so.

@@ -14,6 +14,7 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice, Question
 from napari_icmoe.masks import Masks
 from napari_icmoe.planes import Plane, displayed_plane, spatial_shape
+from napari_icmoe.regions import Region, is_large, region_of_prompt
 from napari_icmoe.review.proposal_layer import ProposalLayer
 from napari_icmoe.scans import Scans
 from napari_icmoe.session import Session
@@ -23,8 +24,6 @@ from napari_icmoe.tool import PromptTool
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-SETTLE_MS = 150
-"""A slice is encoded ahead of the first click once the slider has rested this long."""
 DRAW_MS = 250
 """While the model works, all drawing but that of a new click waits this long: most prompts are
 answered by then, and OpenGL without a graphics card takes its time from the model."""
@@ -82,10 +81,10 @@ class SliceView(QObject):
         self._proposals_at = proposals_at
         self._proposal_layer = ProposalLayer(viewer, tool.add_below)
         self._drag: Box | None = None
-        self._drawing = _once(DRAW_MS, self)
+        self._drawing = QTimer(self)
+        self._drawing.setSingleShot(True)
+        self._drawing.setInterval(DRAW_MS)
         self._drawing.timeout.connect(self.draw)
-        self._settled = _once(SETTLE_MS, self)
-        self._settled.timeout.connect(self._encode_ahead)
 
     @property
     def plane(self) -> Plane | None:
@@ -125,7 +124,8 @@ class SliceView(QObject):
         version = self.scans.scan_of(self.image).version
         prompts = self._session.prompts_at(place)
         start = self._corrected_proposal(prompts)
-        return Question(place, version, prompts, self.model, self.window, start)
+        region = prompts[-1].region if prompts else None
+        return Question(place, version, prompts, self.model, self.window, start, region)
 
     def _corrected_proposal(self, prompts: tuple[Prompt, ...]) -> Proposal | None:
         """Clicks alone correct what is proposed for the active class; a box asks anew."""
@@ -154,6 +154,19 @@ class SliceView(QObject):
     def pixels_per_screen_pixel(self, plane: Plane) -> float:
         """Return how many pixels of the plane one pixel of the screen covers."""
         return 1.0 if self.image is None else self._tool.pixels_per_screen_pixel(self.image, plane)
+
+    def region_of(self, prompt: Prompt) -> Region | None:
+        """Return the region in which a prompt on the displayed plane, made now, is answered."""
+        plane, image = self.plane, self.image
+        if plane is None or image is None or not is_large(self.plane_shape(plane)):
+            return None
+        former, seen = self.prompts, self._tool.seen_part(image, plane)
+        return region_of_prompt(
+            prompt.extent,
+            self.plane_shape(plane),
+            seen=seen,
+            former=former[-1].region if former else None,
+        )
 
     def show_drag(self, box: Box | None) -> None:
         """Draw the box that is being dragged; None when it ends without a prompt."""
@@ -189,8 +202,6 @@ class SliceView(QObject):
             self._tool.show_answer(answer, self._masks.preview_color())
         self._tool.show_prompts(self.plane, self.prompts, self._drag)
         self.draw_proposals()
-        if self._tool.on and answer is None:
-            self._settled.start()
         self.drawn.emit()
 
     def draw_proposals(self) -> None:
@@ -206,17 +217,9 @@ class SliceView(QObject):
             return False
         return replace(shown.question, prompts=question.prompts) == question
 
-    def _encode_ahead(self) -> None:
-        question = self.question
-        if self.image is None or question is None or question.prompts or not self._tool.on:
-            return
-        if not self._asker.encode_ahead(question, self.scans.scan_of(self.image)):
-            self._settled.start()
-
     def close(self) -> None:
         """Let go of the images; nothing more is asked or drawn."""
         self._drawing.stop()
-        self._settled.stop()
         self._proposal_layer.remove()
         self.scans.close()
 
@@ -228,10 +231,3 @@ def _holds(proposal: Proposal, prompt: Prompt) -> bool:
     row, column = round(prompt.row), round(prompt.column)
     rows, columns = proposal.mask.shape
     return 0 <= row < rows and 0 <= column < columns and bool(proposal.mask[row, column])
-
-
-def _once(milliseconds: int, parent: QObject) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    return timer

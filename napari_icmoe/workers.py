@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,27 @@ from qtpy.QtCore import QObject, Signal
 
 _NICE = 5
 """Above a training, which is a process with 10, and below the window."""
+
+
+class _Thread(ThreadPoolExecutor):
+    """One thread, which knows how many jobs it has been given that have not ended."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "napari-icmoe", initializer=_step_back)
+        self.jobs = 0
+        self._counting = threading.Lock()
+
+    def submit(self, *job: Any, **options: Any) -> Future:  # the base class has its own names
+        self._count(1)
+        return super().submit(*job, **options)
+
+    def end_job(self) -> None:
+        """Count one job less."""
+        self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._counting:
+            self.jobs += more
 
 
 class Background(QObject):
@@ -36,11 +57,12 @@ class Background(QObject):
 
     def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
-        self._thread: ThreadPoolExecutor = (
-            ThreadPoolExecutor(1, "napari-icmoe", initializer=_step_back)
-            if beside is None
-            else beside._thread
-        )
+        self._thread: _Thread = _Thread() if beside is None else beside._thread
+
+    @property
+    def idle(self) -> bool:
+        """Whether the thread has nothing to do, for anybody who shares it."""
+        return self._thread.jobs == 0
 
     def run(self, function: Callable[[], Any]) -> None:
         """Call `function` in the thread, after those that were given before."""
@@ -52,6 +74,7 @@ class Background(QObject):
             result = function()
         except Exception as raised:  # each failure becomes a message on the GUI thread
             error = raised
+        self._thread.end_job()  # whoever hears of the outcome finds the thread free
         with suppress(RuntimeError):  # Qt's word for an object that is gone
             self.done.emit(result, error)
 

@@ -14,6 +14,9 @@ from icmoe_core.backbones import Backbone, build_backbone, register, unregister
 from icmoe_core.backbones.sam import SamSize, compose
 from icmoe_core.model import PromptableModel, load_model
 
+# What was measured on a computer must not decide what is tested there.
+os.environ.setdefault("ICMOE_RUNTIME", "torch")
+
 TINY_NAME = "tiny-for-tests"
 
 # A SAM in miniature: none of its sizes is that of a published model, so that a test with it

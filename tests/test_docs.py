@@ -48,6 +48,8 @@ def test_options_in_shell_examples_exist(path):
         if not words or words[0] != "icmoe" or len(words) < 2 or words[1] not in COMMANDS:
             continue
         command = main.get_command(click.Context(main), words[1])
+        if isinstance(command, click.Group):
+            command = command.commands[words[2]]
         known = {option for parameter in command.params for option in parameter.opts}
         for word in words[2:]:
             if re.match(r"--[a-z]", word):

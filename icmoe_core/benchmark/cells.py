@@ -123,7 +123,7 @@ def run_cell(
         model = base.with_experts(Generations([generation]).ready())
         began = time.perf_counter()
         with device_memory_errors(base.device):
-            for _ in learn_preference(generation, base.backbone, target.examples, settings):
+            for _ in learn_preference(generation, base, target.examples, settings):
                 pass
         seconds = training.seconds + time.perf_counter() - began
         memory = peak_mb(base.device)
@@ -135,8 +135,7 @@ def run_cell(
             file_mb=round(_size_mb(generation), 2),
             memory_mb=round(memory, 1),
         )
-    asked = Predictor(model, cache_size=predictor.cache.capacity, store=predictor.store)
-    asked.cache = predictor.cache  # an embedding does not depend on what was learnt
+    asked = predictor.with_model(model)
     found = score(asked, target.held_out, (BOX, CLICK), seed, doubts=is_ours(method))
     return replace(
         learnt,

@@ -23,7 +23,7 @@ from icmoe_core.benchmark.results import (
     write_text,
 )
 from icmoe_core.benchmark.targets import Target
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embeddings import EmbeddingStore
 from icmoe_core.errors import DeviceMemoryError, TrainingError
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor

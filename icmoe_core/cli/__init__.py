@@ -11,11 +11,14 @@ from icmoe_core.cli.errors import speaking_plainly
 
 COMMANDS: dict[str, str] = {
     "benchmark": "Compare ways to fine-tune, side by side.",
+    "cache": "Show or clear the cache of encoded slices.",
     "demo": "Outline a tumour on the sample scan.",
+    "encode": "Encode the slices of scans ahead, so that they open warm.",
     "evaluate": "Measure how well prompts on labelled images are answered.",
     "finetune": "Teach the model structures from labelled images.",
     "info": "Show versions, device, models and cache.",
     "propagate": "Carry outlines from slice to slice through a volume.",
+    "runtime": "Measure which runtime is fastest on this computer.",
     "segment": "Outline one object on one slice and save the mask.",
 }
 """Each subcommand, in the module of its name, with the line that ``icmoe --help`` shows."""

@@ -41,9 +41,8 @@ def keep_top(scores: Tensor, k: int) -> Tensor:
     """
     if k >= scores.shape[1]:
         return scores
-    kept = torch.zeros_like(scores, dtype=torch.bool)
-    kept.scatter_(1, scores.topk(k, dim=1).indices, True)
-    return scores.masked_fill(~kept, -torch.inf)
+    kept = torch.zeros_like(scores).scatter(1, scores.topk(k, dim=1).indices, 1.0)
+    return scores.masked_fill(kept == 0, -torch.inf)
 
 
 def load_balance(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -46,6 +46,10 @@ class Updated(nn.Module):
         """Keep the whole weight, for as long as the layer is not trained."""
         self._folded = (self.whole_weight().detach().clone(),)
 
+    def as_plain(self) -> nn.Module:
+        """Return a layer of the frozen one's kind with the whole weight."""
+        return _like(self._frozen[0], self.weight)
+
     def train(self, mode: bool = True) -> Updated:
         """Train, which unfolds the update, or no longer train."""
         if mode:
@@ -108,6 +112,19 @@ class UpdatedTokens(nn.Module):
         """The tokens ``(count, C)``."""
         return self._frozen[0].weight + self.shift
 
+    def as_plain(self) -> nn.Module:
+        """Return an embedding of the tokens as they are."""
+        return _like(self._frozen[0], self.weight)
+
+
+def _like(frozen: nn.Module, weight: Tensor) -> nn.Module:
+    plain = copy.copy(frozen)
+    plain._parameters = {
+        **frozen._parameters,
+        "weight": nn.Parameter(weight.detach(), requires_grad=False),
+    }
+    return plain
+
 
 def with_updates(decoder: nn.Module, rank: int) -> tuple[nn.Module, nn.ModuleDict]:
     """Give a mask decoder updates, in a copy of its structure that shares its frozen weights.
@@ -149,6 +166,20 @@ def _update_of(name: str, layer: nn.Module, rank: int) -> nn.Module | None:
     if isinstance(layer, nn.ConvTranspose2d):
         return UpdatedUpscaling(layer)
     return UpdatedTokens(layer) if isinstance(layer, nn.Embedding) else None
+
+
+def plain_copy(decoder: nn.Module) -> nn.Module:
+    """Return a decoder of plain layers, with all updates folded in.
+
+    What has no update shares its weights with `decoder`.
+    """
+    tensors = [*decoder.parameters(), *decoder.buffers()]
+    plain = copy.deepcopy(decoder, {id(tensor): tensor for tensor in tensors})
+    for name, layer in list(plain.named_modules()):
+        if isinstance(layer, Updated | UpdatedTokens):
+            parent, _, last = name.rpartition(".")
+            setattr(plain.get_submodule(parent), last, layer.as_plain())
+    return plain
 
 
 def fold_updates(module: nn.Module) -> None:

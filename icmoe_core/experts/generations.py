@@ -17,10 +17,24 @@ from torch import Tensor, nn
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.familiarity import Familiarity, describe
 from icmoe_core.experts.frozen_layers import fold_updates
-from icmoe_core.experts.mixture import BASIC, Experts, Vote
+from icmoe_core.experts.mixture import BASIC, Experts, Ruling, ruling_of
 
 NEGLIGIBLE = 0.02
 """A generation with a smaller share of an answer is not asked."""
+
+
+Rule = Callable[[Experts, Tensor, Mapping[str, Tensor | None], "Tensor | None"], Ruling]
+"""``rule(experts, features, prompts, frozen)``, with the arguments of :meth:`Experts.forward`."""
+
+
+def eager_ruling(
+    experts: Experts,
+    features: Tensor,
+    prompts: Mapping[str, Tensor | None],
+    frozen: Tensor | None,
+) -> Ruling:
+    """Ask experts, operation by operation."""
+    return ruling_of(experts(features, **prompts, frozen=frozen))
 
 
 class Generation(nn.Module):
@@ -72,8 +86,8 @@ class JointAnswer:
         Mean probability over all votes, 0 … 1.
     names : tuple of str
         Of the experts, the frozen path first.
-    weights : Tensor, (B, E, S, S)
-        Their shares; adding up to 1.
+    weights : Tensor, (B, E, h, w)
+        Their shares, on the features' grid; adding up to 1.
     """
 
     logits: Tensor
@@ -119,7 +133,10 @@ class Generations(nn.ModuleList):
         points : bool
             Whether clicks alone are to be answered, which not all generations can.
         """
-        description = describe(features, area)
+        return self.shares_of(describe(features, area), points)
+
+    def shares_of(self, description: Tensor, points: bool) -> list[float]:
+        """Share of the answer that each generation gives to a picture with this description."""
         left, shares = 1.0, []
         for generation in reversed(self.members):
             able = generation.answers_points or not points
@@ -152,6 +169,7 @@ class Generations(nn.ModuleList):
         prompts: Mapping[str, Tensor | None],
         base: Callable[[], tuple[Tensor, Tensor]],
         picture: Callable[[], Tensor] | None = None,
+        rule: Rule = eager_ruling,
     ) -> JointAnswer:
         """Answer `B` prompts on one picture.
 
@@ -168,6 +186,8 @@ class Generations(nn.ModuleList):
         picture : callable, optional
             ``picture() -> Tensor (1, 3, S, S)``, as the backbone's encoder takes it; called, and
             needed, for experts who encode it themselves.
+        rule : callable
+            How the experts of one generation are asked.
         """
         rest = 1.0 - sum(shares)
         boxed = prompts.get("boxes") is not None
@@ -181,12 +201,12 @@ class Generations(nn.ModuleList):
                 raise ValueError("These experts encode the picture themselves, and need it.")
             return picture()
 
-        votes: list[tuple[float, Vote]] = [
-            (share, generation.experts(seen(generation), **prompts, frozen=own))
+        rulings = [
+            (share, rule(generation.experts, seen(generation), prompts, own))
             for share, generation in zip(shares, self.members, strict=True)
             if share
         ]
-        return _join(votes, frozen, rest, self._names(shares))
+        return _join(rulings, features, frozen, rest, self._names(shares))
 
     def _names(self, shares: Sequence[float]) -> tuple[str, ...]:
         asked = [g for share, g in zip(shares, self.members, strict=True) if share]
@@ -201,23 +221,24 @@ class Generations(nn.ModuleList):
 
 
 def _join(
-    votes: list[tuple[float, Vote]],
+    rulings: list[tuple[float, Ruling]],
+    features: Tensor,
     frozen: tuple[Tensor, Tensor] | None,
     rest: float,
     names: tuple[str, ...],
 ) -> JointAnswer:
     if frozen is None:  # the base has no share: the first generation's answer stands in for it
-        frozen = votes[0][1].logits, votes[0][1].iou
+        frozen = rulings[0][1].logits, rulings[0][1].iou
     logits, iou = fused, score = frozen
     mean = rest * torch.sigmoid(logits)
-    first = torch.full_like(mean, rest)
+    first = mean.new_full((len(mean), *features.shape[2:]), rest)
     others = []
-    for share, vote in votes:
+    for share, ruling in rulings:
         # By differences, so that where nothing was learnt the base's answer is kept to the bit.
-        fused = fused + share * (vote.logits - logits)
-        score = score + share * (vote.iou - iou)
-        first = first + share * vote.weights[:, 0]
-        others.append(share * vote.weights[:, 1:])
-        mean = mean + share * (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
+        fused = fused + share * (ruling.logits - logits)
+        score = score + share * (ruling.iou - iou)
+        first = first + share * ruling.weights[:, 0]
+        others.append(share * ruling.weights[:, 1:])
+        mean = mean + share * ruling.probability
     weights = torch.cat([first[:, None], *others], dim=1)
     return JointAnswer(fused, score, mean, names, weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +84,8 @@ class Vote:
         Each expert's own logits.
     weights : Tensor, (B, E, S, S)
         Each expert's share of the vote; adds up to 1.
+    coarse : Tensor, (B, E, h, w)
+        The same on the features' grid, from which `weights` are interpolated.
     scores : Tensor, (B, E, h, w)
         The gate's, before the choice of adaptive experts.
     found : Tensor, (B, width, h, w)
@@ -94,8 +96,34 @@ class Vote:
     iou: Tensor
     opinions: Tensor
     weights: Tensor
+    coarse: Tensor
     scores: Tensor
     found: Tensor
+
+
+class Ruling(NamedTuple):
+    """What is kept of a vote on `B` prompts once they are answered.
+
+    Attributes
+    ----------
+    logits : Tensor, (B, S, S)
+    iou : Tensor, (B,)
+    probability : Tensor, (B, S, S)
+        Mean of the experts' probabilities, weighted by their votes.
+    weights : Tensor, (B, E, h, w)
+        Each expert's share of the vote, on the features' grid.
+    """
+
+    logits: Tensor
+    iou: Tensor
+    probability: Tensor
+    weights: Tensor
+
+
+def ruling_of(vote: Vote) -> Ruling:
+    """Return what is kept of a vote."""
+    mean = (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
+    return Ruling(vote.logits, vote.iou, mean, vote.coarse)
 
 
 class Experts(nn.Module):
@@ -161,14 +189,32 @@ class Experts(nn.Module):
         frozen : Tensor, (B, S, S), optional
             The frozen path's logits for the same prompts. Left out, that expert abstains.
         """
-        tuned = self.tuned(
-            features,
-            boxes=boxes,
-            points=points,
-            point_labels=point_labels,
-            earlier=earlier,
-            places=places,
+        sparse, dense = self.tuned.embed(
+            boxes=boxes, points=points, point_labels=point_labels, earlier=earlier
         )
+        return self.vote(features, sparse, dense, frozen=frozen, places=places)
+
+    def vote(
+        self,
+        features: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        *,
+        frozen: Tensor | None = None,
+        places: Tensor | None = None,
+        alone: bool = False,
+    ) -> Vote:
+        """Let the experts answer what :meth:`TunedPath.embed` made of `B` prompts, and vote.
+
+        Parameters
+        ----------
+        features, frozen, places
+            As for :meth:`forward`.
+        sparse, dense : Tensor
+        alone : bool
+            As for :func:`icmoe_core.decoder.decode_tokens`.
+        """
+        tuned = self.tuned.decode(features, sparse, dense, places, alone=alone)
         shared = self.project(self.norm(tuned.Z)).contiguous()  # (B, width, h, w)
         findings = self._findings(shared)
         own = tuned.logits.float()
@@ -189,7 +235,7 @@ class Experts(nn.Module):
         fine = F.interpolate(weights, opinions.shape[2:], mode="bilinear", align_corners=False)
         # Where the frozen path abstains, it has the weight 0, and the tuned path's logits.
         logits = fuse(opinions, fine)
-        return Vote(logits, tuned.iou.float(), opinions, fine, scores, shared)
+        return Vote(logits, tuned.iou.float(), opinions, fine, weights, scores, shared)
 
     def _findings(self, shared: Tensor) -> list[Tensor]:
         """Return what the semantic and the adaptive experts found, each ``(B, width, h, w)``."""

@@ -49,6 +49,20 @@ class TunedPath(nn.Module):
         for weight in (*self.neck[-1].parameters(), self.earlier.weight):
             nn.init.zeros_(weight)
 
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone whose decoder it follows."""
+        return self._frozen[0]
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The decoder, with the updates in it."""
+        return self._frozen[1]
+
+    def put_decoder(self, backbone: Backbone, decoder: nn.Module) -> None:
+        """Answer with another decoder of the same parts."""
+        self._frozen = (backbone, decoder)
+
     def forward(
         self,
         features: Tensor,
@@ -74,21 +88,47 @@ class TunedPath(nn.Module):
         places
             As for :func:`icmoe_core.decoder.decode_tokens`.
         """
-        backbone, decoder = self._frozen
+        sparse, dense = self.embed(
+            boxes=boxes, points=points, point_labels=point_labels, earlier=earlier
+        )
+        return self.decode(features, sparse, dense, places)
+
+    def embed(
+        self,
+        *,
+        boxes: Tensor | None = None,
+        points: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        earlier: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Turn prompts into tokens ``(B, tokens, C)`` and a map ``(B, C, h, w)``, with shifts."""
         sparse, dense = embed_prompts(
-            backbone, boxes=boxes, points=points, point_labels=point_labels
+            self.backbone, boxes=boxes, points=points, point_labels=point_labels
         )
         sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
         if earlier is not None:
             seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
             dense = dense[..., : seen.shape[2], : seen.shape[3]] + self.earlier(seen)
+        return sparse, dense
+
+    def decode(
+        self,
+        features: Tensor,
+        sparse: Tensor,
+        dense: Tensor,
+        places: Tensor | None = None,
+        *,
+        alone: bool = False,
+    ) -> DecoderOutput:
+        """Decode what :meth:`embed` made of prompts; the rest as for ``decode_tokens``."""
         return decode_tokens(
-            backbone,
+            self.backbone,
             features + self.neck(features),
             sparse,
             dense,
-            decoder=decoder,
+            decoder=self.decoder,
             places=places,
+            alone=alone,
         )
 
 

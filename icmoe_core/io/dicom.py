@@ -10,9 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from icmoe_core.errors import InputFileError
@@ -21,6 +21,9 @@ from icmoe_core.io.grid import Grid, usable_affine
 from icmoe_core.io.itk import quiet, volume_from_itk
 from icmoe_core.io.suffixes import DICOM, suffix_of
 from icmoe_core.io.volume import Volume
+
+if TYPE_CHECKING:  # it takes a tenth of a second, and only reading and writing need it
+    import SimpleITK as sitk
 
 SAME_PLACE_MM = 1e-3
 UNEVEN_SHARE = 0.05
@@ -157,6 +160,8 @@ def _series_in(files: list[Path], notices: list[str]) -> dict[str, list[_Slice]]
 
 
 def _slice(file: Path) -> _Slice:
+    import SimpleITK as sitk
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(file))
@@ -219,6 +224,8 @@ def _stack(slices: list[_Slice], own: _Slice | None, notices: list[str]) -> list
 
 
 def _pixels(slices: list[_Slice], path: Path) -> sitk.Image:
+    import SimpleITK as sitk
+
     files = [part.path for part in slices]
     try:
         if len(files) == 1:

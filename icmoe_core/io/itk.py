@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from icmoe_core.errors import InputFileError, OutputFileError
@@ -19,6 +19,9 @@ from icmoe_core.io.faults import empty, unopenable, unreadable
 from icmoe_core.io.grid import Grid, column_lengths, usable_affine
 from icmoe_core.io.suffixes import NRRD, suffix_of
 from icmoe_core.io.volume import Volume, looks_like_labels
+
+if TYPE_CHECKING:  # it takes a tenth of a second, and only reading and writing need it
+    import SimpleITK as sitk
 
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -43,6 +46,8 @@ class ItkHeader:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep ITK's warnings off the terminal; what matters is raised or noticed by us."""
+    import SimpleITK as sitk
+
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -64,6 +69,8 @@ def read_itk(path: Path) -> Volume:
     InputFileError
         Not that format, truncated, empty, complex, or with more axes than space and time.
     """
+    import SimpleITK as sitk
+
     nrrd = suffix_of(path) in NRRD
     try:
         with path.open("rb") as file:
@@ -88,6 +95,8 @@ def volume_from_itk(image: sitk.Image, path: Path) -> Volume:
     InputFileError
         Empty, complex, or with more axes than space and time.
     """
+    import SimpleITK as sitk
+
     size = tuple(image.GetSize())
     if 0 in size:
         raise empty(path, size)
@@ -137,6 +146,8 @@ def write_itk(path: Path, labels: NDArray, grid: Grid) -> None:
     OutputFileError
         ITK could not write; it does not say why.
     """
+    import SimpleITK as sitk
+
     header = grid.header if isinstance(grid.header, ItkHeader) else _header_of(grid)
     if len(header.spacing) == 2:
         labels = labels[:, :, 0]

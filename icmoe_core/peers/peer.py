@@ -118,4 +118,6 @@ class Peer(nn.Module):
         weights[:, 1] = 1
         scores = torch.zeros(batch, 2, *cells, device=logits.device)
         opinions = torch.stack([logits, logits], dim=1)
-        return Vote(logits, output.iou.float(), opinions, weights, scores, output.Z[:, :1])
+        coarse = torch.zeros_like(scores)
+        coarse[:, 1] = 1
+        return Vote(logits, output.iou.float(), opinions, weights, coarse, scores, output.Z[:, :1])

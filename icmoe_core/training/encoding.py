@@ -12,7 +12,8 @@ from torch import Tensor
 
 from icmoe_core.errors import DatasetError
 from icmoe_core.experts.familiarity import describe
-from icmoe_core.predictor import Predictor, as_colour
+from icmoe_core.predictor import Predictor
+from icmoe_core.seeing import in_colour, through
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.examples import Example, examples_of
 from icmoe_core.training.progress import Progress
@@ -96,7 +97,7 @@ def encode_slices(
 
 def picture_of(part: LabelledSlice, predictor: Predictor) -> Tensor:
     """Return a slice as the predictor's image encoder takes it, ``(3, S, S)``."""
-    colour, _ = as_colour(np.nan_to_num(part.image), part.window)
+    colour = in_colour(through(part.window, np.nan_to_num(part.image)))
     return predictor.model.backbone.preprocess(colour)[0][0]
 
 

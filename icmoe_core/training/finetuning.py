@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 
 from icmoe_core.devices import device_memory_errors
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embeddings import EmbeddingCache, EmbeddingStore
 from icmoe_core.errors import TrainingError
 from icmoe_core.expert_files import save_experts
 from icmoe_core.experts.generations import Generations
@@ -43,6 +43,8 @@ from icmoe_core.training.records import describe_run, fingerprint, learnt_before
 from icmoe_core.training.retention import Memory, recall
 from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
+
+_SLICE_BYTES = 10_000_000  # of memory for each slice that is measured: for 1,400 by 1,400 pixels
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
         torch.manual_seed(settings.seed)
         # A peer offers what the loop needs of experts.
         experts = cast(Experts, make_learner(plan.method, model.backbone, plan.config))
-    predictor = Predictor(model, cache_size=MEASURED, store=plan.store)
+    predictor = Predictor(model, cache=EmbeddingCache(MEASURED * _SLICE_BYTES), store=plan.store)
     known = learnt_before(split.validation, model.experts)
     measured = measured_slices(split, known)
     data = yield from encode_split(
@@ -204,7 +206,7 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     newest = make_generation(training.experts, data.descriptions, data.replay)
     result = Generations([*earlier, newest]).ready()
     with device_memory_errors(model.device):
-        for progress in learn_preference(newest, model.backbone, data.train, settings):
+        for progress in learn_preference(newest, model, data.train, settings):
             yield replace(progress, afterwards=measuring)
     record = describe_run(
         split, data.train, settings, training, data_hash, plan.classes, plan.method

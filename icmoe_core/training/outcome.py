@@ -123,8 +123,7 @@ def measure(
     """
     found: dict[str, Any] = {}
     worst: tuple[Comparison, ...] = ()
-    after = Predictor(grown, cache_size=1, store=predictor.store)
-    after.cache = predictor.cache  # an embedding does not depend on the experts
+    after = predictor.with_model(grown)
     steps = _Steps(4 * len(chosen) + 2 * len(replay))
     if chosen:
         scores: dict[str, dict[str, float]] = {}

@@ -22,6 +22,7 @@ from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import deviations, score_masks
+from icmoe_core.model import PromptableModel
 from icmoe_core.training.examples import Example, stack_truth
 from icmoe_core.training.losses import hard_dice
 from icmoe_core.training.progress import Progress
@@ -36,7 +37,7 @@ _STREAM = 11  # of random numbers, beside those of the training
 
 @torch.inference_mode()
 def learn_preference(
-    generation: Generation, backbone: Backbone, examples: Sequence[Example], settings: Settings
+    generation: Generation, model: PromptableModel, examples: Sequence[Example], settings: Settings
 ) -> Iterator[Progress]:
     """Teach a generation which masks are meant, with at most :attr:`Settings.elections` objects.
 
@@ -45,8 +46,8 @@ def learn_preference(
     generation : Generation
         Trained, and ready to answer. It is asked alone; in the end it has another preference, or
         none if there is nothing to learn it from.
-    backbone : Backbone
-        That it belongs to.
+    model : PromptableModel
+        Whose backbone it belongs to.
     examples : sequence of Example
         That it was trained on; those without a picture are left out.
     settings : Settings
@@ -58,13 +59,13 @@ def learn_preference(
         One an object, of stage ``"calibrating"``.
     """
     began = time.perf_counter()
-    alone = Generations([generation])
+    alone = model.with_experts(Generations([generation]))
     usable = [example for example in examples if example.picture is not None]
     order = np.random.default_rng([settings.seed, _STREAM]).permutation(len(usable))
     chosen = order[: settings.elections].tolist()
     evidence, errors = [], []
     for number, place in enumerate(chosen, start=1):
-        known, error = _gather(alone, backbone, usable[place], [settings.seed, _STREAM, place])
+        known, error = _gather(alone, usable[place], [settings.seed, _STREAM, place])
         evidence.append(known)
         errors.append(error)
         spent = time.perf_counter() - began
@@ -95,17 +96,13 @@ def fit_preference(evidence: Sequence[Tensor], errors: Sequence[Tensor]) -> Tens
     return torch.linalg.solve(design.T @ design + ridge, design.T @ target).float()
 
 
-def _gather(
-    alone: Generations, backbone: Backbone, example: Example, seeds: list[int]
-) -> tuple[Tensor, Tensor]:
+def _gather(alone: PromptableModel, example: Example, seeds: list[int]) -> tuple[Tensor, Tensor]:
     """Click an object; return the deviations of the masks' evidence, and the score's errors."""
     drawn = draw_clicks([example], [np.random.default_rng(seeds)])
-    clicks = _clicks(example, cast(Tensor, drawn.points)[0].numpy(), backbone)
+    clicks = _clicks(example, cast(Tensor, drawn.points)[0].numpy(), alone.backbone)
     shares = [1.0]
-    views = ask_views(
-        alone, backbone, clicks.features, shares, clicks.positions, clicks.labels, _unseen
-    )
-    found = nominate(alone, backbone, shares, clicks, views, _unseen)
+    views = ask_views(alone, clicks.features, shares, clicks.positions, clicks.labels, _unseen)
+    found = nominate(alone, shares, clicks, views, _unseen)
     right = _dice(found, example)
     return deviations(found.evidence), right - score_masks(found.evidence) - found.favour
 

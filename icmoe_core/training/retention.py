@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from icmoe_core.decoder import decode
-from icmoe_core.embeddings import Embedding
+from icmoe_core.embeddings import Embedding, EmbeddingCache
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
@@ -51,7 +51,7 @@ class Memory:
 
 def encode_replay(model: PromptableModel) -> Iterator[tuple[str, Embedding]]:
     """Encode the pictures that are replayed, one after the other; yield their names, too."""
-    predictor = Predictor(model, cache_size=1)
+    predictor = Predictor(model, cache=EmbeddingCache(0))
     for name, picture, window in replay_pictures():
         with torch.inference_mode():
             yield name, predictor.encode(picture, window)

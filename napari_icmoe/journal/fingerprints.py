@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 DIGEST_BYTES = 16
+BAND = 2**26
+"""Bytes that are read at a time: to read a lazy scan slice by slice can read it many times over."""
+WHOLE = 2**30
+"""Of a scan of more bytes only some slices are read, since it may not even be on this computer."""
+SAMPLED = 16
+"""So many slices, the first and the last among them."""
 
 
 def fingerprint(data: Any) -> str:
@@ -17,16 +25,31 @@ def fingerprint(data: Any) -> str:
     Parameters
     ----------
     data : array-like
-        Any number of axes; read slice by slice, so it may be lazy. The same pixels in another
+        Any number of axes; read a part at a time, so it may be lazy. The same pixels in another
         byte or memory order have the same fingerprint.
     """
     dtype = np.dtype(data.dtype).newbyteorder("<")
     digest = hashlib.blake2b(
         f"{dtype.str} {tuple(data.shape)}\n".encode(), digest_size=DIGEST_BYTES
     )
-    for part in data if len(data.shape) > 2 else [data]:
+    for part in _parts(data, dtype.itemsize):
         digest.update(np.ascontiguousarray(part, dtype).ravel().view(np.uint8))
     return digest.hexdigest()
+
+
+def _parts(data: Any, itemsize: int) -> Iterator[Any]:
+    """Yield all of a scan in its order, or some slices of a very large one."""
+    if not data.shape:
+        yield data
+        return
+    slices, each = data.shape[0], itemsize * math.prod(data.shape[1:])
+    if slices * each > WHOLE and slices > SAMPLED:
+        for index in np.linspace(0, slices - 1, SAMPLED).round().astype(int).tolist():
+            yield data[index]
+        return
+    band = max(1, BAND // max(each, 1))
+    for start in range(0, slices, band):
+        yield data[start : start + band]
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ that are made again on what they have been made on already change nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal.packing import pack_mask, pack_values, pack_voxels, unpack_mask
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.planes import Plane
+from napari_icmoe.regions import Region
 from napari_icmoe.review.marks import UNMARKED, Mark, Origin
 from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Box, Click, Place, Prompt, SessionState
@@ -179,16 +180,21 @@ def _class(entry: Record) -> LabelClass:
 
 
 def _from_prompt(prompt: Prompt) -> Record:
+    region = (
+        {} if prompt.region is None else {"region": [int(one) for one in astuple(prompt.region)]}
+    )
     if isinstance(prompt, Box):
-        return {"box": [float(value) for value in prompt.as_tuple()]}
-    return {"click": [float(prompt.row), float(prompt.column)], "positive": bool(prompt.positive)}
+        return {"box": [float(value) for value in prompt.as_tuple()]} | region
+    click = {"click": [float(prompt.row), float(prompt.column)], "positive": bool(prompt.positive)}
+    return click | region
 
 
 def _to_prompt(record: Record) -> Prompt:
+    region = Region(*record["region"]) if "region" in record else None
     if "box" in record:
-        return Box(*record["box"])
+        return Box(*record["box"], region=region)
     row, column = record["click"]
-    return Click(row, column, record["positive"])
+    return Click(row, column, record["positive"], region)
 
 
 def _from_proposal(proposal: Proposal) -> Record:

@@ -98,7 +98,7 @@ def learn(request: Request, commands: Commands, tell: Callable[[Report], None]) 
             "them, or choose other classes."
         )
     prepare_for_torch()
-    from icmoe_core.embedding_store import EmbeddingStore
+    from icmoe_core.embeddings import EmbeddingStore
     from icmoe_core.model import load_model
     from icmoe_core.training.finetuning import finetune
     from icmoe_core.training.settings import Settings

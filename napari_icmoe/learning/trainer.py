@@ -160,6 +160,11 @@ class Trainer(QObject):
         self._process = process
         self._begin()
 
+    @property
+    def computes(self) -> bool:
+        """Whether the processor is needed now."""
+        return self.state in (State.RUNNING, State.PAUSING, State.FINISHING)
+
     def pause(self) -> None:
         """Stop after this step; the processor is free until it goes on."""
         if self.state == State.RUNNING:

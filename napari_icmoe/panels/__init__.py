@@ -10,6 +10,7 @@ from napari_icmoe.panels.message import MessageLine
 from napari_icmoe.panels.model import ModelPanel
 from napari_icmoe.panels.prompt import PromptPanel
 from napari_icmoe.panels.propagation import PropagationPanel
+from napari_icmoe.panels.readiness import ReadinessLine
 from napari_icmoe.panels.review import ReviewPanel
 from napari_icmoe.panels.scan import ScanPanel
 from napari_icmoe.panels.strip import StripPanel
@@ -25,6 +26,7 @@ __all__ = [
     "ModelPanel",
     "PromptPanel",
     "PropagationPanel",
+    "ReadinessLine",
     "ReviewPanel",
     "ScanPanel",
     "SessionPanel",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari.layers import Image
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from icmoe_core.windowing import WINDOW_NAMES, Window
 from napari_icmoe.controller import AnnotateController
@@ -30,22 +30,31 @@ class ModelPanel(QWidget):
         self.windows.setEditable(True)
         self.windows.addItems(WINDOW_NAMES)
         self.seen = make_text()
+        self.ahead = QCheckBox("Prepare slices in the background")
+        self.ahead.setToolTip(
+            "The model looks at the displayed slice and its neighbours before you ask, while it is "
+            "not needed otherwise; off saves power, and each first answer on a slice takes longer"
+        )
+        self.ahead.setChecked(controller.ahead.on)
         self._seen_of: Image | None = None
         self._window = controller.view.window
-        form = QFormLayout(self)
+        self._form = form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow("Model", self.model)
         form.addRow("Device", self.device)
         form.addRow("Window", self.windows)
         form.addRow("", self.seen)
+        form.addRow(self.ahead)
         self.model.activated.connect(self._choose_model)
         self.device.activated.connect(self._choose_model)
         self.windows.activated.connect(self._choose_window)
         line = self.windows.lineEdit()
         if line is not None:
             line.editingFinished.connect(self._choose_window)
+        self.ahead.toggled.connect(controller.ahead.switch)
         controller.changed.connect(self.refresh)
+        self.refresh()
 
     def show_models(self, entries: list[tuple[str, str]]) -> None:
         """Offer models, as pairs of a name and how it is called here."""
@@ -70,6 +79,7 @@ class ModelPanel(QWidget):
         elif image is not self._seen_of:
             self.seen.clear()
         self._seen_of = image
+        self._form.setRowVisible(self.seen, bool(self.seen.text()))
 
     def _choose_model(self) -> None:
         chosen, name = self._controller.view.model, self.model.currentData()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_icmoe.engine import Engine, Question, Scan
-from napari_icmoe.state import Box, core_prompts
+from napari_icmoe.engine import Engine, Question, Scan, asked
+from napari_icmoe.regions import region_of_prompt
+from napari_icmoe.state import Box
 
 if TYPE_CHECKING:
     from icmoe_core.prediction import Prediction
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What is behind one answer.
+    """What is behind one answer, in pixels of the slice, or of the picture of its region.
 
     Attributes
     ----------
@@ -82,16 +83,11 @@ def without_experts(
 def _predict(
     engine: Engine, question: Question, scan: Scan, prior: NDArray | None, *, experts: bool
 ) -> Prediction:
-    predictor = engine.load(question.model)
-    window = engine.window_of(scan, question.window)
-    image = np.asarray(scan.data[question.place.plane.index])
-    embedding = predictor.encode(image, window=window)
-    if prior is None and question.start is not None:
-        prior = question.start.mask.astype(np.float32)
+    embedding, predictor = engine.encode(question, scan), engine.load(question.model)
     model, before = predictor.model, predictor.model.experts_enabled
     model.experts_enabled = before and experts
     try:
-        return predictor.predict(embedding, core_prompts(question.prompts, prior))
+        return predictor.predict(embedding, asked(question, prior))
     finally:
         model.experts_enabled = before
 
@@ -102,4 +98,5 @@ def question_of_mask(question: Question, mask: NDArray[np.bool_]) -> Question | 
     if not rows.size:
         return None
     box = Box(float(rows[0]), float(columns[0]), float(rows[-1] + 1), float(columns[-1] + 1))
-    return replace(question, prompts=(box,), start=None)
+    region = region_of_prompt(box.extent, mask.shape, seen=box.extent)
+    return replace(question, prompts=(replace(box, region=region),), start=None, region=region)

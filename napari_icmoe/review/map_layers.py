@@ -15,8 +15,9 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.colormaps import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
-from napari_icmoe.helper_layers import HELPER, plane_translate, transform_of
+from napari_icmoe.helper_layers import HELPER, cut_axes, plane_transform, transform_of
 from napari_icmoe.planes import Plane
+from napari_icmoe.regions import Region
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -91,22 +92,24 @@ class MapLayer:
         """Whether the layer is in the viewer."""
         return self.layer is not None and self.layer in self._viewer.layers
 
-    def show(self, image: Image, plane: Plane, values: NDArray) -> None:
-        """Show `values` ``(rows, columns)`` on `plane` of `image`."""
+    def show(
+        self, image: Image, plane: Plane, values: NDArray, region: Region | None = None
+    ) -> None:
+        """Show `values` ``(rows, columns)`` on `plane` of `image`, or on a region of it."""
         self.values = values
-        cuts = tuple(axis for axis, index in enumerate(plane.fixed) if index is not None)
-        data = np.expand_dims(values, cuts)
-        place = plane_translate(image, plane)
+        data = np.expand_dims(values, cut_axes(plane))
+        place = plane_transform(image, plane, region)
         if not self.present or self._image is not image or self.layer is None:
             self.remove()
             self.values, self._image = values, image
-            self.layer = self._make(data, {**transform_of(image), "translate": place})
+            self.layer = self._make(data, {**transform_of(image), **place})
             self._add_layer(self.layer)
             if isinstance(self.layer, Labels):
                 self.layer.editable = False
             return
         self.layer.data = data
-        self.layer.translate = place
+        for name, value in place.items():
+            setattr(self.layer, name, value)
         self.layer.visible = True
 
     def hide(self) -> None:

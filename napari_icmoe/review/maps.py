@@ -220,7 +220,7 @@ class Maps(QObject):
             if kind not in self.on or shown is None or image is None or question is None:
                 layer.hide()
             elif layer.values is not shown or not layer.present:
-                layer.show(image, question.place.plane, shown)
+                layer.show(image, question.place.plane, shown, question.region)
 
     def _clear_away(self) -> None:
         if isalive(self) and self._controller.image is None:

@@ -21,6 +21,7 @@ from encoding import encoded, nuclei_cuts
 from scans import MICROGRAPHS, NUCLEI, PHOTOGRAPHS, TRAINING, pictures, slices_of
 
 from icmoe_core import load_model
+from icmoe_core.embeddings import EmbeddingCache
 from icmoe_core.expert_files import save_experts
 from icmoe_core.experts.familiarity import make_familiarity
 from icmoe_core.experts.generations import Generation, Generations
@@ -54,7 +55,7 @@ REPORT_EVERY = 50
 def main(data: Path, work: Path, output: Path, steps: int, copies: int, seed: int) -> None:
     """Encode, train, and save now and then."""
     model = load_model(device="auto", experts=None)
-    predictor = Predictor(model, cache_size=1)
+    predictor = Predictor(model, cache=EmbeddingCache(0))
     examples: list[Example] = []
     for scan in TRAINING:
         kept = work / f"{scan.name}-{copies}.pt"

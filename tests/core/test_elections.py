@@ -38,12 +38,11 @@ def clicks(lite_model):
 
 @pytest.fixture(scope="module")
 def candidates(lite_model, clicks):
-    experts, backbone = lite_model.experts, lite_model.backbone
     with torch.inference_mode():
         views = ask_views(
-            experts, backbone, clicks.features, [1.0], clicks.positions, clicks.labels, never
+            lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
         )
-        return nominate(experts, backbone, [1.0], clicks, views, never)
+        return nominate(lite_model, [1.0], clicks, views, never)
 
 
 def test_boxes_and_views_stand_for_election(candidates):

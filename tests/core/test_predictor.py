@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from icmoe_core import Predictor, Prompts, Window
 from icmoe_core.decoder import decode
+from icmoe_core.embeddings import EmbeddingCache
 from icmoe_core.errors import DeviceMemoryError, ImageError, PromptError
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.metrics import dice
 
 RNG = np.random.default_rng(0)
+SMALL_BYTES = 32 * 4 * 4 * 2 + 20 * 24 * 4
+"""Of an embedding of the tiny model, with a picture of 20 by 24 pixels."""
 PICTURE = RNG.normal(100, 20, (40, 56))
 
 
@@ -333,8 +336,8 @@ def test_a_window_is_what_the_model_sees(predictor):
 
 
 def test_the_store_forgets_the_oldest(tiny_model):
-    predictor = Predictor(tiny_model, cache_size=2)
-    images = [RNG.normal(size=(8, 8)) for _ in range(3)]
+    predictor = Predictor(tiny_model, cache=EmbeddingCache(2 * SMALL_BYTES))
+    images = [RNG.normal(size=(20, 24)) for _ in range(3)]
     first, *_ = [predictor.encode(image) for image in images]
     assert len(predictor.cache) == 2
     again = predictor.encode(images[0])
@@ -345,7 +348,7 @@ def test_the_store_forgets_the_oldest(tiny_model):
 
 
 def test_threads_share_a_predictor(tiny_model):
-    predictor = Predictor(tiny_model, cache_size=3)
+    predictor = Predictor(tiny_model, cache=EmbeddingCache(3 * SMALL_BYTES))
     images = [np.random.default_rng(i).normal(size=(20, 24)) for i in range(4)]
     alone = Predictor(tiny_model)
     expected = [alone.predict(alone.encode(i), Prompts([(9, 9)])).probability for i in images]

@@ -196,7 +196,6 @@ def rest(desk):
 
 def ask(desk):
     """A prompt was made, and its answer is on its way."""
-    desk.wait(lambda: not desk.controller.busy)  # encoding ahead, which would go first
     desk.brake.pull()
     desk.ask()
     assert desk.controller.busy

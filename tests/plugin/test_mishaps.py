@@ -159,17 +159,6 @@ def test_a_corrupt_checkpoint_is_said_once_for_slices_and_each_time_for_prompts(
         unregister("broken-for-tests")
 
 
-def test_the_slice_at_rest_is_encoded_even_if_another_one_was_being_encoded(viewer, brain, qtbot):
-    asked = []
-    engine = brain.controller.asker.engine
-    answer = engine.answer
-    engine.answer = lambda question, *rest: asked.append(question) or answer(question, *rest)
-    viewer.dims.set_current_step(0, 2)
-    qtbot.waitUntil(lambda: brain.controller.busy, timeout=20_000)
-    viewer.dims.set_current_step(0, 3)
-    qtbot.waitUntil(lambda: bool(asked) and asked[-1].place.plane.fixed[0] == 3, timeout=60_000)
-
-
 def test_new_pixels_are_asked_about_again(viewer, brain, hands, lesion, answered, qtbot):
     image = viewer.layers["brain1"]
     hands.box(lesion[2])

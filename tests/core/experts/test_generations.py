@@ -117,7 +117,7 @@ def test_a_foreign_picture_gets_the_base_answer_to_the_bit(tiny_backbone, prompt
     assert torch.equal(answer.logits, base()[0])
     assert torch.equal(answer.iou, base()[1])
     assert answer.names == ("frozen",)
-    assert torch.equal(answer.weights, torch.ones(2, 1, 16, 16))
+    assert torch.equal(answer.weights, torch.ones(2, 1, CELLS, CELLS))
 
 
 def test_clicks_that_one_generation_answers_alone_do_not_ask_the_base(tiny_backbone):
@@ -129,7 +129,7 @@ def test_clicks_that_one_generation_answers_alone_do_not_ask_the_base(tiny_backb
         alone = experts(features, points=POINTS)
     torch.testing.assert_close(answer.logits, alone.logits)
     torch.testing.assert_close(answer.iou, alone.iou)
-    torch.testing.assert_close(answer.weights, alone.weights)
+    torch.testing.assert_close(answer.weights, alone.coarse)
 
 
 def test_an_answer_is_shared_out_as_the_shares_say(tiny_backbone):
@@ -151,9 +151,9 @@ def test_an_answer_is_shared_out_as_the_shares_say(tiny_backbone):
         *("tuned (2)", "adaptive-2 (2)"),
     )
     assert answer.weights.shape[1] == len(answer.names)
-    torch.testing.assert_close(answer.weights.sum(1), torch.ones(2, 16, 16))
+    torch.testing.assert_close(answer.weights.sum(1), torch.ones(2, CELLS, CELLS))
     assert (answer.weights[:, 0] >= 0.25).all()
-    torch.testing.assert_close(answer.weights[:, 6:].sum(1), 0.5 * votes[1].weights[:, 1:].sum(1))
+    torch.testing.assert_close(answer.weights[:, 6:].sum(1), 0.5 * votes[1].coarse[:, 1:].sum(1))
 
 
 def test_they_answer_points_if_any_of_them_does():

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from icmoe_core import load_model
-from icmoe_core.embedding_store import EmbeddingStore
+from icmoe_core.embeddings import EmbeddingStore
 from icmoe_core.errors import (
     DatasetError,
     DeviceMemoryError,

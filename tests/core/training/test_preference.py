@@ -34,7 +34,7 @@ def learn(model, examples, settings):
     newest = model.experts.members[-1]
     before = newest.preference.clone()
     try:
-        steps = list(learn_preference(newest, model.backbone, examples, settings))
+        steps = list(learn_preference(newest, model, examples, settings))
         return steps, newest.preference.clone()
     finally:
         newest.preference.copy_(before)

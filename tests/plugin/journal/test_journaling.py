@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import NAME, PIXELS
+from desk import write_voxels
 from killed import digest
 from work_on_scans import finish, sessions, snapshot, work
 
@@ -323,7 +324,7 @@ def test_a_step_costs_the_window_less_than_5_ms(annotator):
         one.session.accept(one.place(index), 1, edit)
         one.qtbot.wait(5)  # a person is slower
     voxels = np.arange(4_000_000)
-    edit = controller.target.write_voxels(voxels, np.full(len(voxels), 3, np.uint16))
+    edit = write_voxels(controller.target, voxels, np.full(len(voxels), 3, np.uint16))
     one.session.accept_proposals({one.place(0): [3]}, edit)
     one.session.add_prompt(one.place(61), Click(1, 1), [1])  # while that is packed
     one.session.undo()

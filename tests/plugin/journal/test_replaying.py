@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from desk import IMAGE, SHAPE, Desk, Restored, content, place, whole
+from desk import IMAGE, SHAPE, Desk, Restored, content, place, whole, write_voxels
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -234,7 +234,7 @@ def test_a_long_session_is_replayed_in_little_memory(tmp_path):
     for number in range(count):
         voxels = np.arange(number, desk.mask.layer.data.size, 2)
         values = np.full(len(voxels), 1 + number % 3, np.uint16)
-        edit = desk.mask.write_voxels(voxels, values)
+        edit = write_voxels(desk.mask, voxels, values)
         desk.session.accept(place(number % 3), 1, edit)
         desk.flush()
     edits = 12 * count * len(voxels)

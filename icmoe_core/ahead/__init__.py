@@ -1,0 +1,1 @@
+"""Encoding ahead: scans of a worklist whose slices are encoded before anybody opens them."""

@@ -1,0 +1,250 @@
+"""The embedding store: encoded slices on disk, for later and for other processes.
+
+A slice that was encoded once need not be encoded again: not when its scan is opened anew, and not
+when it is learnt from. Names of files are random and keys are hashes, so nothing tells whose scans
+they were.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+from torch import Tensor
+
+from icmoe_core.embeddings.index import PackIndex
+from icmoe_core.embeddings.packs import (
+    DamagedPackError,
+    Pack,
+    VanishedPackError,
+    read_slice,
+    remove_pack,
+    sweep,
+    write_pack,
+)
+from icmoe_core.embeddings.writing import Writers
+from icmoe_core.errors import IcmoeError
+
+CAPACITY_BYTES = 4_000_000_000
+"""Some 2,000 slices with LiteMedSAM, 2 MB each."""
+CAPACITY_VARIABLE = "ICMOE_CACHE_BYTES"
+"""Environment variable with another capacity."""
+SLICES = 32
+"""Of a full pack. Packs with less than half of it are merged, so that a volume is a few files."""
+
+_LOCK = ".lock"
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a store holds.
+
+    Attributes
+    ----------
+    slices, packs, nbytes : int
+    """
+
+    slices: int
+    packs: int
+    nbytes: int
+
+
+class EmbeddingStore:
+    """Features of slices in a folder; those used longest ago make room for new ones.
+
+    It may be used by several threads and processes at once. Nothing that goes wrong with the disk
+    is an error: slices are encoded again then.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Made when it is needed; by default one in the user's cache.
+    capacity_bytes : int, optional
+        By default that of the environment variable ``ICMOE_CACHE_BYTES``, or 4 GB; 0 keeps
+        nothing.
+
+    Raises
+    ------
+    IcmoeError
+        If the environment variable is no number of bytes.
+    """
+
+    def __init__(self, folder: Path | None = None, capacity_bytes: int | None = None) -> None:
+        default = user_cache_path("icmoe", appauthor=False) / "embeddings"
+        self.folder = default if folder is None else folder
+        self.capacity_bytes = _capacity() if capacity_bytes is None else capacity_bytes
+        self._index = PackIndex(self.folder)
+        self._merging: threading.Thread | None = None
+        self._writers = Writers(self.write)
+
+    def read(self, key: str) -> Tensor | None:
+        """Return the features ``(1, C, h, w)`` kept under `key`; None if there are none.
+
+        Those that wait to be written are still where they were made, others are on the CPU.
+        """
+        waiting = self._writers.pending.get(key)
+        if waiting is not None:
+            return waiting
+        for _ in range(_TRIES):
+            pack = self._index.find(key)
+            if pack is None:
+                return None
+            try:
+                return torch.from_numpy(read_slice(pack, key))[None]
+            except VanishedPackError:  # merged with others, or dropped: look again
+                self._index.forget(pack)
+            except DamagedPackError:
+                self._mend(pack)
+        return None
+
+    def write(self, features: Mapping[str, Tensor]) -> None:
+        """Keep features ``(1, C, h, w)`` of slices under their keys, if that can be done."""
+        fresh: dict[tuple[object, ...], dict[str, NDArray]] = {}
+        if self.capacity_bytes <= 0:
+            return
+        for key, tensor in features.items():
+            array = tensor[0].detach().cpu().numpy()
+            if self._index.known(key) is None and np.isfinite(array).all():
+                fresh.setdefault((*array.shape, array.dtype), {})[key] = array
+        for arrays in fresh.values():
+            with suppress(OSError, VanishedPackError):
+                self._index.add(write_pack(self.folder, arrays))
+        self._make_room()
+        self._merge_small_ones()
+
+    def write_soon(self, features: Mapping[str, Tensor]) -> None:
+        """Keep features as :meth:`write` does, in a thread; this store can read them at once."""
+        self._writers.add(features)
+
+    def clear(self) -> int:
+        """Remove all that is kept, and nothing else; return how many bytes that were."""
+        self._writers.wait()
+        freed = 0
+        for pack in self._index.look():
+            if remove_pack(pack.path):
+                freed += pack.nbytes
+            self._index.forget(pack)
+        sweep(self.folder)
+        return freed
+
+    def usage(self) -> Usage:
+        """Count what is kept."""
+        self._writers.wait()
+        packs = self._index.look()
+        keys = {key for pack in packs for key in pack.keys}
+        return Usage(len(keys), len(packs), sum(pack.nbytes for pack in packs))
+
+    def tidy(self) -> None:
+        """Write what waits for it, and merge all small packs, however few; it takes a moment."""
+        self._writers.wait()
+        if self._merging is not None:
+            self._merging.join()
+        self._merge_batches(least=2)
+
+    @property
+    def merging(self) -> bool:
+        """Whether small packs are being merged, in a thread."""
+        return self._merging is not None and self._merging.is_alive()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._writers.pending or self._index.find(key) is not None
+
+    def _make_room(self) -> None:
+        """Drop the packs that were used longest ago, until the others fit."""
+        sweep(self.folder)
+        packs = self._index.look()
+        total = sum(pack.nbytes for pack in packs)
+        if total <= self.capacity_bytes:
+            return
+        for pack in sorted(packs, key=Pack.last_used):
+            if total <= self.capacity_bytes:
+                return
+            if remove_pack(pack.path):
+                total -= pack.nbytes
+            self._index.forget(pack)
+
+    def _merge_small_ones(self) -> None:
+        """Begin to merge small packs, if there are enough of a kind, and nobody else does."""
+        if self.merging:
+            return
+        if next(self._batches(), None):
+            # Not a daemon: an interpreter that ends waits for the second that it takes.
+            self._merging = threading.Thread(target=self._merge_batches, name="icmoe-merge")
+            self._merging.start()
+
+    def _merge_batches(self, least: int = SLICES) -> None:
+        # What was there is there still, should a pack vanish, or the interpreter end meanwhile:
+        # then zarr refuses to work, with a RuntimeError.
+        with (
+            suppress(OSError, RuntimeError, VanishedPackError),
+            FileLock(self.folder / _LOCK, timeout=0),
+        ):
+            self._index.look()
+            for packs in self._batches(least):
+                self._merge(packs)
+
+    def _batches(self, least: int = SLICES) -> Iterator[list[Pack]]:
+        """Yield small packs that fill one together, the oldest first; then `least` or more."""
+        small = [pack for pack in self._index.packs if len(pack.keys) < SLICES // 2]
+        small.sort(key=Pack.last_used)
+        for kind in {pack.kind for pack in small}:
+            batch: list[Pack] = []
+            for pack in small:
+                if pack.kind == kind:
+                    batch.append(pack)
+                if sum(len(one.keys) for one in batch) >= SLICES:
+                    yield batch
+                    batch = []
+            if len(batch) >= least:
+                yield batch
+
+    def _merge(self, packs: list[Pack]) -> None:
+        """Put the slices of some packs into one; those that are damaged are dropped.
+
+        Raises
+        ------
+        OSError, VanishedPackError
+            One cannot be read now, or the new one cannot be written; they stay as they are.
+        """
+        own = {pack.path for pack in packs}
+        whole: dict[str, NDArray] = {}
+        for pack in packs:
+            for key in pack.keys:
+                if (self._index.known(key) or pack).path in own:
+                    with suppress(DamagedPackError):
+                        whole[key] = read_slice(pack, key)
+        if whole:
+            self._index.add(write_pack(self.folder, whole))
+        for pack in packs:
+            remove_pack(pack.path)
+            self._index.forget(pack)
+
+    def _mend(self, pack: Pack) -> None:
+        """Drop the damaged slices of a pack, or all of them if the rest cannot be saved."""
+        with suppress(OSError, VanishedPackError):
+            self._merge([pack])
+            return
+        remove_pack(pack.path)
+        self._index.forget(pack)
+
+
+def _capacity() -> int:
+    text = os.environ.get(CAPACITY_VARIABLE, "").strip()
+    if not text:
+        return CAPACITY_BYTES
+    if not text.isdigit():
+        raise IcmoeError(
+            f"{CAPACITY_VARIABLE} must be a whole number of bytes, such as 4000000000, but is "
+            f"{text!r}: change it, or leave it unset."
+        )
+    return int(text)

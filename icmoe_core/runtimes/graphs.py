@@ -1,0 +1,116 @@
+"""Graphs: what is compiled, as modules that take and give tensors only.
+
+Each sees one slice, or a part of one, and `B` prompts that have been embedded. The weights of the
+experts are inputs of their graph: a compiler translates it once for all experts of one
+configuration, and each expert file is bound to it afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.decoder import decode_tokens
+from icmoe_core.experts.frozen_layers import plain_copy
+from icmoe_core.experts.mixture import Experts, ruling_of
+
+
+class FrozenGraph(nn.Module):
+    """The frozen decoder: features, tokens and places in; logits ``(B, S, S)`` and IoU out."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.prompts, self.decoder = backbone.prompt_encoder, backbone.mask_decoder
+        self._backbone = (backbone,)
+
+    def forward(self, features: Tensor, sparse: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode ``(1, C, h, w)``, ``(B, n, C)`` and ``(1, C, h, w)``."""
+        dense = _no_mask(self.prompts, features, sparse)
+        output = decode_tokens(
+            self._backbone[0], features, sparse, dense, places=places, alone=True
+        )
+        return output.logits, output.iou
+
+
+class ExpertsGraph(nn.Module):
+    """Experts whose weights are inputs, in the order of :func:`weights_of`.
+
+    Parameters
+    ----------
+    experts : Experts
+        Their weights make no difference, but their configuration.
+    boxed : bool
+        Whether the frozen path's logits ``(B, S, S)`` are given as well.
+    """
+
+    def __init__(self, experts: Experts, boxed: bool) -> None:
+        super().__init__()
+        backbone = experts.tuned.backbone
+        # Copied, since weights are taken out of it; the backbone is shared.
+        self._lifted = (copy.deepcopy(_with_plain_decoder(experts), {id(backbone): backbone}),)
+        self._prompts = (backbone.prompt_encoder,)
+        self._boxed = boxed
+
+    def forward(self, features: Tensor, sparse: Tensor, places: Tensor, *rest: Tensor) -> Any:
+        """Return logits, IoU, mean probability and weights of the vote."""
+        whole = self._lifted[0]
+        frozen, weights = (rest[0], rest[1:]) if self._boxed else (None, rest)
+        for name, weight in zip(_names(whole), weights, strict=True):
+            _put(whole, name, weight)
+        dense = _no_mask(self._prompts[0], features, sparse)
+        experts = cast(Experts, whole.experts)
+        vote = experts.vote(features, sparse, dense, frozen=frozen, places=places, alone=True)
+        return tuple(ruling_of(vote))
+
+
+def weights_of(experts: Experts) -> list[Tensor]:
+    """Return the weights with which experts answer, updates folded in, in a fixed order."""
+    whole = _with_plain_decoder(experts)
+    found = dict(whole.named_parameters())
+    return [found[name].detach() for name in _names(whole)]
+
+
+def _with_plain_decoder(experts: Experts) -> nn.Module:
+    """Return experts who share all weights, with their updates folded into a plain decoder."""
+    backbone, updated = experts.tuned.backbone, experts.tuned.decoder
+    decoder = plain_copy(updated)
+    tuned = copy.copy(experts.tuned)
+    tuned.put_decoder(backbone, decoder)
+    same = copy.copy(experts)
+    same._modules = {**experts._modules, "tuned": tuned}
+    return nn.ModuleDict({"experts": same, "decoder": decoder})
+
+
+def _names(whole: nn.Module) -> list[str]:
+    if not hasattr(whole, "lifted_names"):
+        unused = ("experts.tuned.updates.", "experts.tuned.token_shift", "experts.tuned.earlier.")
+        names = [name for name, _ in whole.named_parameters() if not name.startswith(unused)]
+        whole.lifted_names = names  # type: ignore[assignment]
+    return cast(list[str], whole.lifted_names)
+
+
+def _put(whole: nn.Module, name: str, weight: Tensor) -> None:
+    """Have a module use a tensor in the place of a parameter."""
+    parent, _, last = name.rpartition(".")
+    module = whole.get_submodule(parent)
+    module._parameters.pop(last, None)
+    module.__dict__[last] = weight
+
+
+def _no_mask(prompt_encoder: Any, features: Tensor, sparse: Tensor) -> Tensor:
+    none = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+    return none.expand(sparse.shape[0], -1, features.shape[2], features.shape[3])
+
+
+@torch.no_grad()
+def example_inputs(backbone: Backbone, boxed: bool) -> tuple[Tensor, ...]:
+    """Return inputs of the graphs' usual shapes, but for weights."""
+    places = backbone.dense_pe()
+    features, sparse = torch.zeros_like(places), places.new_zeros(1, 2, places.shape[1])
+    side: int = backbone.prompt_encoder.mask_input_size[0]
+    frozen = (places.new_zeros(1, side, side),) if boxed else ()
+    return (features, sparse, places, *frozen)

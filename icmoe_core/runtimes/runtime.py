@@ -1,0 +1,88 @@
+"""The runtime: encodes, decodes and votes; here operation by operation, in plain torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from icmoe_core.backbones import Backbone
+from icmoe_core.decoder import decode
+from icmoe_core.devices import autocast
+from icmoe_core.experts.generations import eager_ruling
+from icmoe_core.experts.mixture import Experts, Ruling
+
+
+class Runtime:
+    """Plain torch, on any device; others take over what they are faster at.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        On its device.
+    precision : {"fp32", "bf16", "fp16"}
+        In which the image encoder runs.
+
+    Attributes
+    ----------
+    name : str
+        As people choose it.
+    batch : int
+        How many slices are best encoded together.
+    """
+
+    name = "torch"
+    batch = 1
+
+    def __init__(self, backbone: Backbone, precision: str = "fp32") -> None:
+        self.backbone = backbone
+        self.precision = precision
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Encode preprocessed pictures ``(B, 3, S, S)``: ``(B, C, h, w)``, float32."""
+        with autocast(self.backbone.device, self.precision):
+            return self.backbone.encode(x)
+
+    def decode(
+        self, features: Tensor, boxes: Tensor, places: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let the frozen base answer boxes.
+
+        Parameters
+        ----------
+        features : Tensor, (1, C, h, w)
+            Of the slice, or of a part of it.
+        boxes : Tensor, (B, 4)
+            Half-open, on the model's input.
+        places : Tensor, (1, C, h, w), optional
+            Codes of the places that a part shows.
+
+        Returns
+        -------
+        logits : Tensor, (B, 4 h, 4 w)
+        iou : Tensor, (B,)
+        """
+        output = decode(self.backbone, features, boxes=boxes, places=places)
+        return output.logits, output.iou
+
+    def rule(
+        self,
+        experts: Experts,
+        features: Tensor,
+        prompts: Mapping[str, Tensor | None],
+        frozen: Tensor | None,
+    ) -> Ruling:
+        """Let experts vote; see :data:`icmoe_core.experts.generations.Rule`."""
+        return eager_ruling(experts, features, prompts, frozen)
+
+    def prepare(self, experts: Experts) -> None:
+        """Do ahead what the first question to `experts` would have to wait for."""
+
+    def synchronise(self) -> None:
+        """Wait until the device has done all that it was given; for measuring."""
+        if self.backbone.device.type == "cuda":
+            torch.cuda.synchronize(self.backbone.device)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.backbone.name!r}, {self.precision!r})"

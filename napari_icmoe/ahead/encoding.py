@@ -1,0 +1,206 @@
+"""Encoding ahead: feeds the engine's thread slices while nobody else needs it.
+
+The displayed slice comes first, then its neighbours outward. A portion is one slice, or a few on
+a GPU, so a question never waits for more than that.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari.layers import Image
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from icmoe_core.errors import ImageError
+from napari_icmoe.ahead.portions import LARGEST, Portion, Prepared, prepare
+from napari_icmoe.ahead.queue import SliceQueue, stack_of
+from napari_icmoe.ahead.stillness import Stillness
+from napari_icmoe.regions import is_large
+from napari_icmoe.workers import Background
+
+if TYPE_CHECKING:
+    from napari_icmoe.controller import AnnotateController
+
+START_MS = 300
+"""The model begins to load this long after the window has come to life: it is to be seen first."""
+SETTLE_MS = 150
+"""A slice is encoded once the slider has rested this long."""
+POLL_MS = 100
+"""While others need the engine, or the person moves, it is tried again this often."""
+TELL_MS = 1000
+"""Progress is told this often at most: what is shown of it redraws the canvas too."""
+
+
+class EncodingAhead(QObject):
+    """Encodes the slices of the displayed stack before anybody asks about them.
+
+    Parameters
+    ----------
+    controller : AnnotateController
+
+    Attributes
+    ----------
+    on : bool
+        Whether the user wants it.
+    """
+
+    changed = Signal()
+    """There is something new to show; emitted now and then."""
+    loaded = Signal()
+    """A model is there, since slices were encoded with it."""
+
+    def __init__(self, controller: AnnotateController, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.on = True
+        self._controller = controller
+        self._queue = SliceQueue()
+        self._stillness = Stillness(controller.viewer, lambda: controller.tool.on)
+        self._thread = Background(self, controller.asker.worker)
+        self._thread.done.connect(self._on_done)
+        self._running: Portion | None = None
+        self._model = controller.view.model
+        self._held = self._closed = self._begun = False
+        self._next = _once(SETTLE_MS, self)
+        self._next.timeout.connect(self._feed)
+        self._telling = _once(TELL_MS, self)
+        self._telling.timeout.connect(self.changed)
+        controller.view.drawn.connect(self.refresh)
+        controller.began.connect(self._stillness.note_action)
+        controller.asker.answered.connect(self._stillness.note_action)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many slices of the displayed stack are ready, and how many there are within reach.
+
+        Both are 0 where nothing is encoded ahead.
+        """
+        resting = self._controller.asker.rests(self._controller.view.model)
+        return (0, 0) if not self.on or resting else self._queue.progress
+
+    @property
+    def held(self) -> bool:
+        """Whether all but the displayed slice waits until a training has ended."""
+        return self._held
+
+    def refresh(self) -> None:
+        """Look at what is displayed, and begin there."""
+        view = self._controller.view
+        question = view.question if self._fits() else None
+        stack, position = (None, 0) if question is None else stack_of(question, view.shape)
+        moved = self._queue.show(stack, position)
+        if view.model != self._model:  # other experts are to be loaded, even if no slice is
+            self._model = view.model
+            self._queue.fetch_again()
+        if moved:
+            self._tell()
+        if moved or not self._next.isActive():
+            self._next.start(SETTLE_MS)
+
+    def switch(self, on: bool) -> None:
+        """Encode ahead, or leave it."""
+        self.on = on
+        self.changed.emit()
+        self.refresh()
+
+    def encode_again(self) -> None:
+        """Begin anew, since slices are encoded in another way now."""
+        self._queue.start_over()
+        self.changed.emit()
+        self.refresh()
+
+    def hold(self, held: bool) -> None:
+        """Leave the processor to a training, or go on.
+
+        The slice that the person works on is encoded all the same.
+        """
+        if held != self._held:
+            self._held = held
+            self.changed.emit()
+            self.refresh()
+
+    def forget(self, image: Image) -> None:
+        """Encode nothing more of an image, which has been removed."""
+        self._queue.forget(str(image.unique_id))
+
+    def close(self) -> None:
+        """Encode nothing more; the portion that is being encoded ends by itself, unheard."""
+        self._closed = True
+        self._next.stop()
+        self._telling.stop()
+        self._stillness.close()
+        self._queue.show(None)
+
+    def _fits(self) -> bool:
+        """Whether the displayed plane is encoded whole; of a large one, only regions are."""
+        view = self._controller.view
+        sides = (0, 0) if view.plane is None else view.plane_shape(view.plane)
+        return min(sides) > 0 and not is_large(sides)
+
+    def _feed(self) -> None:
+        """Give the thread a portion, if there is one and nobody else needs the thread."""
+        if not self._begun:
+            self._begun = True
+            self._next.start(START_MS)
+            return
+        portion = self._portion()
+        if portion is None:
+            return
+        if self._is_needed():
+            self._next.start(POLL_MS)
+            return
+        self._running = portion
+        self._thread.run(partial(prepare, self._controller.asker.engine, portion))
+
+    def _portion(self) -> Portion | None:
+        """Return what is encoded next; None if there is nothing, or it has to wait."""
+        c = self._controller
+        image, question, stack = c.image, c.view.question, self._queue.stack
+        if self._running is not None or self._closed or not self.on:
+            return None
+        if image is None or question is None or stack is None or c.asker.rests(question.model):
+            return None
+        positions = self._queue.next(LARGEST)
+        # A click on the displayed slice would have to wait until it is encoded, anyway.
+        shown = tuple(one for one in positions[:1] if one == self._queue.position)
+        if self._held:
+            positions = shown if c.tool.on else ()
+        elif left := self._stillness.seconds_left:
+            if positions and not shown:
+                self._next.start(round(1000 * left) + 1)
+            positions = shown
+        if not positions:
+            return None
+        return Portion(stack, positions, question, c.view.scans.scan_of(image))
+
+    def _is_needed(self) -> bool:
+        """Whether somebody waits for the engine, or is about to go on with it."""
+        c = self._controller
+        return c.asker.busy or c.propagating.running or not self._thread.idle
+
+    def _on_done(self, prepared: Prepared | None, error: Exception | None) -> None:
+        portion, self._running = self._running, None
+        if portion is None or self._closed:
+            return
+        if prepared is not None:
+            self._queue.note(portion.stack, prepared.ready, prepared.skipped)
+            self._stillness.at_stake = prepared.seconds
+            self.loaded.emit()
+        elif isinstance(error, ImageError):
+            self._queue.give_up(portion.stack)
+        elif error is not None:
+            self._controller.asker.rest(portion.question.model, error)
+        self._tell()
+        if not self._next.isActive():  # the slider may have moved meanwhile
+            self._next.start(0)
+
+    def _tell(self) -> None:
+        if not self._telling.isActive():
+            self._telling.start()
+
+
+def _once(milliseconds: int, parent: QObject) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    return timer

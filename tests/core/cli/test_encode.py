@@ -1,0 +1,182 @@
+"""``icmoe encode``: what it leaves is warm in the window; and ``icmoe cache``."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from icmoe_core.ahead.scans import Portion, encode_portion
+from icmoe_core.ahead.shown_slices import shown_slices
+from icmoe_core.embeddings import EmbeddingStore
+from icmoe_core.io import read_volume, to_display
+from icmoe_core.predictor import Predictor
+from icmoe_core.windowing import choose_window
+
+RNG = np.random.default_rng(0)
+LPS = np.diag([-2.0, -2.0, 3.0, 1.0])
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Three volumes, one of them over time, and a file that is none."""
+    paths = []
+    for name, shape in (("a", (20, 24, 5)), ("b", (18, 22, 4)), ("t", (16, 18, 3, 2))):
+        array = RNG.normal(100, 20, shape).astype(np.float32)
+        paths.append(tmp_path / f"{name}.nii.gz")
+        nib.save(nib.Nifti1Image(array, LPS), paths[-1])
+    paths.append(tmp_path / "broken.nii.gz")
+    paths[-1].write_bytes(paths[0].read_bytes()[:300])
+    return paths
+
+
+def encode(icmoe, tiny_name, *arguments):
+    return icmoe("encode", *arguments, "--model", tiny_name, "--device", "cpu")
+
+
+def test_slices_are_those_of_the_window(scans):
+    volume = read_volume(scans[2])
+    shown = to_display(volume.array, volume.grid.affine)
+    slices = shown_slices(volume)
+    assert len(slices) == 3 * 2
+    expected = [shown[time, index] for time in range(2) for index in range(3)]
+    for number, pixels in enumerate(expected):
+        np.testing.assert_array_equal(slices[number], pixels)
+    across = shown_slices(volume, axis=1)  # stored from front to back: the second on the screen
+    assert len(across) == 18 * 2
+    np.testing.assert_array_equal(across[1], shown[0, :, 1])
+
+
+def test_all_slices_are_encoded_and_the_second_time_none(icmoe, tiny_name, tiny_model, scans):
+    first = encode(icmoe, tiny_name, *scans[:3])
+    assert first.exit_code == 0, first.output
+    assert "5 slices, 5 encoded" in first.stdout
+    assert "15 slices encoded, 0 were there" in first.stdout
+    predictor = Predictor(tiny_model, store=EmbeddingStore())
+    for path in scans[:3]:
+        volume = read_volume(path)
+        slices = shown_slices(volume)
+        window = choose_window(slices.array)
+        assert all(predictor.is_encoded(slices[n], window) for n in range(len(slices)))
+    record = json.loads(encode(icmoe, tiny_name, *scans[:3], "--json").stdout)
+    assert (record["encoded"], record["there"], record["failed"]) == (0, 15, 0)
+    other = json.loads(encode(icmoe, tiny_name, scans[0], "--window", "0,200", "--json").stdout)
+    assert (other["encoded"], other["kept"]) == (5, 5)
+    across = json.loads(encode(icmoe, tiny_name, scans[0], "--axis", 0, "--json").stdout)
+    assert across["files"][0]["slices"] == across["encoded"] == 20
+
+
+def test_what_fails_is_named_and_the_others_are_encoded(icmoe, tiny_name, scans, tmp_path):
+    labels = tmp_path / "a_label.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), np.uint8), LPS), labels)
+    result = encode(icmoe, tiny_name, scans[3], labels, scans[0], tmp_path / "none.nii")
+    assert result.exit_code == 1
+    assert "Error: broken.nii.gz cannot be read" in result.stderr
+    assert "none.nii" in result.stderr
+    assert "a_label.nii.gz: it is a label map" in result.stdout
+    assert "4 files, 2 of them failed: 5 slices encoded" in result.stdout
+
+
+def test_slices_of_nothing_but_nan_are_counted_and_left_out(icmoe, tiny_name, tmp_path):
+    array = RNG.normal(size=(10, 12, 4)).astype(np.float32)
+    array[:, :, 1] = np.nan
+    path = tmp_path / "holed.nii"
+    nib.save(nib.Nifti1Image(array, LPS), path)
+    result = encode(icmoe, tiny_name, path)
+    assert result.exit_code == 0, result.output
+    assert "4 slices, 3 encoded, 0 in the cache already, 1 empty" in result.stdout
+
+
+def test_a_cache_that_is_too_small_is_told(icmoe, tiny_name, scans, monkeypatch):
+    monkeypatch.setenv("ICMOE_CACHE_BYTES", "6000")
+    result = encode(icmoe, tiny_name, scans[0])
+    assert result.exit_code == 0
+    assert "are not in this cache" in result.stderr
+    monkeypatch.setenv("ICMOE_CACHE_BYTES", "0")
+    result = encode(icmoe, tiny_name, scans[0])
+    assert result.exit_code == 1
+    assert "the cache keeps nothing" in result.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_told_before_anything(icmoe, tiny_name, scans, cache):
+    cache.mkdir()
+    (cache / "icmoe").write_text("a file")
+    result = encode(icmoe, tiny_name, scans[0])
+    assert result.exit_code == 1
+    assert "cannot be made" in result.stderr
+
+
+def test_shares_of_a_scan_make_up_the_whole(tiny_model, scans, tmp_path):
+    predictor = Predictor(tiny_model, store=EmbeddingStore(tmp_path / "store"))
+    keys = set()
+    for number in range(3):
+        *_, last = encode_portion(predictor, Portion(scans[0], number=number, of=3))
+        keys |= set(last.encoded)
+        assert last.error == ""
+    assert len(keys) == 5
+    *_, whole = encode_portion(predictor, Portion(scans[0]))
+    assert (whole.there, whole.encoded) == (5, ())
+
+
+def test_several_workers_need_dask(icmoe, tiny_name, scans, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "icmoe_core.ahead.cluster", raising=False)
+    result = encode(icmoe, tiny_name, scans[0], "--workers", 2)
+    assert result.exit_code == 1
+    assert "napari-icmoe[cluster]" in result.stderr
+    both = encode(icmoe, tiny_name, scans[0], "--workers", 2, "--scheduler", "tcp://host:1")
+    assert both.exit_code == 2
+
+
+def test_two_workers_share_the_work(scans, tmp_path):
+    command = [Path(sys.executable).with_name("icmoe"), "encode", *scans[:2], scans[3]]
+    done = subprocess.run(
+        [*command, "--workers", "2", "--device", "cpu", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    record = json.loads(done.stdout)
+    assert (record["encoded"], record["kept"], record["failed"]) == (9, 9, 1)
+    assert EmbeddingStore().usage().slices == 9
+
+
+def test_a_running_cluster_is_used(icmoe, tiny_name, tiny_model, scans):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        result = encode(
+            icmoe, tiny_name, *scans[:1], "--scheduler", cluster.scheduler_address, "--json"
+        )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["encoded"] == 5
+    result = encode(icmoe, tiny_name, scans[0], "--scheduler", "tcp://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "No Dask scheduler answers" in result.stderr
+
+
+def test_the_cache_is_shown_and_cleared(icmoe, tiny_name, scans, cache):
+    empty = json.loads(icmoe("cache", "info", "--json").stdout)
+    assert (empty["slices"], empty["bytes"]) == (0, 0)
+    assert empty["folder"].startswith(str(cache))
+    encode(icmoe, tiny_name, scans[0])
+    assert "5 in 1 packs" in icmoe("cache", "info").stdout
+    refused = icmoe("cache", "clear")  # nobody answers
+    assert refused.exit_code == 1
+    assert json.loads(icmoe("cache", "info", "--json").stdout)["slices"] == 5
+    assert "kB freed" in icmoe("cache", "clear", "--yes").stdout
+    assert json.loads(icmoe("cache", "info", "--json").stdout)["slices"] == 0
+    assert "0 kB freed" in icmoe("cache", "clear").stdout

@@ -1,0 +1,167 @@
+"""Compiled networks give what plain torch gives, on real slices."""
+
+import numpy as np
+import pytest
+import torch
+
+from icmoe_core import Predictor, Prompts
+from icmoe_core.experts.familiarity import everything_familiar
+from icmoe_core.experts.generations import Generation, Generations
+from icmoe_core.experts.mixture import Experts
+from icmoe_core.metrics import dice
+from icmoe_core.model import PromptableModel
+from icmoe_core.runtimes.agreement import LOWEST, MEAN, agree, masks_of, sample_cases
+from icmoe_core.runtimes.runtime import Runtime
+from icmoe_core.runtimes.templates import Templates
+
+openvino = pytest.importorskip("icmoe_core.runtimes.openvino")
+pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory):
+    return Templates(tmp_path_factory.mktemp("graphs"))
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return list(sample_cases(2))
+
+
+@pytest.fixture(scope="module")
+def masks(lite_model, cases):
+    return masks_of(lite_model, cases)
+
+
+def in_openvino(model, precision, templates):
+    runtime = openvino.OpenVinoRuntime(model.backbone, precision, templates)
+    changed = PromptableModel(model.backbone, model.device, experts=model.experts, runtime=runtime)
+    changed.prepare()
+    return changed
+
+
+@pytest.fixture(scope="module")
+def exact(lite_model, templates):
+    return in_openvino(lite_model, "fp32", templates)
+
+
+@pytest.fixture(scope="module")
+def fast(lite_model, templates):
+    return in_openvino(lite_model, "bf16", templates)
+
+
+def test_in_full_precision_masks_are_those_of_torch(exact, masks, cases):
+    found = agree(masks, masks_of(exact, cases))
+    assert found.lowest > 0.999
+    assert found.slices == len(cases) == 4
+
+
+def test_reduced_precision_is_as_close_as_it_must_be(fast, masks, cases):
+    found = agree(masks, masks_of(fast, cases))
+    assert found.mean >= MEAN
+    assert found.lowest >= LOWEST
+    assert found.good
+
+
+@pytest.mark.parametrize("sure", [0.0, 1.1], ids=["sure", "elected"])
+def test_clicks_are_answered_as_in_torch(lite_model, exact, cases, sure, monkeypatch):
+    monkeypatch.setattr("icmoe_core.starts.SURE", sure)
+    case = cases[0]
+    r0, c0, r1, c1 = case.boxes[0]
+    point = (r0 + r1) // 2, (c0 + c1) // 2
+    ours, theirs = (
+        predictor.predict(predictor.encode(case.image, case.window), Prompts([point]))
+        for predictor in (Predictor(lite_model), Predictor(exact))
+    )
+    np.testing.assert_allclose(theirs.probability, ours.probability, atol=2e-3)
+    np.testing.assert_allclose(theirs.votes, ours.votes, atol=2e-3)
+    np.testing.assert_allclose(theirs.uncertainty, ours.uncertainty, atol=2e-2)
+
+
+def test_the_base_alone_is_compiled_too(lite_model, exact, cases):
+    case = cases[1]
+    before = Predictor(PromptableModel(lite_model.backbone, lite_model.device))
+    after = Predictor(exact.with_experts(None))
+    ours, theirs = (
+        one.predict(one.encode(case.image, case.window), Prompts(boxes=[case.boxes[0]]))
+        for one in (before, after)
+    )
+    assert dice(ours.mask, theirs.mask) > 0.999
+    assert theirs.experts == ("frozen",)
+
+
+def test_experts_that_were_not_prepared_are_asked_in_torch(exact, cases):
+    torch.manual_seed(0)
+    experts = Experts(exact.backbone).eval().requires_grad_(False)
+    torch.nn.init.normal_(experts.directions[0].weight, std=0.05)
+    features = exact.encode(torch.rand(1, 3, 256, 256))[0]
+    prompts = {"boxes": torch.tensor([[60.0, 60.0, 120.0, 140.0]])}
+    frozen = exact.decode(features, **prompts)[0]
+    with torch.inference_mode():
+        plain = exact.runtime.rule(experts, features, prompts, frozen)
+        assert torch.equal(
+            plain.logits, Runtime.rule(exact.runtime, experts, features, prompts, frozen).logits
+        )
+        exact.runtime.prepare(experts)
+        compiled = exact.runtime.rule(experts, features, prompts, frozen)
+    assert not torch.equal(compiled.logits, plain.logits)
+    for ours, theirs in zip(plain, compiled, strict=True):
+        torch.testing.assert_close(theirs, ours, atol=2e-3, rtol=1e-3)
+
+
+def test_experts_in_training_are_never_compiled(exact):
+    experts = Experts(exact.backbone).train()
+    exact.runtime.prepare(experts)
+    assert experts not in exact.runtime._ready
+
+
+def test_other_networks_are_compiled_as_well(tiny_model, tmp_path):
+    """A SAM with other sizes, and experts for it."""
+    experts = Experts(tiny_model.backbone).eval().requires_grad_(False)
+    known = everything_familiar(torch.zeros(2 * 32))
+    model = tiny_model.with_experts(Generations([Generation(experts, known, True)]).ready())
+    changed = in_openvino(model, "fp32", Templates(tmp_path))
+    image = np.random.default_rng(0).random((50, 64)).astype(np.float32)
+    for prompts in (Prompts(boxes=[(5, 6, 30, 40)]), Prompts([(20, 20), (30, 30)], [1, 0])):
+        ours, theirs = (
+            one.predict(one.encode(image), prompts)
+            for one in (Predictor(model), Predictor(changed))
+        )
+        np.testing.assert_allclose(theirs.probability, ours.probability, atol=2e-3)
+
+
+def test_graphs_are_translated_once_and_damaged_ones_anew(tiny_model, tmp_path, monkeypatch):
+    calls = []
+    from icmoe_core.runtimes import templates as module
+
+    translate = module.translated
+    monkeypatch.setattr(module, "translated", lambda *given: calls.append(1) or translate(*given))
+    first = openvino.OpenVinoRuntime(tiny_model.backbone, "fp32", Templates(tmp_path))
+    made = len(calls)
+    assert made == 2  # the encoder and the frozen decoder
+    openvino.OpenVinoRuntime(tiny_model.backbone, "fp32", Templates(tmp_path))
+    assert len(calls) == made
+    for graph in tmp_path.glob("*/graph.xml"):
+        graph.write_text("<net")
+    again = openvino.OpenVinoRuntime(tiny_model.backbone, "fp32", Templates(tmp_path))
+    assert len(calls) == 2 * made
+    x = torch.rand(1, 3, 64, 64)
+    assert torch.equal(first.encode(x), again.encode(x))
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(tiny_model, tmp_path):
+    taken = tmp_path / "file"
+    taken.write_text("not a folder")
+    runtime = openvino.OpenVinoRuntime(tiny_model.backbone, "fp32", Templates(taken))
+    x = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(
+        runtime.encode(x), tiny_model.backbone.encode(x), atol=1e-4, rtol=1e-3
+    )
+
+
+def test_a_batch_is_encoded_as_its_slices_are(tiny_model, tmp_path):
+    runtime = openvino.OpenVinoRuntime(tiny_model.backbone, "fp32", Templates(tmp_path))
+    x = torch.rand(3, 3, 64, 64)
+    together = runtime.encode(x)
+    for number in range(3):
+        assert torch.equal(together[number : number + 1], runtime.encode(x[number : number + 1]))

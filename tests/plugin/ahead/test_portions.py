@@ -1,0 +1,117 @@
+"""Portions: several slices together where that is quicker, and what is wrong with one of them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from slice_gate import noise
+
+from icmoe_core.errors import ImageError
+from napari_icmoe.ahead import portions
+from napari_icmoe.ahead.portions import Portion, prepare
+from napari_icmoe.ahead.queue import stack_of
+from napari_icmoe.engine import Engine, ModelChoice, Question, Scan
+from napari_icmoe.planes import Plane
+from napari_icmoe.state import Place
+
+
+class Lazy:
+    """A scan that is read slice by slice, one of which does not come."""
+
+    def __init__(self, pixels, missing):
+        self.pixels, self.missing, self.read = pixels, missing, []
+        self.shape, self.ndim = pixels.shape, pixels.ndim
+        self.size, self.dtype = pixels.size, pixels.dtype
+
+    def __getitem__(self, index):
+        self.read.append(index[0])
+        if index[0] == self.missing:
+            raise OSError("the disk is gone")
+        return self.pixels[index]
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def portion(tiny_name):
+    """Returns a portion of some slices of a scan, of which the third is displayed."""
+
+    def make(data, positions, window="0,1"):
+        place = Place("scan", Plane((2, None, None)))
+        question = Question(place, 0, (), ModelChoice(tiny_name, "cpu"), window)
+        stack, _ = stack_of(question, data.shape)
+        return Portion(stack, positions, question, Scan("scan", 0, data, rgb=False))
+
+    return make
+
+
+@pytest.fixture
+def together(monkeypatch):
+    """As on a GPU."""
+    monkeypatch.setattr(portions, "_portion_size", lambda predictor: portions.LARGEST)
+
+
+def test_one_slice_at_a_time_on_a_cpu(engine, portion):
+    prepared = prepare(engine, portion(noise(5, 40, 64), (2, 3, 1)))
+    assert prepared.ready == (2,)
+    assert prepared.skipped == ()
+    assert prepared.seconds > 0
+
+
+def test_several_together_equal_each_alone(engine, portion, together, monkeypatch):
+    volume = noise(5, 40, 64)
+    wanted = portion(volume, (2, 3, 1))
+    batches = []
+    predictor = engine.load(wanted.question.model)
+    encode = predictor.model.encode
+    monkeypatch.setattr(
+        predictor.model, "encode", lambda images: batches.append(len(images)) or encode(images)
+    )
+    assert prepare(engine, wanted).ready == (2, 3, 1)
+    assert batches == [3]
+    window = engine.window_of(wanted.scan, "0,1")
+    for position in wanted.positions:
+        assert predictor.is_encoded(volume[position], window)
+    assert not predictor.is_encoded(volume[0], window)
+
+
+def test_what_cannot_be_encoded_does_not_keep_the_others(engine, portion, together):
+    volume = noise(5, 40, 64)
+    volume[3] = np.nan
+    prepared = prepare(engine, portion(Lazy(volume, missing=1), (2, 3, 1, 4, 0)))
+    assert prepared.ready == (2, 4, 0)
+    assert prepared.skipped == (3, 1)
+
+
+def test_nothing_can_be_read(engine, portion):
+    prepared = prepare(engine, portion(Lazy(noise(5, 40, 64), missing=2), (2, 3)))
+    assert prepared.ready == ()
+    assert prepared.skipped == (2,)
+
+
+def test_the_displayed_slice_is_not_read_again_for_the_first_click(engine, portion, together):
+    lazy = Lazy(noise(5, 40, 64), missing=None)
+    wanted = portion(lazy, (2, 3))
+    prepare(engine, wanted)
+    assert lazy.read == [2, 3]
+    engine.encode(wanted.question, wanted.scan)
+    assert lazy.read == [2, 3]
+
+
+def test_a_scan_without_a_window(engine, portion):
+    with pytest.raises(ImageError, match="bright"):
+        prepare(engine, portion(noise(5, 40, 64), (2,), window="bright"))
+
+
+def test_how_many_suit_a_device():
+    def size(device, input_size):
+        backbone = SimpleNamespace(input_size=input_size)
+        model = SimpleNamespace(device=SimpleNamespace(type=device), backbone=backbone)
+        return portions._portion_size(SimpleNamespace(model=model))
+
+    assert size("cpu", 256) == 1
+    assert size("cuda", 256) == portions.LARGEST
+    assert size("cuda", 1024) == 1
