@@ -7,7 +7,8 @@ Three cases, each in a process of its own, whose resident memory is read every 1
 - ``slide``: a colour picture of 8192 x 8192 pixels, with its mask, prompted at several zooms.
 
 Boxes and clicks are made and accepted, on 30 slices of a volume, and at several places and zooms of
-the picture; then all is undone. Run it on a screen, or under ``xvfb-run``::
+the picture; then all is undone. What there is beyond the arrays after the first answer is told too:
+it is the model and its libraries, nearly all of it. Run it on a screen, or under ``xvfb-run``::
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/large_data.py
 """
@@ -137,11 +138,13 @@ class Bench:
 
         self.answers: list[float] = []
         self.accepts: list[float] = []
+        self.with_model = 0
         self.viewer = napari.Viewer()
         self.viewer.window._qt_window.resize(1366, 768)
         rgb = image.shape[-1] == 3
         limits = None if rgb else (-100, 300)
-        self.layer = self.viewer.add_image(image, rgb=rgb, contrast_limits=limits, name="image")
+        # napari would keep what it has read of a lazy image, up to a share of all memory
+        self.layer = self.viewer.add_image(image, rgb=rgb, contrast_limits=limits, cache=False)
         self.viewer.dims.set_current_step(0, image.shape[0] // 2)
         rest(2.0)
         gc.collect()
@@ -162,6 +165,7 @@ class Bench:
         start = time.perf_counter()
         self.controller.prompting.add(prompt)
         wait(lambda: self.controller.answer is not None and not self.controller.busy, 120.0)
+        self.with_model = self.with_model or resident()
         self.answers.append(time.perf_counter() - start)
 
     def accept(self) -> None:
@@ -215,6 +219,7 @@ class Bench:
             "image_mb": self.before / 1e6,
             "labels_mb": labels / 1e6,
             "beyond_mb": (peak - self.before - labels) / 1e6,
+            "model_mb": (self.with_model - self.before) / 1e6,
             "answer_ms": 1e3 * float(np.median(self.answers)),
             "accept_ms": 1e3 * float(np.median(self.accepts)),
             "late_ms": late["p99.9_ms"],
@@ -265,8 +270,9 @@ def main(case: str | None, output: Path | None, once: bool) -> None:
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found[name] = json.loads(done.stdout.splitlines()[-1])
     table = Table(title=f"Beyond the arrays at most {TARGET_MB:.0f} MB")
-    for heading in ("case", "image MB", "labels MB", "beyond MB", "answer ms", "accept ms",
-                    "99.9 % late ms", "worst ms", "target"):  # fmt: skip
+    for heading in ("case", "image MB", "labels MB", "beyond MB", "model MB"):
+        table.add_column(heading)
+    for heading in ("answer ms", "accept ms", "99.9 % late ms", "worst ms", "target"):
         table.add_column(heading)
     for name, row in found.items():
         met = "met" if row["beyond_mb"] <= TARGET_MB else "missed"

@@ -19,16 +19,23 @@ from torch import Tensor
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
+    DISAGREEMENT_COST,
     TEMPERATURE,
     Verdict,
     boxes_of,
     cells_of,
     decide,
     describe_masks,
+    disagreement,
     propose_boxes,
+    score_masks,
 )
 from icmoe_core.model import PromptableModel
-from icmoe_core.views import See, Views, ask_boxes, together
+from icmoe_core.views import Draft, See, Views, ask_boxes, draft_boxes, logits_of, together
+
+FINALISTS = 2
+"""Boxes around clicks about which the experts are asked. With all seven, one click on 33 objects of
+held-out scans gave a Dice of 0.649, with two 0.650, and took half as long again."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ def nominate(
     clicks: Clicks,
     views: Views,
     see: See,
+    finalists: int = FINALISTS,
 ) -> Candidates:
     """Gather those who stand for election.
 
@@ -98,11 +106,18 @@ def nominate(
         What the experts say by themselves.
     see : callable
         As for :meth:`Generations.answer`.
+    finalists : int
+        About so many boxes the experts are asked: those whose masks, drawn by the base, are the
+        most likely to be meant.
     """
     frame = clicks.frame
     positive = clicks.positions[clicks.labels == 1]
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
-    boxed = ask_boxes(model, clicks.features, shares, boxes, positive, see)
+    drafts = draft_boxes(model, clicks.features, boxes, positive)
+    if len(boxes) > finalists:
+        chosen = _most_likely(drafts, boxes, clicks, finalists, _preference(model, shares))
+        boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
+    boxed = ask_boxes(model, clicks.features, shares, drafts, see)
     joint = together([boxed, views.joint])
     logits = joint.logits.float().cpu()
     limits = boxes * (frame.logits_size / frame.input_size)
@@ -118,6 +133,30 @@ def nominate(
     # Votes are proportional to the share.
     given = views.favour + TEMPERATURE * math.log(views.share)
     return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), given]))
+
+
+def _most_likely(
+    drafts: Sequence[Draft],
+    boxes: NDArray[np.float64],
+    clicks: Clicks,
+    count: int,
+    preference: Tensor | None,
+) -> NDArray[np.int64]:
+    """Return the numbers of the boxes with the best drafts, ascending."""
+    frame = clicks.frame
+    logits, iou = (t.float().cpu() for t in logits_of(drafts, clicks.features.shape[2]))
+    limits = boxes * (frame.logits_size / frame.input_size)
+    evidence = describe_masks(
+        logits, iou, limits, clicks.features, clicks.picture, frame, clicks.cells(1)
+    )
+    missed = disagreement(logits, clicks.cells(1), clicks.cells(0))
+    scores = score_masks(evidence, preference) - DISAGREEMENT_COST * missed
+    return np.sort(scores.topk(count).indices.numpy())
+
+
+def _preference(model: PromptableModel, shares: Sequence[float]) -> Tensor | None:
+    experts = model.active_experts
+    return None if experts is None else experts.preference(shares)
 
 
 def elect(candidates: Candidates, clicks: Clicks, preference: Tensor) -> Verdict:

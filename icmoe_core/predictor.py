@@ -158,6 +158,7 @@ class Predictor:
             if np.ptp(picture) == 0:
                 notices = (*notices, _nothing_to_see(one.window))
             embedding = Embedding(features, picture, frame, one.window, one.key, notices)
+            _ = embedding.description  # known beforehand, as it takes a part of an answer's time
             self.cache.add(embedding)
             embeddings.append(embedding)
         return embeddings

@@ -8,7 +8,7 @@ see, the smaller are the things that they answer with; which view was right, the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
@@ -117,53 +117,128 @@ def ask_views(
     return Views(together(found), total)
 
 
-def ask_boxes(
-    model: PromptableModel,
-    features: Tensor,
-    shares: Sequence[float],
-    boxes: NDArray[np.float64],
-    clicks: NDArray[np.float64],
-    see: See,
-) -> JointAnswer:
-    """Ask the experts and the base about boxes around clicks.
+@dataclass(frozen=True)
+class Draft:
+    """The base's answers to boxes in one view.
+
+    Attributes
+    ----------
+    place : (int, int, int)
+        First row, first column and side of the view, in cells.
+    numbers : ndarray of int, (n,)
+        Which boxes these are.
+    boxes : Tensor, (n, 4)
+        On the model's input.
+    logits : Tensor, (n, 4 side, 4 side)
+    iou : Tensor, (n,)
+    """
+
+    place: tuple[int, int, int]
+    numbers: NDArray[np.int64]
+    boxes: Tensor = field(repr=False)
+    logits: Tensor = field(repr=False)
+    iou: Tensor
+
+    def only(self, wanted: Collection[int]) -> Draft:
+        """Leave all but some of the boxes away."""
+        kept = np.flatnonzero(np.isin(self.numbers, list(wanted)))
+        at = torch.from_numpy(kept).to(self.iou.device)
+        numbers, boxes = self.numbers[kept], self.boxes[at]
+        return Draft(self.place, numbers, boxes, self.logits[at], self.iou[at])
+
+
+def draft_boxes(
+    model: PromptableModel, features: Tensor, boxes: NDArray[np.float64], clicks: NDArray
+) -> list[Draft]:
+    """Let the base answer boxes around clicks.
 
     Each is asked on the narrowest view that holds it, of half, three quarters or all of the slice's
     side: half of it takes a fifth of the time, and changes masks little.
 
     Parameters
     ----------
-    model, features, shares, see
-        As for :func:`ask_views`.
+    model : PromptableModel
+    features : Tensor, (1, C, h, w)
+        Of the slice; `h` and `w` are equal.
     boxes : ndarray, (n, 4)
         Half-open, on the model's input.
     clicks : ndarray, (p, 2)
         That they are around; ``(row, column)`` positions on the model's input.
-
-    Returns
-    -------
-    JointAnswer
-        Of `n` prompts, on the grid of the whole slice.
     """
     side = features.shape[2]
     scale = side / model.backbone.input_size
     sizes = [side] if _sees_pictures(model) else [side, 3 * side // 4, side // 2]
-    places = list(_places(side, clicks * scale, sizes))
     open_ = np.arange(len(boxes))
-    found, order = [], []
-    for top, left, size in reversed(places):
+    found = []
+    for top, left, size in reversed(list(_places(side, clicks * scale, sizes))):
         inside = _fits(boxes[open_] * scale, top, left, size, side)
         chosen, open_ = open_[inside], open_[~inside]
-        if not chosen.size:
-            continue
-        part = slice(top, top + size), slice(left, left + size)
-        given = box_tensor(boxes[chosen], features.device)
-        places = None if size == side else model.backbone.dense_pe()[:, :, *part]
-        seen = features[:, :, *part]
-        base = partial(model.decode, seen, given, places)
-        answer = model.ask(seen, shares, {"boxes": given, "places": places}, base, see)
-        found.append(_on_the_slice(answer, top, left, size, side))
-        order.append(chosen)
-    return _in_order(together(found), np.argsort(np.concatenate(order)))
+        if chosen.size:
+            place, given = (top, left, size), box_tensor(boxes[chosen], features.device)
+            seen, codes = _shown(model, features, place)
+            found.append(Draft(place, chosen, given, *model.decode(seen, given, codes)))
+    return found
+
+
+def ask_boxes(
+    model: PromptableModel,
+    features: Tensor,
+    shares: Sequence[float],
+    drafts: Sequence[Draft],
+    see: See,
+) -> JointAnswer:
+    """Ask the experts about boxes that the base has answered.
+
+    Parameters
+    ----------
+    model, features, shares, see
+        As for :func:`ask_views`.
+    drafts : sequence of Draft
+        From :func:`draft_boxes`.
+
+    Returns
+    -------
+    JointAnswer
+        Of all their boxes, in the order of their numbers, on the grid of the whole slice.
+    """
+    side, found = features.shape[2], []
+    asked = [draft for draft in drafts if len(draft.numbers)]
+    for draft in asked:
+        seen, codes = _shown(model, features, draft.place)
+        prompts = {"boxes": draft.boxes, "places": codes}
+        answer = model.ask(seen, shares, prompts, partial(_answered, draft), see)
+        found.append(_on_the_slice(answer, *draft.place, side))
+    order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
+    return _in_order(together(found), order)
+
+
+def logits_of(drafts: Sequence[Draft], side: int) -> tuple[Tensor, Tensor]:
+    """Return all drafts' logits on the grid of the whole slice, and IoU, in the boxes' order."""
+    order = torch.from_numpy(np.argsort(np.concatenate([draft.numbers for draft in drafts])))
+    logits = []
+    for draft in drafts:
+        top, left, size = draft.place
+        finer = draft.logits.shape[-1] // size
+        around = [finer * n for n in (left, side - left - size, top, side - top - size)]
+        logits.append(F.pad(draft.logits, around, value=EMPTY_LOGIT))
+    iou = torch.cat([draft.iou for draft in drafts])
+    order = order.to(iou.device)
+    return torch.cat(logits)[order], iou[order]
+
+
+def _answered(draft: Draft) -> tuple[Tensor, Tensor]:
+    return draft.logits, draft.iou
+
+
+def _shown(
+    model: PromptableModel, features: Tensor, place: tuple[int, int, int]
+) -> tuple[Tensor, Tensor | None]:
+    """Return what a view shows of the features, and the codes of its places; None for all."""
+    top, left, size = place
+    if size == features.shape[2]:
+        return features, None
+    part = slice(top, top + size), slice(left, left + size)
+    return features[:, :, *part], model.backbone.dense_pe()[:, :, *part]
 
 
 def _fits(

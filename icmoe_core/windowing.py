@@ -152,7 +152,7 @@ def _recognise(sample: NDArray, dtype: np.dtype, rgb: bool) -> str:
     return PERCENTILE
 
 
-def _finite_sample(volume: NDArray, limit: int = 4_000_000) -> NDArray[np.float64]:
+def _finite_sample(volume: NDArray, limit: int = 1_000_000) -> NDArray[np.float64]:
     """Return at most about `limit` finite values, evenly strided, so that size costs nothing."""
     if volume.size == 0:
         raise ImageError("The image is empty: it has no pixel at all.")

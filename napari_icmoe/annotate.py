@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +121,10 @@ class AnnotateWidget(QWidget):
         self._listing = Background(self)
         self._listing.done.connect(self._on_models)
         self._listed = False
+        self._seen = QTimer(self)
+        self._seen.setSingleShot(True)
+        self._seen.setInterval(SEEN_MS)
+        self._seen.timeout.connect(self._list_models)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Note which window the widget is shown in, and which canvas beside."""
@@ -135,7 +138,10 @@ class AnnotateWidget(QWidget):
         super().paintEvent(event)
         if not self._listed:
             self._listed = True
-            QTimer.singleShot(SEEN_MS, self, partial(self._listing.run, installed_models))
+            self._seen.start()
+
+    def _list_models(self) -> None:
+        self._listing.run(installed_models)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the viewer."""
@@ -155,6 +161,7 @@ class AnnotateWidget(QWidget):
         if not self._open:
             return
         self._open = False
+        self._seen.stop()
         self._window.close()
         self._connections.close()
         self.scan.close_panel()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from icmoe_core.predictor import Embedding, Predictor
     from icmoe_core.prompts import Prompts
 
+CACHE_BYTES = 192_000_000
+"""Of encoded slices in memory; others are read from the disk in some milliseconds."""
 KEPT_PICTURES = 4
 """Slices of lazy scans and regions of large planes that are read once for several clicks."""
 WINDOWS = 256
@@ -227,7 +229,7 @@ class Engine:
         if self._predictor is None or former is None or choice != former:
             prepare_for_torch()
             from icmoe_core import Predictor, load_model  # torch: not needed to show the widget
-            from icmoe_core.embeddings import EmbeddingStore
+            from icmoe_core.embeddings import EmbeddingCache, EmbeddingStore
             from icmoe_core.model import exchange_experts
 
             if self._predictor is not None and _alike(former, choice):
@@ -237,7 +239,8 @@ class Engine:
                 _require_weights(choice)
                 self._predictor = None  # the old model's memory is needed for the new one
                 model = load_model(choice.name, choice.experts, choice.device)
-                self._predictor = Predictor(model, store=EmbeddingStore())
+                cache = EmbeddingCache(CACHE_BYTES)
+                self._predictor = Predictor(model, cache=cache, store=EmbeddingStore())
             self._choice = choice
         return self._predictor
 

@@ -10,6 +10,9 @@ fast on an idle computer; beside anything else that computes, drawing without a 
 included, they spin in the place of the thread they wait for, and a box takes 1000 ms, not 130. If
 they never spin, each of the many short steps of an answer begins with waking them, and a box takes
 240 ms instead of 205. So they spin, but briefly.
+
+Python's lock must change hands quickly. An answer takes it a hundred times, and each time whoever
+has it, mostly the window that draws, may keep it for 5 ms as Python comes.
 """
 
 from __future__ import annotations
@@ -19,12 +22,16 @@ import importlib.util
 import os
 import sys
 
+SWITCH_SECONDS = 0.0005
+"""After which a thread that waits for Python's lock is given it."""
+
 
 def prepare_for_torch() -> None:
     """Make way for torch in a process that draws; call this before torch is imported."""
     # Read once, when OpenMP is loaded. GNU's takes the count, and others the policy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # turns of a loop: tens of microseconds
+    sys.setswitchinterval(SWITCH_SECONDS)
     load_triton_apart()
 
 

@@ -123,6 +123,40 @@ class Overlays:
         self.take_drags()
         return prompts
 
+    def lay_onto(self, image: Image) -> bool:
+        """Lay the present layers onto another image, with nothing on them.
+
+        To remove and make them takes napari a second or more.
+
+        Returns
+        -------
+        bool
+            False, and nothing has changed, if there are none, or they have other axes.
+        """
+        layers = (self.preview, self.boxes, self.prompts)
+        if not self.complete or any(one is None or one.ndim != image.ndim for one in layers):
+            return False
+        present = [one for one in layers if one is not None]
+        self._image = image
+        self._clear()
+        for layer in present:
+            for name, value in transform_of(image).items():
+                if not _same(getattr(layer, name), value):
+                    setattr(layer, name, value)
+        stack = self._viewer.layers
+        if list(stack)[-len(present) :] != present:
+            stack.move_multiple([stack.index(one) for one in present], len(stack))
+        return True
+
+    def _clear(self) -> None:
+        """Show nothing."""
+        if self.preview is not None and self.boxes is not None and self.prompts is not None:
+            self.preview.data = np.zeros((1,) * self.preview.ndim, np.uint8)
+            self.boxes.data = np.empty((0, 2, self.boxes.ndim))
+            self.prompts.data = np.empty((0, self.prompts.ndim))
+        self._shown_clicks, self._shown_lines = (None, ()), (None, Lines())
+        self._shown_color = self._shown_part = None
+
     def take_drags(self) -> None:
         """Let a drag on the prompts layer be a box, however the layer came to be selected."""
         if self.prompts is not None:
@@ -279,3 +313,9 @@ class Overlays:
         ]
         scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
         return max(1.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of a layer's transform are equal."""
+    former, new = (np.asarray(getattr(value, "affine_matrix", value)) for value in (one, other))
+    return bool(np.array_equal(former, new))

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 LARGE = 1536
 """Planes whose longest side is at most this are encoded whole."""
-CELL = 128
+CELL = 64
 """Pixels of a region's picture, along each side, in a cell of the grid that it lies on."""
 LEAST = 256
 """A region's longest side is at least this, in pixels of the plane: the model sees as many."""
 CELLS = 8
-"""What is seen is at most this many cells long, and the region's picture hence about 1024 pixels:
-corrections follow its edges."""
+"""What is seen is at most this many cells long, and the region's picture hence about 512 pixels, as
+slices of CT are: answers take as long as there."""
 SMALL_BOX = 1 / 8
 """A box of less than this part of what is shown would be a few pixels to the model: it gets a
 region of its own."""

@@ -80,7 +80,7 @@ class PromptTool(QObject):
         with self.keeping_active():
             if image is None:
                 self.overlays.remove()
-            elif self.overlays.complete:
+            elif self.overlays.complete and not self.overlays.lay_onto(image):
                 self._attach(image)
 
     def _attach(self, image: Image) -> None:

@@ -24,8 +24,8 @@ from napari_icmoe.tool import PromptTool
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-DRAW_MS = 250
-"""While the model works, all drawing but that of a new click waits this long: most prompts are
+DRAW_MS, MARK_MS = 250, 100
+"""While the model works, drawing waits this long, and that of a new click less: most prompts are
 answered by then, and OpenGL without a graphics card takes its time from the model."""
 
 
@@ -181,12 +181,10 @@ class SliceView(QObject):
             self.draw()
             return
         self.ask()
-        if isinstance(
-            question.prompts[-1], Click
-        ):  # a new box is on the screen since it was dragged
-            self._tool.show_prompts(self.plane, question.prompts, None)
-        if not self._drawing.isActive():
-            self._drawing.start()
+        # A new box is on the screen since it was dragged, and can wait longer than a click.
+        pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
+        if not self._drawing.isActive() or self._drawing.remainingTime() > pause:
+            self._drawing.start(pause)
 
     def ask(self) -> None:
         """Have the question about the displayed plane answered."""

@@ -161,15 +161,29 @@ class Compiled:
 
 
 class Network:
-    """A graph compiled twice: for one prompt on a whole slice, and for everything else."""
+    """A graph compiled twice: for one prompt on a whole slice, and for everything else.
+
+    Many prompts are answered a few at a time, as many as take about the memory of two on a whole
+    slice: all at once are no faster, and would keep several hundred MB.
+    """
 
     def __init__(self, usual: Compiled, others: Compiled, features: tuple[int, ...]) -> None:
         self._usual, self._others, self._features = usual, others, features
 
     def __call__(self, *arrays: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Calculate with what suits the shapes of features ``(1, C, h, w)`` and tokens."""
-        is_usual = arrays[0].shape == self._features and len(arrays[1]) == 1
-        return (self._usual if is_usual else self._others)(*arrays)
+        """Calculate with what suits the shapes of features, tokens, places and frozen logits."""
+        features, sparse, places, *frozen = arrays
+        if features.shape == self._features and len(sparse) == 1:
+            return self._usual(*arrays)
+        cells = features.shape[2] * features.shape[3]
+        size = max(1, 2 * self._features[2] * self._features[3] // cells)
+        parts = [
+            self._others(features, sparse[i : i + size], places, *(f[i : i + size] for f in frozen))
+            for i in range(0, len(sparse), size)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
 
 
 def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:

@@ -21,7 +21,7 @@ from icmoe_core.elections import Candidates, Clicks, nominate
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.frames import Frame
-from icmoe_core.hypotheses import deviations, score_masks
+from icmoe_core.hypotheses import SIDES, deviations, score_masks
 from icmoe_core.model import PromptableModel
 from icmoe_core.training.examples import Example, stack_truth
 from icmoe_core.training.losses import hard_dice
@@ -102,7 +102,7 @@ def _gather(alone: PromptableModel, example: Example, seeds: list[int]) -> tuple
     clicks = _clicks(example, cast(Tensor, drawn.points)[0].numpy(), alone.backbone)
     shares = [1.0]
     views = ask_views(alone, clicks.features, shares, clicks.positions, clicks.labels, _unseen)
-    found = nominate(alone, shares, clicks, views, _unseen)
+    found = nominate(alone, shares, clicks, views, _unseen, finalists=len(SIDES))
     right = _dice(found, example)
     return deviations(found.evidence), right - score_masks(found.evidence) - found.favour
 

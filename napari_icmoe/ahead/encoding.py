@@ -66,8 +66,9 @@ class EncodingAhead(QObject):
         self._telling = _once(TELL_MS, self)
         self._telling.timeout.connect(self.changed)
         controller.view.drawn.connect(self.refresh)
-        controller.began.connect(self._stillness.note_action)
-        controller.asker.answered.connect(self._stillness.note_action)
+        # Qt keeps whatever is no object of its own, and with it the controller.
+        controller.began.connect(self._on_action)
+        controller.asker.answered.connect(self._on_action)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -130,6 +131,9 @@ class EncodingAhead(QObject):
         self._telling.stop()
         self._stillness.close()
         self._queue.show(None)
+
+    def _on_action(self) -> None:
+        self._stillness.note_action()
 
     def _fits(self) -> bool:
         """Whether the displayed plane is encoded whole; of a large one, only regions are."""

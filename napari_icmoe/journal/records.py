@@ -192,7 +192,8 @@ def _from_prompt(prompt: Prompt) -> Record:
 def _to_prompt(record: Record) -> Prompt:
     region = Region(*record["region"]) if "region" in record else None
     if "box" in record:
-        return Box(*record["box"], region=region)
+        row_min, col_min, row_max, col_max = record["box"]
+        return Box(row_min, col_min, row_max, col_max, region)
     row, column = record["click"]
     return Click(row, column, record["positive"], region)
 

@@ -59,6 +59,10 @@ class Reviewing(QObject):
         self._propagating = propagating
         self._proposals_at = propagating.proposals_at
         self._show = show
+        self._stack: list[Place] = []
+        self._stack_of: tuple[str, Plane, int] | None = None
+        self._states: list[SliceState] = []
+        self._states_of: tuple[object, ...] = (None,) * 5  # compared by identity
 
     @property
     def stack(self) -> list[Place]:
@@ -68,7 +72,11 @@ class Reviewing(QObject):
             return []
         axis = place.plane.cut_axis
         size = self._view.shape[axis]
-        return [Place(place.image, place.plane.at(axis, index)) for index in range(size)]
+        about = place.image, place.plane.at(axis, 0), size
+        if about != self._stack_of:  # asked for several times with each prompt
+            self._stack_of = about
+            self._stack = [Place(place.image, place.plane.at(axis, i)) for i in range(size)]
+        return self._stack
 
     @property
     def position(self) -> int | None:
@@ -84,15 +92,21 @@ class Reviewing(QObject):
         if not stack:
             return []
         held = self._held(stack[0].plane.cut_axis, len(stack))
-        masked = self._masks.target is not None
-        return [
-            slice_state(
-                state.mark_at(place) if masked else UNMARKED,
-                self._proposals_at(place),
-                bool(filled),
-            )
-            for place, filled in zip(stack, held, strict=True)
-        ]
+        target = self._masks.target
+        about = stack, state.marks, state.proposals, target, None if target is None else target.held
+        known = all(one is other for one, other in zip(about, self._states_of, strict=True))
+        if not known:
+            # a run finds more without another state
+            self._states_of = (None,) * 5 if self._propagating.running else about
+            self._states = [
+                slice_state(
+                    UNMARKED if target is None else state.mark_at(place),
+                    self._proposals_at(place),
+                    bool(filled),
+                )
+                for place, filled in zip(stack, held, strict=True)
+            ]
+        return self._states
 
     def cautions(self, index: int) -> tuple[str, ...]:
         """Tell why what is proposed on a slice of the stack is of low confidence."""

@@ -9,10 +9,11 @@ import torch
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.ballots import ballot_of_election
-from icmoe_core.elections import Clicks, elect, nominate
+from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.hypotheses import SIDES, decide, score_masks
+from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
@@ -42,7 +43,7 @@ def candidates(lite_model, clicks):
         views = ask_views(
             lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
         )
-        return nominate(lite_model, [1.0], clicks, views, never)
+        return nominate(lite_model, [1.0], clicks, views, never, finalists=len(SIDES))
 
 
 def test_boxes_and_views_stand_for_election(candidates):
@@ -73,7 +74,9 @@ def test_without_preference_the_score_is_as_it_was(candidates):
 def test_a_background_click_costs_a_mask_that_holds_it(candidates, clicks):
     joint = candidates.joint
     nobody = torch.zeros((0, 2), dtype=torch.int64)
-    inside = torch.nonzero(joint.logits[0] > 0)[:1]
+    likely = int(elect(candidates, clicks, torch.zeros(len(EVIDENCE_NAMES))).votes.argmax())
+    holders = (joint.logits > 0).sum(0)
+    inside = torch.nonzero((joint.logits[likely] > 0) & (holders < len(joint.logits)))[:1]
     held = [bool(one[inside[0, 0], inside[0, 1]] > 0) for one in joint.logits]
     assert any(held)
     assert not all(held)
@@ -128,3 +131,15 @@ def test_what_was_preferred_changes_an_unsure_answer_only(lite_model, clicks, mo
     finally:
         preference.zero_()
         lite_model.experts_enabled = True
+
+
+def test_experts_are_asked_about_the_most_likely_boxes_only(lite_model, clicks, candidates):
+    with torch.inference_mode():
+        views = ask_views(
+            lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
+        )
+        few = nominate(lite_model, [1.0], clicks, views, never)
+    assert len(few.joint.logits) == FINALISTS + len(PARTS)
+    none = torch.zeros(len(EVIDENCE_NAMES))
+    masks = [elect(found, clicks, none).logits > 0 for found in (candidates, few)]
+    assert dice(masks[0].numpy(), masks[1].numpy()) > 0.8

@@ -11,14 +11,22 @@ from hypothesis import strategies as st
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
-from icmoe_core.elections import Clicks, elect, nominate
+from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.frames import box_tensor
-from icmoe_core.hypotheses import SIDES, propose_boxes
+from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
-from icmoe_core.views import EMPTY_LOGIT, PARTS, _places, ask_boxes, ask_views
+from icmoe_core.views import (
+    EMPTY_LOGIT,
+    PARTS,
+    _places,
+    ask_boxes,
+    ask_views,
+    draft_boxes,
+    logits_of,
+)
 
 INDEX = 12
 
@@ -127,7 +135,7 @@ def test_experts_who_hardly_know_a_picture_are_less_sure_and_count_less(
         found = nominate_all(lite_model, clicks, views)
         votes.append(elect(found, clicks, torch.zeros(found.evidence.shape[1])).votes)
     theirs, boxes = len(PARTS), len(votes[0]) - len(PARTS)
-    assert boxes == len(SIDES)
+    assert boxes == FINALISTS
     odds = [v[-theirs:].sum() / v[:-theirs].sum() for v in votes]
     assert float(odds[1] / odds[0]) == pytest.approx(0.1, rel=1e-4)
 
@@ -151,13 +159,13 @@ def test_a_sure_answer_is_taken_as_it_is_and_an_unsure_one_is_elected(
 
 
 def box_answers(model, embedding, boxes, point, shares=(1.0,)):
+    clicks = embedding.frame.points_to_input(np.array([point]))
     with torch.inference_mode():
         return ask_boxes(
             model,
             embedding.features,
             shares,
-            boxes,
-            embedding.frame.points_to_input(np.array([point])),
+            draft_boxes(model, embedding.features, boxes, clicks),
             lambda: pytest.fail("These experts see features."),
         )
 
@@ -209,3 +217,23 @@ def test_a_box_that_reaches_beyond_the_parts_is_asked_on_the_slice(lite_model, e
     wide = np.array([[0.0, 0.0, *embedding.frame.input_hw]])
     found = box_answers(lite_model, embedding, wide, point)
     assert not (found.logits == EMPTY_LOGIT).all(2).any()
+
+
+def test_drafts_are_the_base_answers_and_some_can_be_left_away(lite_model, embedding, brain):
+    point = deepest_point(brain[1])
+    frame = embedding.frame
+    clicks = frame.points_to_input(np.array([point]))
+    boxes = propose_boxes(clicks, frame.input_hw, frame.input_size)
+    with torch.inference_mode():
+        drafts = draft_boxes(lite_model, embedding.features, boxes, clicks)
+        logits, iou = logits_of(drafts, 64)
+        base = decode(lite_model.backbone, embedding.features, boxes=torch.tensor(boxes).float())
+    assert logits.shape == base.logits.shape
+    overlaps = [
+        dice((one > 0).numpy(), (other > 0).numpy())
+        for one, other in zip(logits, base.logits, strict=True)
+    ]
+    assert np.mean(overlaps) > 0.85
+    kept, sure = logits_of([draft.only({1, 6}) for draft in drafts], 64)
+    assert torch.equal(kept, logits[[1, 6]])
+    assert torch.equal(sure, iou[[1, 6]])

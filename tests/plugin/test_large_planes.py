@@ -115,9 +115,11 @@ def test_a_large_picture_is_outlined_at_full_resolution(
     controller.undo()
     np.testing.assert_array_equal(mask, accepted)
     assert controller.answer is not None  # its prompt is back, and is answered as before
-    controller.undo()
-    controller.undo()
-    assert not mask.any() or controller.session.history.next_undo != "accept"
+    controller.undo()  # the box
+    controller.undo()  # the first accept
+    assert not mask.any()
+    controller.redo()
+    np.testing.assert_array_equal(mask, accepted)
 
 
 def whole(answer):
@@ -147,7 +149,7 @@ def test_a_click_at_a_zoom_and_a_prompt_outside_of_the_region(
     hands.click(*SMALL_DISC[:2])
     answered(widget)
     first = controller.view.question.region
-    assert first.step == 1
+    assert first.step <= 2
     assert dice(whole(controller.answer), disc(*SMALL_DISC)) > 0.8
     zoom_to(viewer, *SMALL_DISC[:2], 4000)
     qtbot.wait(50)
@@ -178,7 +180,7 @@ def test_a_picture_of_several_resolutions_is_read_from_the_one_that_is_needed(
     hands.box(box_around(*LARGE_DISC))
     answered(widget)
     controller = widget.controller
-    assert controller.view.question.region.step == 8
+    assert controller.view.question.region.step == 16
     assert dice(whole(controller.answer), disc(*LARGE_DISC)) > 0.95
     # nothing but the journal's fingerprint has read the finest level
     assert sum(size for ratio, size in read if ratio == 1) < 1.5 * slide.size

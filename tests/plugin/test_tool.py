@@ -25,7 +25,7 @@ def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot)
         assert len(brain.controller.prompts) == 1
         brain.controller.prompting.toggle()
         assert names(viewer) == ["brain1", *OVERLAYS], lost
-        assert len(brain.controller.tool.overlays.prompts.data) == 1
+        qtbot.waitUntil(lambda: len(brain.controller.tool.overlays.prompts.data) == 1)
         hands.click(80, 80)
         assert len(brain.controller.prompts) == 2
         brain.controller.prompting.cancel()

@@ -1,0 +1,169 @@
+"""The part of ``latency.py`` in a window: from the mouse to the painted layer."""
+
+from __future__ import annotations
+
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from event_loop import rest, wait
+from large_scan import large_scan
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from icmoe_core.simulation import deepest_point, mask_box
+from napari_icmoe.annotate import AnnotateWidget
+from napari_icmoe.engine import ModelChoice
+
+REPEATS = 30
+SETTLED = 0.4
+"""Seconds between two actions: what a person did before has been drawn."""
+
+
+class Window:
+    """A napari window with a scan of the size of a CT, opened after another picture."""
+
+    def __init__(self, image: NDArray, truth: NDArray[np.bool_], device: str) -> None:
+        self.truth = truth
+        self.viewer = napari.Viewer()
+        self.viewer.window._qt_window.resize(1366, 768)
+        self.widget = AnnotateWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.widget)
+        self.controller = self.widget.controller
+        self.controller.set_model(ModelChoice(device=device))
+        # The model is loaded with the first scan of a session; then others are opened.
+        first = self.viewer.add_image(image[:2, ::2, ::2], name="before")
+        self.controller.set_image(first)
+        self.controller.prompting.start()
+        wait(lambda: self.controller.ahead.progress == (2, 2), 120)
+        rest(2.0)
+        self._image = image
+        self.canvas = self.viewer.window._qt_viewer.canvas
+        self.index = int(truth.sum((1, 2)).argmax())
+
+    def open(self) -> float:
+        """Open the scan, click as soon as it is there, and return the seconds until the answer."""
+        began = time.perf_counter()
+        scan = self.viewer.add_image(self._image, name="scan")
+        self.controller.set_image(scan)
+        self.viewer.dims.set_current_step(0, self.index)
+        self.controller.prompting.start()
+        QApplication.processEvents()
+        self._press(deepest_point(self.truth[self.index]))
+        self._until_painted()
+        return time.perf_counter() - began
+
+    def go_to(self, index: int) -> None:
+        """Show a slice, and wait until it is encoded and drawn."""
+        self.index = index
+        self.viewer.dims.set_current_step(0, index)
+        rest(SETTLED)
+
+    def click(self, point: tuple[float, float]) -> float:
+        """Click, and return the seconds until the answer is painted."""
+        began = time.perf_counter()
+        self._press(point)
+        self._until_painted()
+        return time.perf_counter() - began
+
+    def box(self, box: tuple[int, int, int, int]) -> float:
+        """Drag a box, and return the seconds from letting go until the answer is painted."""
+        first, last = (self._pixel(*corner) for corner in (box[:2], box[2:]))
+        QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=first)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            self._move(first + (last - first) * share)
+        rest(SETTLED)
+        began = time.perf_counter()
+        QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=last)
+        self._until_painted()
+        return time.perf_counter() - began
+
+    def clear(self) -> None:
+        """Take the prompts away, and wait until that is drawn."""
+        self.controller.prompting.cancel()
+        rest(SETTLED)
+
+    def _press(self, point: tuple[float, float]) -> None:
+        QTest.mouseClick(
+            self.canvas.native, Qt.MouseButton.LeftButton, pos=self._pixel(*map(float, point))
+        )
+
+    def _pixel(self, row: float, column: float) -> QPoint:
+        world = self.viewer.layers["scan"].data_to_world((self.index, row, column))
+        left, top = self.canvas.view.scene.transform.map([world[2], world[1]])[:2]
+        return QPoint(round(float(left)), round(float(top)))
+
+    def _move(self, point: QPoint) -> None:
+        event = QMouseEvent(
+            QEvent.Type.MouseMove,
+            QPointF(point),
+            QPointF(self.canvas.native.mapToGlobal(point)),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.LeftButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        QApplication.sendEvent(self.canvas.native, event)
+
+    def _until_painted(self) -> None:
+        """Wait until the preview layer holds the answer to the prompts on the screen."""
+        controller = self.controller
+
+        def painted() -> bool:
+            answer = controller.answer
+            return answer is not None and controller.tool.shown is answer
+
+        end = time.perf_counter() + 60
+        while not painted():
+            if time.perf_counter() > end:
+                raise RuntimeError("There was no answer within a minute.")
+            QApplication.processEvents()
+            time.sleep(0.0005)  # spinning would take a core from the model
+
+
+def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[str, Any]:
+    """Measure prompts in a window."""
+    image, truth = large_scan(scan, labels, label)
+    window = Window(image, truth, device)
+    first = window.open()
+    window.clear()
+    window.viewer.layers.remove("before")
+    rest(3.0)
+    order = np.argsort(-truth.sum((1, 2)))[:REPEATS].tolist()
+    # While the slices around are encoded.
+    busy = []
+    for index in order[:8]:
+        window.go_to(index)
+        wait(lambda: not window.controller.busy, 10)
+        rest(1.0)
+        busy.append(window.click(deepest_point(truth[index])))
+        window.clear()
+    ahead = window.controller.ahead
+    wait(lambda: ahead.progress[0] >= ahead.progress[1], 300)
+    boxes, clicks = [], []
+    for index in order:
+        window.go_to(index)
+        boxes.append(window.box(mask_box(truth[index])))
+        window.clear()
+        row, column = deepest_point(truth[index])  # not where one was answered before
+        clicks.append(window.click((row + 2, column + 1)))
+        window.clear()
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    window.viewer.close()
+    ms = {"box": np.array(boxes) * 1e3, "click": np.array(clicks) * 1e3}
+    return {
+        "ours": {
+            "first_click": 1e3 * first,
+            **{name: float(np.median(values)) for name, values in ms.items()},
+            **{f"{name}_p95": float(np.percentile(values, 95)) for name, values in ms.items()},
+            "click_busy": 1e3 * float(np.median(busy)),
+            "memory": memory,
+        },
+        "clicks_ms": np.round(ms["click"]).tolist(),
+        "boxes_ms": np.round(ms["box"]).tolist(),
+    }
