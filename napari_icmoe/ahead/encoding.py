@@ -6,6 +6,8 @@ a GPU, so a question never waits for more than that.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
+    from napari_icmoe.tool import PromptTool
 
 START_MS = 300
 """The model begins to load this long after the window has come to life: it is to be seen first."""
@@ -55,7 +58,7 @@ class EncodingAhead(QObject):
         self.on = True
         self._controller = controller
         self._queue = SliceQueue()
-        self._stillness = Stillness(controller.viewer, lambda: controller.tool.on)
+        self._stillness = Stillness(controller.viewer, _is_on(controller.tool))
         self._thread = Background(self, controller.asker.worker)
         self._thread.done.connect(self._on_done)
         self._running: Portion | None = None
@@ -201,6 +204,17 @@ class EncodingAhead(QObject):
     def _tell(self) -> None:
         if not self._telling.isActive():
             self._telling.start()
+
+
+def _is_on(tool: PromptTool) -> Callable[[], bool]:
+    """Return what tells whether a tool is on, and does not keep it: napari keeps callbacks."""
+    known = weakref.ref(tool)
+
+    def told() -> bool:
+        there = known()
+        return there is not None and there.on
+
+    return told
 
 
 def _once(milliseconds: int, parent: QObject) -> QTimer:

@@ -69,7 +69,6 @@ class Stillness:
         ):
             if ours in callbacks:
                 callbacks.remove(ours)
-        self._is_on = bool  # never on; whoever told it is let go
 
     def _wait(self, seconds: float) -> None:
         longer = min(max(seconds, self.at_stake), PATIENCE_S)
