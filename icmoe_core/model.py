@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -17,6 +18,8 @@ from icmoe_core.experts.generations import Generations, JointAnswer
 from icmoe_core.experts.shipped import shipped_experts
 from icmoe_core.runtimes.choosing import load_runtime
 from icmoe_core.runtimes.runtime import Runtime
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["PromptableModel", "load_model", "weights_hash"]
 
@@ -131,7 +134,10 @@ class PromptableModel:
     def prepare(self) -> None:
         """Have the runtime do ahead what the first question would have to wait for."""
         for generation in [] if self.experts is None else self.experts.members:
-            self.runtime.prepare(generation.experts)
+            try:
+                self.runtime.prepare(generation.experts)
+            except Exception as error:  # they are asked in plain torch then
+                logger.warning("Experts could not be compiled: %s", error)
 
     def ask(
         self,

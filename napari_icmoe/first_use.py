@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,10 +15,14 @@ from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-c", "from icmoe_core.cli import main; main()", "runtime")
+COMMAND = (
+    sys.executable,
+    "-c",
+    # below everything that somebody waits for
+    "import os; hasattr(os, 'nice') and os.nice(15); from icmoe_core.cli import main; main()",
+    "runtime",
+)
 """Measures, and remembers; options for model and device follow."""
-_NICE = 15
-"""Below everything that somebody waits for."""
 
 
 class FirstUse(QObject):
@@ -79,13 +82,12 @@ class FirstUse(QObject):
 
     def _measure(self, model: ModelChoice) -> ModelChoice | None:
         command = [*COMMAND, "--model", model.name, "--device", model.device]
-        lower = (lambda: os.nice(_NICE)) if sys.platform != "win32" else None
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=lower,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         if self._closed:
             self._process.terminate()

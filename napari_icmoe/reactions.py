@@ -67,6 +67,7 @@ class Reactions(QObject):
     def _on_answer(self, question: Question, answer: Answer) -> None:
         c = self._controller
         self._collector.on_answer()
+        self._on_loaded()
         for notice in answer.notices:
             c.say("info", notice)
         if c.accepting.on_answer(question, answer):

@@ -29,7 +29,7 @@ def redraw(layer: Labels, part: Part) -> None:
         return
     try:
         drawn = _redraw(layer, part)
-    except AttributeError:
+    except (AttributeError, IndexError, TypeError, ValueError):  # in another napari
         drawn = False
     if not drawn:
         layer.refresh(extent=False)

@@ -36,7 +36,13 @@ def mask_in_plane(
         As small as the outline; ``(0, 0)`` if there is none.
     corner : (int, int)
     """
-    box = bounding_box(probability >= 0.5)
+    clicks = list(clicks)
+    inside = probability >= 0.5
+    for row, column, positive in clicks if region.step > 1 or not inside.any() else ():
+        at = int(row - region.row) // region.step, int(column - region.column) // region.step
+        if positive and 0 <= at[0] < inside.shape[0] and 0 <= at[1] < inside.shape[1]:
+            inside[at] = True  # so that the clicked pixel is a part of what is enlarged
+    box = bounding_box(inside)
     if box is None:
         return np.zeros((0, 0), bool), (region.row, region.column)
     # between the last pixel inside and the first one outside, the outline reaches into that one

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from icmoe_core.cli import options
 from icmoe_core.cli.cache import in_words
+from icmoe_core.cli.runtime import measured
 from icmoe_core.errors import IcmoeError, ModelError, OutputFileError
 from icmoe_core.io.atomic import check_writable
 
@@ -75,6 +76,7 @@ def encode(
     store = EmbeddingStore()
     _check(store)
     choose_device(device)
+    _measure_first(model_name, device, weights, as_json)
     portions = [Portion(path, axis, window_name) for path in dict.fromkeys(files)]
     found = _encode(portions, Encoder(model_name, device, weights), workers, scheduler)
     outcomes: list[Outcome] = []
@@ -97,6 +99,18 @@ def encode(
     click.echo(json.dumps(record)) if as_json else _sum_up(record, store)
     if record["failed"]:
         raise click.exceptions.Exit(1)
+
+
+def _measure_first(name: str, device: str, weights: Path | None, quiet: bool) -> None:
+    """Have the runtimes measured on a new computer: what is encoded before is of no use after."""
+    from icmoe_core.model import load_model
+    from icmoe_core.runtimes.choosing import is_open
+
+    model = load_model(name, device=device, weights=weights, runtime="torch")
+    if is_open(model.backbone):
+        if not quiet:
+            click.echo("This computer is measured first, once; it takes about two minutes.")
+        measured(model, quiet=quiet)
 
 
 def _check(store: EmbeddingStore) -> None:

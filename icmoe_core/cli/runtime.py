@@ -12,10 +12,11 @@ import click
 from icmoe_core.cli import options
 
 if TYPE_CHECKING:
+    from icmoe_core.model import PromptableModel
     from icmoe_core.runtimes.choosing import Measured
 
 
-@click.command(short_help="Measure which runtime is fastest here.")
+@click.command(short_help="Measure which runtime is fastest on this computer.")
 @options.MODEL
 @options.WEIGHTS
 @options.DEVICE
@@ -27,23 +28,31 @@ def runtime(model_name: str, weights: Path | None, device: str, as_json: bool) -
     takes about a minute, and the window does it by itself when it is first used.
     """
     from icmoe_core.model import load_model
-    from icmoe_core.runtimes.agreement import sample_cases
-    from icmoe_core.runtimes.choosing import fastest, remember
-    from icmoe_core.runtimes.measuring import measure
+    from icmoe_core.runtimes.choosing import fastest
 
     model = load_model(model_name, device=device, weights=weights, runtime="torch")
-    found = []
-    for one in measure(model, list(sample_cases())):
-        found.append(one)
-        if not as_json:
-            click.echo(_line(one))
-    remember(model.backbone, found)
+    found = measured(model, quiet=as_json)
     chosen = fastest(found)
     if as_json:
         record: dict[str, Any] = {"runtime": chosen, "measured": [asdict(one) for one in found]}
         click.echo(json.dumps(record))
     else:
         click.echo(f"From now on {model_name} runs on {model.device} with {chosen}.")
+
+
+def measured(model: PromptableModel, *, quiet: bool) -> list[Measured]:
+    """Measure the runtimes for a model in plain torch, tell how they do, and remember it."""
+    from icmoe_core.runtimes.agreement import sample_cases
+    from icmoe_core.runtimes.choosing import remember
+    from icmoe_core.runtimes.measuring import measure
+
+    found = []
+    for one in measure(model, list(sample_cases())):
+        found.append(one)
+        if not quiet:
+            click.echo(_line(one))
+    remember(model.backbone, found)
+    return found
 
 
 def _line(one: Measured) -> str:

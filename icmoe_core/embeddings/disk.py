@@ -147,9 +147,12 @@ class EmbeddingStore:
     def tidy(self) -> None:
         """Write what waits for it, and merge all small packs, however few; it takes a moment."""
         self._writers.wait()
-        if self._merging is not None:
-            self._merging.join()
-        self._merge_batches(least=2)
+        for _ in range(3):  # a writer that has just ended may begin to merge, too
+            if self._merging is not None:
+                self._merging.join()
+            self._merge_batches(least=2)
+            if not self.merging:
+                return
 
     @property
     def merging(self) -> bool:

@@ -24,7 +24,7 @@ def encoder_identity(model: PromptableModel) -> str:
     features, but for the last bits.
     """
     backbone = model.backbone
-    return f"{backbone.weights_sha256} {backbone.input_size} {model.precision} {FORMAT}"
+    return f"{backbone.weights_sha256} {backbone.input_size} {model.runtime.encoding} {FORMAT}"
 
 
 def embedding_key(image: NDArray, window: Window, encoder: str) -> str:

@@ -27,7 +27,7 @@ from icmoe_core.devices import choose_precision
 from icmoe_core.errors import ModelError
 from icmoe_core.io.atomic import atomic_path
 from icmoe_core.runtimes.runtime import Runtime
-from icmoe_core.runtimes.threads import cores
+from icmoe_core.runtimes.threads import limit_torch
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def _openvino(precision: str) -> Callable[[Backbone], Runtime]:
     return build
 
 
-def _torch(backbone: Backbone) -> Runtime:
+def _reduced(backbone: Backbone) -> Runtime:
     return Runtime(backbone, choose_precision(backbone.device))
 
 
@@ -58,7 +58,8 @@ def _graphs(backbone: Backbone) -> Runtime:
 
 RUNTIMES: Mapping[str, Callable[[Backbone], Runtime]] = MappingProxyType(
     {
-        "torch": _torch,
+        "torch": Runtime,  # in float32, which all others must agree with
+        "torch-reduced": _reduced,
         "openvino-bf16": _openvino("bf16"),
         "openvino-fp32": _openvino("fp32"),
         "cuda-graphs": _graphs,
@@ -68,7 +69,7 @@ RUNTIMES: Mapping[str, Callable[[Backbone], Runtime]] = MappingProxyType(
 
 _BY_DEVICE = {
     "cpu": ("openvino-bf16", "openvino-fp32", "torch"),
-    "cuda": ("cuda-graphs", "torch"),
+    "cuda": ("cuda-graphs", "torch-reduced", "torch"),
     "mps": ("torch",),
 }
 
@@ -146,6 +147,7 @@ def load_runtime(backbone: Backbone, name: str = AUTOMATIC) -> Runtime:
     ModelError
         As :func:`build_runtime`.
     """
+    limit_torch()
     wanted = os.environ.get(VARIABLE, AUTOMATIC) if name == AUTOMATIC else name
     if wanted != AUTOMATIC:
         return build_runtime(wanted, backbone)
@@ -195,7 +197,8 @@ def _place(backbone: Backbone) -> str:
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
     else:
-        machine = f"{platform.machine()} {_processor()} {cores()}"
+        # Not the number of cores: all processes must encode alike, however many each may use.
+        machine = f"{platform.machine()} {_processor()}"
     parts = [FORMAT, device.type, machine, torch.__version__, _version("openvino")]
     text = " ".join(map(str, [*parts, backbone.weights_sha256]))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

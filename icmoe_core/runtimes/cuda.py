@@ -44,9 +44,9 @@ class GraphRuntime(Runtime):
         super().__init__(backbone, precision)
         self._lock = threading.Lock()
         side = backbone.input_size
+        encode = super().encode
         self._encoders = {
-            count: Recorded(super().encode, self._blank(count, 3, side, side))
-            for count in (1, BATCH)
+            count: Recorded(encode, self._blank(count, 3, side, side)) for count in (1, BATCH)
         }
         self._inputs = example_inputs(backbone, False)
         self._frozen = Recorded(FrozenGraph(backbone), *self._inputs)
@@ -94,7 +94,7 @@ class GraphRuntime(Runtime):
 
     def prepare(self, experts: Experts) -> None:
         """Record the votes of experts, for one prompt of two tokens on a whole slice."""
-        if experts in self._ready or type(experts) is not Experts or experts.training:
+        if type(experts) is not Experts or experts.training:
             return
 
         def vote(features: Tensor, sparse: Tensor, frozen: Tensor | None = None) -> Ruling:
@@ -105,6 +105,8 @@ class GraphRuntime(Runtime):
         features, sparse = self._inputs[:2]
         frozen = example_inputs(self.backbone, True)[3]
         with self._lock:
+            if experts in self._ready:
+                return
             self._ready[experts] = (
                 Recorded(vote, features, sparse),
                 Recorded(vote, features, sparse, frozen),

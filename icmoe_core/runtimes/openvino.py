@@ -62,6 +62,11 @@ class OpenVinoRuntime(Runtime):
         self._ready: WeakKeyDictionary[Experts, tuple[Network, Network]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
+    @property
+    def encoding(self) -> str:
+        """Of the encoder, whose precision is mixed where that of decoders is reduced."""
+        return "mixed" if self.precision == "bf16" else self.precision
+
     def encode(self, x: Tensor) -> Tensor:
         """Encode preprocessed pictures, one after the other."""
         pictures = x.numpy()

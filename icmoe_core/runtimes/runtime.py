@@ -39,6 +39,11 @@ class Runtime:
         self.backbone = backbone
         self.precision = precision
 
+    @property
+    def encoding(self) -> str:
+        """Names the way in which slices are encoded; with another one features differ."""
+        return self.precision
+
     def encode(self, x: Tensor) -> Tensor:
         """Encode preprocessed pictures ``(B, 3, S, S)``: ``(B, C, h, w)``, float32."""
         with autocast(self.backbone.device, self.precision):

@@ -30,6 +30,7 @@ def test_the_defaults():
         "experts": "default",
         "device": "auto",
         "weights": None,
+        "runtime": "auto",
     }
 
 
