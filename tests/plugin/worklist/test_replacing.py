@@ -150,7 +150,8 @@ def test_a_propagation_that_began_meanwhile_is_asked_about(leaving, held, qtbot,
     monkeypatch.setattr(type(propagating), "running", property(lambda _: True))
     held.set()
     assert "A propagation is under way" in answer(leaving, qtbot, "Save")
-    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"))  # it was told, so it may be ended
+    # it was told, so it may be ended; to save first takes a while
+    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"), timeout=20_000)
 
 
 def test_what_is_chosen_while_the_question_is_open_is_not_saved_unasked(
