@@ -7,10 +7,12 @@ and one prompt, it is compiled with these shapes fixed, and once more for all ot
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
@@ -59,7 +61,8 @@ class OpenVinoRuntime(Runtime):
         self._encoder = Compiled(self._templates.encoder(backbone, mixed=mixed), _HINTS["fp32"])
         self._frozen = self._network(self._templates.frozen(backbone), self._usual())
         self._places = _array(backbone.dense_pe())
-        self._ready: WeakKeyDictionary[Experts, tuple[Network, Network]] = WeakKeyDictionary()
+        self._ready: WeakKeyDictionary[Experts, Pair] = WeakKeyDictionary()
+        self._known: WeakValueDictionary[str, Pair] = WeakValueDictionary()  # by their weights
         self._lock = threading.Lock()
 
     @property
@@ -96,8 +99,10 @@ class OpenVinoRuntime(Runtime):
         places = given.pop("places", None)
         sparse, _ = experts.tuned.embed(**given)
         arrays = self._arrays(features, sparse, places)
-        clicked, boxed = networks
-        found = clicked(*arrays) if frozen is None else boxed(*arrays, _array(frozen))
+        if frozen is None:
+            found = networks.clicked(*arrays)
+        else:
+            found = networks.boxed(*arrays, _array(frozen))
         return Ruling(*(torch.from_numpy(array) for array in found))
 
     def prepare(self, experts: Experts) -> None:
@@ -106,11 +111,18 @@ class OpenVinoRuntime(Runtime):
             if experts in self._ready or type(experts) is not Experts or experts.training:
                 return
             weights = [weight.cpu().numpy() for weight in weights_of(experts)]
-            networks = []
-            for boxed in (False, True):
-                template = self._templates.experts(experts, boxed)
-                networks.append(self._network(template, self._usual(boxed), weights))
-            self._ready[experts] = networks[0], networks[1]
+            digest = hashlib.sha256(repr(experts.config).encode())
+            for weight in weights:
+                digest.update(np.ascontiguousarray(weight).data)
+            # Of a file with one generation more, the earlier ones are compiled already.
+            pair = self._known.get(digest.hexdigest())
+            if pair is None:
+                clicked, boxed = (
+                    self._network(self._templates.experts(experts, box), self._usual(box), weights)
+                    for box in (False, True)
+                )
+                pair = self._known[digest.hexdigest()] = Pair(clicked, boxed)
+            self._ready[experts] = pair
 
     def _arrays(
         self, features: Tensor, sparse: Tensor, places: Tensor | None
@@ -189,6 +201,14 @@ class Network:
         if len(parts) == 1:
             return parts[0]
         return [np.concatenate(found) for found in zip(*parts, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The networks of the same experts: for clicks, and for boxes."""
+
+    clicked: Network
+    boxed: Network
 
 
 def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:

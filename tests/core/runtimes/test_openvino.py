@@ -1,5 +1,7 @@
 """Compiled networks give what plain torch gives, on real slices."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -165,3 +167,11 @@ def test_a_batch_is_encoded_as_its_slices_are(tiny_model, tmp_path):
     together = runtime.encode(x)
     for number in range(3):
         assert torch.equal(together[number : number + 1], runtime.encode(x[number : number + 1]))
+
+
+def test_the_same_experts_are_compiled_once(exact):
+    experts = exact.experts.members[0].experts
+    again = copy.deepcopy(experts, {id(exact.backbone): exact.backbone})
+    exact.runtime.prepare(again)
+    assert again is not experts
+    assert exact.runtime._ready[again] is exact.runtime._ready[experts]
