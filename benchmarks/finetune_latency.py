@@ -84,7 +84,7 @@ class Window:
         view, engine = self.controller.view, self.controller.asker.engine
         scan = view.scans.scan_of(self.controller.image)
         for place in self.places:
-            engine.answer(Question(place, scan.version, (), view.model, view.window), scan)
+            engine.encode(Question(place, scan.version, (), view.model, view.window), scan)
 
     def fine_tune(self) -> dict[str, float]:
         """Press Start and wait for the card; seconds from the start to the end of each stage."""

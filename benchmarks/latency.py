@@ -38,6 +38,8 @@ ROWS = {
     "box_p95": "  95th percentile",
     "click": "a click, from the event to the painted layer",
     "click_p95": "  95th percentile",
+    "correction": "a corrective click, from the event to the painted layer",
+    "correction_p95": "  95th percentile",
     "click_busy": "a click while slices are encoded ahead",
     "ahead": "100 slices encoded ahead",
     "experts": "a new expert file until it is in use",

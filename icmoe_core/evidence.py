@@ -65,6 +65,10 @@ def gather_evidence(
     -------
     Tensor, (n, len(EVIDENCE_NAMES)), float32
     """
+    # Nothing counts but what lies in a mask or around it, and that is a small part of the whole.
+    top, left, bottom, right = _relevant_part((logits > -1) & valid, features.shape[1:])
+    part = slice(top, bottom), slice(left, right)
+    logits, valid, boxes = logits[:, *part], valid[part], boxes - boxes.new_tensor([top, left] * 2)
     masks = (logits > 0) & valid  # (n, h, w)
     inside = masks.float()
     area = inside.sum((1, 2)) + _TINY
@@ -74,10 +78,30 @@ def gather_evidence(
         (torch.tanh(logits / 2).abs() * inside).sum((1, 2)) / area,
         *_box_evidence(inside, area, boxes),
         *_consensus_evidence(inside, area, iou.clamp(0, 1)),
-        *_border_evidence(masks, picture, valid, features, clicks),
+        *_border_evidence(masks, picture, valid, features, clicks, part),
     ]
     evidence = torch.stack(columns, dim=1)
     return torch.nan_to_num(evidence, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _relevant_part(wide: Tensor, grid: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """First row and column, and those past the last, of all `wide` masks and their rims.
+
+    They fall between cells of the features' `grid`; where its cells are no whole number of pixels,
+    it is everything.
+    """
+    height, width = wide.shape[1:]
+    if height % grid[0] or width % grid[1] or not wide.any():
+        return 0, 0, height, width
+    limits = []
+    for axis, length, cells in ((2, height, grid[0]), (1, width, grid[1])):
+        occupied = torch.nonzero(wide.amax((0, axis)))
+        size = length // cells
+        first = max(int(occupied[0]) - _RIM - 1, 0) // size * size
+        last = min(-(-(int(occupied[-1]) + _RIM + 2) // size) * size, length)
+        limits.append((first, last))
+    (top, bottom), (left, right) = limits
+    return top, left, bottom, right
 
 
 def _box_evidence(inside: Tensor, area: Tensor, boxes: Tensor) -> list[Tensor]:
@@ -114,23 +138,35 @@ def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tenso
 
 
 def _border_evidence(
-    masks: Tensor, picture: Tensor, valid: Tensor, features: Tensor, clicks: Tensor
+    masks: Tensor,
+    picture: Tensor,
+    valid: Tensor,
+    features: Tensor,
+    clicks: Tensor,
+    part: tuple[slice, slice],
 ) -> list[Tensor]:
+    """Compare inside and rim of masks in a part of the picture; all else is of the whole."""
     inside, core = masks.float(), (~_dilate(~masks, 1)).float()
     rim = (_dilate(masks, _RIM) & ~_dilate(masks, 1) & valid).float()
     core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside)
-    mean_in, spread_in = _moments(picture, core)
-    mean_rim, spread_rim = _moments(picture, rim)
+    shown = picture[part]
+    mean_in, spread_in = _moments(shown, core)
+    mean_rim, spread_rim = _moments(shown, rim)
     at_click = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
     click_value = at_click[clicks[:, 0], clicks[:, 1]].median()
 
     unit = features - features.mean((1, 2), keepdim=True)
     unit = unit / (unit.norm(dim=0, keepdim=True) + _TINY)  # (C, fh, fw)
     size = unit.shape[1:]
-    step = torch.tensor([masks.shape[1] / size[0], masks.shape[2] / size[1]])
+    step = torch.tensor([picture.shape[0] / size[0], picture.shape[1] / size[1]])
     place = (clicks / step).long()
     at_clicks = unit[:, place[:, 0], place[:, 1]].mean(1)  # (C,)
-    feature_in, feature_rim = _mean_features(unit, core), _mean_features(unit, rim)
+    rows, columns = (
+        slice(int(one.start / finer), -int(-one.stop // finer))
+        for one, finer in zip(part, step, strict=True)
+    )
+    seen = unit[:, rows, columns]
+    feature_in, feature_rim = _mean_features(seen, core), _mean_features(seen, rim)
     cosine = F.cosine_similarity(feature_in, feature_rim, dim=1)
     return [
         (mean_in - mean_rim).abs() / (spread_in + spread_rim + 0.05),

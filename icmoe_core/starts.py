@@ -21,7 +21,7 @@ from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
 from icmoe_core.prompts import CheckedPrompts, Prompts
-from icmoe_core.views import EMPTY_LOGIT, ask_views
+from icmoe_core.views import EMPTY_LOGIT, ask_boxes, ask_views, draft_each
 
 SURE = 0.65
 """Predicted IoU from which the experts' own answer to clicks is taken without a vote."""
@@ -68,12 +68,14 @@ class Answering:
         return self._from_clicks(prior)
 
     def _from_boxes(self, boxes: NDArray) -> Start:
-        prompts: dict[str, Tensor | None] = {"boxes": box_tensor(boxes, self.model.device)}
         # Of several boxes, none is the clicks' own; background clicks correct the answer.
-        if len(boxes) == 1 and len(self.pixels) and (self.labels == 1).all():
-            prompts |= self._clicks()
+        own = len(boxes) == 1 and len(self.pixels) > 0 and bool((self.labels == 1).all())
+        clicks = self._clicks() if own else {}
         shown = self._mask_input(len(boxes))
-        joint = self._ask({**prompts, "earlier": shown}, lambda: self._decode(boxes, shown))
+        joint = self._ask_boxes(boxes, clicks) if shown is None else None
+        if shown is not None:
+            given = {**clicks, "boxes": box_tensor(boxes, self.model.device), "earlier": shown}
+            joint = self._ask(given, lambda: self._decode(boxes, shown))
         if joint is None:
             logits, iou = self._decode(boxes, shown)
             return self._from_logits(logits.amax(0).cpu(), float(iou.mean()))
@@ -173,12 +175,21 @@ class Answering:
             embedding.features, embedding.picture, embedding.frame, positions, self.labels
         )
 
-    def _clicks(self) -> dict[str, Tensor | None]:
+    def _clicks(self) -> dict[str, Tensor]:
         positions = self.embedding.frame.points_to_input(self.pixels)
         return {
             "points": torch.as_tensor(positions[None], dtype=torch.float32),
             "point_labels": torch.from_numpy(self.labels)[None],
         }
+
+    def _ask_boxes(self, boxes: NDArray, clicks: Mapping[str, Tensor]) -> JointAnswer | None:
+        """Ask the experts about boxes, each on a part of the slice, if they know such pictures."""
+        shares, features = self._shares(points=False), self.embedding.features
+        if not any(shares):
+            return None
+        shown = clicks["points"][0].double().numpy() if clicks else np.empty((0, 2))
+        drafts = draft_each(self.model, features, boxes, shown)
+        return ask_boxes(self.model, features, shares, drafts, self._picture, clicks)
 
     def _ask(
         self,

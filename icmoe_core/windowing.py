@@ -88,7 +88,7 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
     ----------
     volume : ndarray
         The whole scan, any shape and any real dtype; of a large lazy one (dask, zarr) only some
-        slices are read. Values that are not finite are ignored.
+        slices are read, over all time steps. Values that are not finite are ignored.
     name : str
         One of `WINDOW_NAMES`, or ``"LOW,HIGH"`` in the units of the image. ``"percentile"``
         spans the 0.5th to 99.5th percentile of the voxels above the lowest value (the
@@ -115,7 +115,7 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
         raise ImageError(
             f"There is no window named {name!r}: give LOW,HIGH or one of {', '.join(WINDOW_NAMES)}."
         )
-    sample = _finite_sample(volume)
+    sample = _finite_sample(volume, rgb=rgb)
     if name == AUTOMATIC:
         name = _recognise(sample, volume.dtype, rgb)
         if name in PRESETS:
@@ -152,7 +152,9 @@ def _recognise(sample: NDArray, dtype: np.dtype, rgb: bool) -> str:
     return PERCENTILE
 
 
-def _finite_sample(volume: NDArray, limit: int = 1_000_000) -> NDArray[np.float64]:
+def _finite_sample(
+    volume: NDArray, limit: int = 1_000_000, *, rgb: bool = False
+) -> NDArray[np.float64]:
     """Return at most about `limit` finite values, evenly strided, so that size costs nothing."""
     if volume.size == 0:
         raise ImageError("The image is empty: it has no pixel at all.")
@@ -160,23 +162,25 @@ def _finite_sample(volume: NDArray, limit: int = 1_000_000) -> NDArray[np.float6
         raise ImageError(f"The image holds {volume.dtype} values, but must hold numbers.")
     if np.issubdtype(volume.dtype, np.complexfloating):
         raise ImageError("The image is complex: take its magnitude or phase first.")
-    for sample in _samples(volume, limit):
+    for sample in _samples(volume, limit, rgb):
         finite = sample[np.isfinite(sample)]
         if finite.size:
             return finite
     raise ImageError("The image holds nothing but NaN or infinity: there is nothing to see.")
 
 
-def _samples(volume: NDArray, limit: int) -> Iterator[NDArray[np.float64]]:
+def _samples(volume: NDArray, limit: int, rgb: bool) -> Iterator[NDArray[np.float64]]:
     """Yield evenly strided values, at most about `limit`; then more, if no one is finite."""
     lazy = not isinstance(volume, np.ndarray) and volume.size > limit
     if lazy:  # to take a value here and there of each block would read all of them
-        count = min(volume.shape[0], LAZY_SLICES)
-        within = _strides(volume.shape[1:], max(1, limit // count))
-        places = np.linspace(0, volume.shape[0] - 1, count).round().astype(int).tolist()
-        yield np.concatenate([_read(volume, (place, *within)) for place in places])
-        every = _strides(volume.shape[1:], volume.size)
-        yield from (_read(volume, (place, *every)) for place in range(volume.shape[0]))
+        cut = max(1, volume.ndim - 2 - rgb)  # of a series of volumes, some slices too
+        outer, inner = volume.shape[:cut], volume.shape[cut:]
+        count = min(math.prod(outer), LAZY_SLICES)
+        spread = [np.linspace(0, size - 1, count).round().astype(int) for size in outer]
+        within, every = _strides(inner, max(1, limit // count)), _strides(inner, volume.size)
+        chosen = np.transpose(spread).tolist()  # along all axes at once
+        yield np.concatenate([_read(volume, (*place, *within)) for place in chosen])
+        yield from (_read(volume, (*place, *every)) for place in np.ndindex(*outer))
     else:
         yield _read(volume, _strides(volume.shape, limit))
         yield _read(volume, _strides(volume.shape, volume.size))

@@ -7,6 +7,7 @@ the predictor) the encoded slices.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,13 +245,18 @@ class Engine:
             self._choice = choice
         return self._predictor
 
-    def is_unmeasured(self, choice: ModelChoice) -> bool:
-        """Whether `choice` is loaded, and no runtime was measured for it on this computer."""
-        if self._predictor is None or not _alike(self._choice, choice):
-            return False
-        from icmoe_core.runtimes.choosing import is_open
+    def unmeasured(self, choice: ModelChoice) -> Path | None:
+        """Return where it is to be remembered which runtime is fastest for `choice`.
 
-        return is_open(self._predictor.model.backbone)
+        None if that was measured on this computer, or `choice` is not loaded.
+        """
+        if self._predictor is None or not _alike(self._choice, choice):
+            return None
+        from icmoe_core.runtimes.choosing import is_open
+        from icmoe_core.runtimes.measured import memory_file
+
+        backbone = self._predictor.model.backbone
+        return memory_file(backbone) if is_open(backbone) else None
 
     def change_runtime(self, choice: ModelChoice) -> str | None:
         """Answer with the runtime that was measured to be the fastest.

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
@@ -13,23 +19,80 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import ModelChoice
 from napari_icmoe.workers import Background
 
+if TYPE_CHECKING:
+    from icmoe_core.runtimes.measured import Measured
+
 logger = logging.getLogger(__name__)
 
 COMMAND = (
     sys.executable,
     "-c",
-    # below everything that somebody waits for
-    "import os; hasattr(os, 'nice') and os.nice(15); from icmoe_core.cli import main; main()",
+    # below everything that somebody waits for; and a Ctrl+C is no failure
+    "import os, signal; hasattr(os, 'nice') and os.nice(15); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); from icmoe_core.cli import main; main()",
     "runtime",
+    "--json",
 )
-"""Measures, and remembers; options for model and device follow."""
+"""Measures, and prints what it found; options for model and device follow."""
+LONGEST_S = 3600
+"""Of a process that has not ended by then, nothing is expected any more."""
+_ENDINGS = {
+    -getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+}
+"""Exit codes of a process that somebody has ended, with the session or the window."""
+_QUESTION = "Which way to calculate is quickest on this computer"
+_MEASURING = threading.Lock()
+"""Held while this process has something measured: two at once would disturb each other."""
+
+
+class _FailedError(Exception):
+    """The runtimes cannot be measured here, for a reason."""
+
+
+class _StoppedError(Exception):
+    """The measurement was stopped; it may begin anew."""
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What has come of a measurement.
+
+    Parameters
+    ----------
+    model : ModelChoice
+    folder : Path
+        In which it is remembered.
+    kept : bool
+        Whether it could be written there.
+    reason : str
+        Why nothing could be measured; empty if it was.
+    """
+
+    model: ModelChoice
+    folder: Path
+    kept: bool
+    reason: str
+
+    def sentence(self, runtime: str) -> str:
+        """Return what the user is told, whose model runs on `runtime` now."""
+        if self.reason:
+            told = f"{_QUESTION} could not be measured ({self.reason}), so plain torch is used"
+            again = "; run icmoe runtime to try again"
+        else:
+            told, again = f"Measured: {runtime} is quickest on this computer, and is used", ""
+        if self.kept:
+            return f"{told} from now on{again}."
+        return (
+            f"{told}, but this is measured anew at each start, since {self.folder} cannot be "
+            "written: make room or permission there, or set XDG_CACHE_HOME to another folder."
+        )
 
 
 class FirstUse(QObject):
     """Has the runtimes measured once a model is loaded, and changes to the fastest.
 
     A process of its own measures: to translate networks takes seconds, in which this one's window
-    would stand still.
+    would stand still. That it failed is remembered like what it found, so it is not tried again.
 
     Parameters
     ----------
@@ -52,14 +115,18 @@ class FirstUse(QObject):
         self._changing.done.connect(self._on_changed)
         self._process: subprocess.Popen | None = None
         self._looked: set[tuple[str, str]] = set()
+        self._outcome: _Outcome | None = None
         self._closed = False
 
     def look(self, model: ModelChoice) -> None:
-        """Have the runtimes measured for a model that is loaded, if that was never done."""
+        """Have the runtimes measured for a model that is loaded, if that was never done.
+
+        While another one is measured, it is left until it is looked at again.
+        """
         key = (model.name, model.device)
-        if key not in self._looked and not self._closed:
+        if key not in self._looked and not self._closed and not _MEASURING.locked():
             self._looked.add(key)
-            self._looking.run(lambda: model if self._engine.is_unmeasured(model) else None)
+            self._looking.run(lambda: (model, self._engine.unmeasured(model)))
 
     def close(self) -> None:
         """Stop measuring; it begins anew at the next use."""
@@ -68,43 +135,98 @@ class FirstUse(QObject):
             with suppress(OSError):
                 self._process.terminate()
 
-    def _on_looked(self, model: ModelChoice | None, error: Exception | None) -> None:
+    def _on_looked(
+        self, looked: tuple[ModelChoice, Path | None] | None, error: Exception | None
+    ) -> None:
         if error is not None:
             logger.warning("It is not known whether runtimes were measured here: %s", error)
-        if model is None or self._closed:
+        if looked is None or self._closed:
+            return
+        model, file = looked
+        if file is None:
+            return
+        if not _MEASURING.acquire(blocking=False):
+            self._looked.discard((model.name, model.device))
             return
         self.said.emit(
             "info",
-            "This computer is being measured in the background, once, for faster answers; it takes "
-            "about two minutes.",
+            f"{_QUESTION} is being measured in the background: go on meanwhile, it takes about two "
+            "minutes.",
         )
-        self._measuring.run(lambda: self._measure(model))
+        self._measuring.run(lambda: self._measure_alone(model, file))
 
-    def _measure(self, model: ModelChoice) -> ModelChoice | None:
-        command = [*COMMAND, "--model", model.name, "--device", model.device]
+    def _measure_alone(self, model: ModelChoice, file: Path) -> _Outcome | None:
+        try:
+            return self._measure(model, file)
+        finally:
+            _MEASURING.release()
+
+    def _measure(self, model: ModelChoice, file: Path) -> _Outcome | None:
+        """Measure, and remember what came of it; None if it was stopped."""
+        from icmoe_core.runtimes.measured import failed, remember
+
+        try:
+            found, reason = self._ask_process(model), ""
+        except _StoppedError:
+            return None
+        except Exception as error:  # whatever it is, it would be the same the next time
+            reason = str(error) or type(error).__name__
+            found = [failed("torch", reason)]
+            logger.warning("The runtimes were not measured: %s", reason)
+        return _Outcome(model, file.parent, remember(file, found), reason)
+
+    def _ask_process(self, model: ModelChoice) -> list[Measured]:
+        """Return what the process prints.
+
+        Raises
+        ------
+        _FailedError
+            With the last line of its complaint.
+        _StoppedError
+            It was ended, by us or by whoever ends this session.
+        """
+        from icmoe_core.runtimes.measured import Measured
+
         self._process = subprocess.Popen(
-            command,
+            [*COMMAND, "--model", model.name, "--device", model.device],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         if self._closed:
             self._process.terminate()
-        _, told = self._process.communicate()
-        if self._process.returncode and not self._closed:
-            logger.warning("The runtimes were not measured: %s", told.decode(errors="replace"))
-        return None if self._process.returncode else model
+        try:
+            printed, complaint = self._process.communicate(timeout=LONGEST_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise _FailedError("it came to no end") from None
+        code = self._process.returncode
+        if self._closed or code in _ENDINGS:
+            raise _StoppedError
+        if code:
+            last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
+            reason = last.strip().removeprefix("Error: ").rstrip(".")
+            raise _FailedError(reason or f"its process ended with {code}")
+        record = json.loads(printed.decode().strip().rpartition("\n")[2])
+        return [Measured(**entry) for entry in record["measured"]]
 
-    def _on_measured(self, model: ModelChoice | None, error: Exception | None) -> None:
+    def _on_measured(self, outcome: _Outcome | None, error: Exception | None) -> None:
         if error is not None:
-            logger.warning("The runtimes were not measured", exc_info=error)
-        if model is not None and not self._closed:
-            self._changing.run(lambda: self._engine.change_runtime(model))
+            logger.warning("What was measured could not be remembered", exc_info=error)
+        if outcome is None or self._closed:
+            return
+        self._outcome = outcome
+        if outcome.reason:
+            self.said.emit("warning", outcome.sentence("torch"))
+        else:
+            self._changing.run(lambda: self._engine.change_runtime(outcome.model))
 
     def _on_changed(self, name: str | None, error: Exception | None) -> None:
         if error is not None:
             logger.warning("The runtime could not be changed", exc_info=error)
-        if name is not None and not self._closed:
-            self.said.emit("info", f"Measured: this computer answers with {name} from now on.")
+        if name is not None and self._outcome is not None and not self._closed:
+            level = "info" if self._outcome.kept else "warning"
+            self.said.emit(level, self._outcome.sentence(name))
             self.changed.emit()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Labels, Points, Vectors
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
 from napari_icmoe.crops import Corner, bounding_box
@@ -208,11 +209,25 @@ class Overlays:
             if len(layer.data):
                 layer.data = np.empty((0, layer.ndim))
             return
+        # New points take what is current; each other change of a layer takes it some milliseconds.
+        last, size = clicks[-1], MARKER_PIXELS * self._screen_pixel()
+        for name, value in {
+            "current_symbol": _symbol(last),
+            "current_face_color": _color(last),
+            "current_size": size,
+        }.items():
+            if getattr(layer, name) != value:
+                setattr(layer, name, value)
         layer.data = plane.to_data(np.array([(click.row, click.column) for click in clicks]))
-        layer.symbol = ["disc" if click.positive else "cross" for click in clicks]
-        layer.face_color = [POSITIVE if click.positive else NEGATIVE for click in clicks]
-        layer.size = MARKER_PIXELS * self._screen_pixel()
-        layer.selected_data = set()
+        if [str(symbol) for symbol in layer.symbol] != [_symbol(click) for click in clicks]:
+            layer.symbol = [_symbol(click) for click in clicks]
+        colors = transform_color([_color(click) for click in clicks])
+        if not np.array_equal(layer.face_color, colors):
+            layer.face_color = colors
+        if not np.allclose(layer.size, size):
+            layer.size = size
+        if layer.selected_data:
+            layer.selected_data = set()
 
     def _draw_lines(self, layer: Vectors, plane: Plane | None, lines: Lines) -> None:
         if plane is None or not lines:
@@ -274,6 +289,15 @@ class Overlays:
         if moves:
             layer.translate = translate
 
+    def prepare_preview(self, plane: Plane) -> None:
+        """Lay the preview, while it shows nothing, where the next answer is going to be."""
+        layer, image = self.preview, self._image
+        if not self.complete or layer is None or image is None or self._shown_part is not None:
+            return
+        translate = plane_translate(image, plane, (0, 0))
+        if not np.array_equal(translate, layer.translate):
+            layer.translate = translate
+
     def hide_preview(self) -> None:
         """Show no mask."""
         if self.complete and self.preview is not None and self._shown_part is not None:
@@ -313,6 +337,14 @@ class Overlays:
         ]
         scale = float(np.mean(np.abs(np.asarray(image.scale)[shown])))
         return max(1.0 / (self._viewer.scene.camera.zoom * scale), 1e-6)
+
+
+def _symbol(click: Click) -> str:
+    return "disc" if click.positive else "cross"
+
+
+def _color(click: Click) -> str:
+    return POSITIVE if click.positive else NEGATIVE
 
 
 def _same(one: Any, other: Any) -> bool:

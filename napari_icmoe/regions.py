@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LARGE = 1536
-"""Planes whose longest side is at most this are encoded whole."""
+from icmoe_core.ahead.shown_slices import LARGE
+
 CELL = 64
 """Pixels of a region's picture, along each side, in a cell of the grid that it lies on."""
 LEAST = 256

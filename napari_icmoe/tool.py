@@ -108,6 +108,11 @@ class PromptTool(QObject):
             plane = answer.question.place.plane
             self.overlays.show_preview(plane, answer.mask, color, answer.corner)
 
+    def prepare(self, plane: Plane) -> None:
+        """Do ahead what the next answer on a plane would have to wait for."""
+        if self.on:
+            self.overlays.prepare_preview(plane)
+
     def pixels_per_screen_pixel(self, image: Image, plane: Plane) -> float:
         """Return how many pixels of the plane one pixel of the screen covers."""
         scale = np.abs(np.asarray(image.scale)[list(plane.axes)]).mean()

@@ -24,6 +24,8 @@ from napari_icmoe.tool import PromptTool
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+SETTLED_MS = 150
+"""A slice that is displayed for so long may be prompted."""
 DRAW_MS, MARK_MS = 250, 100
 """While the model works, drawing waits this long, and that of a new click less: most prompts are
 answered by then, and OpenGL without a graphics card takes its time from the model."""
@@ -55,6 +57,8 @@ class SliceView(QObject):
         As :class:`~napari_icmoe.engine.Question` has it.
     """
 
+    asked = Signal()
+    """The answer to a new prompt is being waited for."""
     drawn = Signal()
     """What is shown has changed."""
 
@@ -85,6 +89,10 @@ class SliceView(QObject):
         self._drawing.setSingleShot(True)
         self._drawing.setInterval(DRAW_MS)
         self._drawing.timeout.connect(self.draw)
+        self._settling = QTimer(self)
+        self._settling.setSingleShot(True)
+        self._settling.setInterval(SETTLED_MS)
+        self._settling.timeout.connect(self._prepare)
 
     @property
     def plane(self) -> Plane | None:
@@ -179,12 +187,20 @@ class SliceView(QObject):
         question = self.question
         if question is None or not question.prompts or self._asker.answers.get(question):
             self.draw()
+            self._settling.start()
             return
+        self._settling.stop()
         self.ask()
+        self.asked.emit()
         # A new box is on the screen since it was dragged, and can wait longer than a click.
         pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
         if not self._drawing.isActive() or self._drawing.remainingTime() > pause:
             self._drawing.start(pause)
+
+    def _prepare(self) -> None:
+        plane = self.plane
+        if plane is not None:
+            self._tool.prepare(plane)
 
     def ask(self) -> None:
         """Have the question about the displayed plane answered."""
@@ -218,6 +234,7 @@ class SliceView(QObject):
     def close(self) -> None:
         """Let go of the images; nothing more is asked or drawn."""
         self._drawing.stop()
+        self._settling.stop()
         self._proposal_layer.remove()
         self.scans.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from numpy.typing import NDArray
 
-from icmoe_core.ahead.shown_slices import ShownSlices, shown_slices
+from icmoe_core.ahead.shown_slices import LARGE, ShownSlices, shown_slices
 from icmoe_core.embeddings import EmbeddingCache, EmbeddingStore
 from icmoe_core.errors import IcmoeError, ImageError
 from icmoe_core.io import read_volume
@@ -113,7 +113,7 @@ def encode_portion(predictor: Predictor, portion: Portion) -> Iterator[Outcome]:
     ------
     Outcome
         The last one says how it ended; a file that cannot be read, or is too large, is no error
-        of this call, so that others go on.
+        of this call, so that others go on. Slices that are looked at part by part are left out.
     """
     outcome = Outcome(portion.path)
     try:
@@ -122,6 +122,9 @@ def encode_portion(predictor: Predictor, portion: Portion) -> Iterator[Outcome]:
             yield replace(outcome, note="it is a label map, and was left out.")
             return
         slices = shown_slices(volume, portion.axis)
+        if slices.are_large:
+            yield replace(outcome, note=_part_by_part(slices))
+            return
         window = choose_window(slices.array, portion.window, rgb=volume.rgb)
         for outcome in _encode(predictor, slices, window, portion):
             yield outcome
@@ -160,3 +163,11 @@ def _encode(
 def _with(outcome: Outcome, predictor: Predictor, batch: list[NDArray], window: Window) -> Outcome:
     keys = tuple(one.key for one in predictor.encode_many(batch, window))
     return replace(outcome, encoded=(*outcome.encoded, *keys))
+
+
+def _part_by_part(slices: ShownSlices) -> str:
+    rows, columns = slices.shape
+    return (
+        f"its slices of {rows} × {columns} pixels were left out, since the window encodes the "  # noqa: RUF001
+        f"part that is looked at wherever a side is longer than {LARGE}."
+    )

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from icmoe_core.errors import ImageError
 from icmoe_core.io import Volume, display_orientation, to_display
 
+LARGE = 1536
+"""Slices whose longest side is at most this are encoded whole; of others, the window shows the
+model the part that is looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class ShownSlices:
@@ -23,10 +27,29 @@ class ShownSlices:
     cuts : tuple of int
         Axes of `array` that are cut: time, if there is one, and that along which slices follow
         one another; none of a picture.
+    rgb : bool
+        Whether the last axis of `array` is colour.
     """
 
     array: NDArray
     cuts: tuple[int, ...]
+    rgb: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a slice."""
+        sizes = [
+            size
+            for axis, size in enumerate(self.array.shape[: self.array.ndim - self.rgb])
+            if axis not in self.cuts
+        ]
+        rows, columns = sizes
+        return rows, columns
+
+    @property
+    def are_large(self) -> bool:
+        """Whether they are looked at part by part."""
+        return max(self.shape) > LARGE
 
     def __len__(self) -> int:
         return int(np.prod([self.array.shape[axis] for axis in self.cuts]))
@@ -60,9 +83,10 @@ def shown_slices(volume: Volume, axis: int | None = None) -> ShownSlices:
     if volume.grid.is_picture:
         if axis is not None:
             raise ImageError(f"{name} is a picture and has no slices: leave out --axis.")
-        return ShownSlices(array, ())
+        return ShownSlices(array, (), volume.rgb)
     order = display_orientation(volume.grid).order
     if axis is not None and axis not in order:
         raise ImageError(f"There is no axis {axis} in {name}: choose one from 0 to 2.")
     time = tuple(range(array.ndim - volume.rgb - len(order)))
-    return ShownSlices(array, (*time, len(time) + (0 if axis is None else order.index(axis))))
+    along = len(time) + (0 if axis is None else order.index(axis))
+    return ShownSlices(array, (*time, along), volume.rgb)

@@ -13,7 +13,7 @@ from icmoe_core.cli import options
 
 if TYPE_CHECKING:
     from icmoe_core.model import PromptableModel
-    from icmoe_core.runtimes.choosing import Measured
+    from icmoe_core.runtimes.measured import Measured
 
 
 @click.command(short_help="Measure which runtime is fastest on this computer.")
@@ -37,13 +37,13 @@ def runtime(model_name: str, weights: Path | None, device: str, as_json: bool) -
         record: dict[str, Any] = {"runtime": chosen, "measured": [asdict(one) for one in found]}
         click.echo(json.dumps(record))
     else:
-        click.echo(f"From now on {model_name} runs on {model.device} with {chosen}.")
+        click.echo(f"{model_name} runs fastest on {model.device} with {chosen}.")
 
 
 def measured(model: PromptableModel, *, quiet: bool) -> list[Measured]:
     """Measure the runtimes for a model in plain torch, tell how they do, and remember it."""
     from icmoe_core.runtimes.agreement import sample_cases
-    from icmoe_core.runtimes.choosing import remember
+    from icmoe_core.runtimes.measured import memory_file, remember
     from icmoe_core.runtimes.measuring import measure
 
     found = []
@@ -51,7 +51,13 @@ def measured(model: PromptableModel, *, quiet: bool) -> list[Measured]:
         found.append(one)
         if not quiet:
             click.echo(_line(one))
-    remember(model.backbone, found)
+    file = memory_file(model.backbone)
+    if not remember(file, found):
+        click.echo(
+            f"Note: {file.parent} cannot be written, so this counts for this command only: make "
+            "room or permission there, or set XDG_CACHE_HOME to another folder.",
+            err=True,
+        )
     return found
 
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from icmoe_core.errors import OutputFileError
-from icmoe_core.io.atomic import atomic_path, check_writable
+from icmoe_core.io.atomic import atomic_path, check_place
 from icmoe_core.io.suffixes import in_words
 from icmoe_core.records import MAXIMUM_CLICKS, TOLERANCE_MM, Means, Record, Summary
 
@@ -89,13 +89,7 @@ def check_output(path: Path) -> None:
             f"Scores cannot be written to {path.name}: give a name that ends in "
             f"{in_words(SUFFIXES)}."
         )
-    if path.is_dir():
-        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
-    if not path.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {path.parent} does not exist: make it first, or choose another one."
-        )
-    check_writable(path)
+    check_place(path)
 
 
 def write(path: Path, report: Mapping[str, Any]) -> None:

@@ -8,20 +8,19 @@ they were.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from torch import Tensor
 
 from icmoe_core.embeddings.index import PackIndex
+from icmoe_core.embeddings.merging import Merger
 from icmoe_core.embeddings.packs import (
     DamagedPackError,
     Pack,
@@ -38,10 +37,7 @@ CAPACITY_BYTES = 4_000_000_000
 """Some 2,000 slices with LiteMedSAM, 2 MB each."""
 CAPACITY_VARIABLE = "ICMOE_CACHE_BYTES"
 """Environment variable with another capacity."""
-SLICES = 32
-"""Of a full pack. Packs with less than half of it are merged, so that a volume is a few files."""
 
-_LOCK = ".lock"
 _TRIES = 3
 
 
@@ -73,6 +69,11 @@ class EmbeddingStore:
         By default that of the environment variable ``ICMOE_CACHE_BYTES``, or 4 GB; 0 keeps
         nothing.
 
+    Attributes
+    ----------
+    fault : OSError or None
+        Why the slices that came last could not be written: a full disk, a read-only folder, …
+
     Raises
     ------
     IcmoeError
@@ -83,8 +84,9 @@ class EmbeddingStore:
         default = user_cache_path("icmoe", appauthor=False) / "embeddings"
         self.folder = default if folder is None else folder
         self.capacity_bytes = _capacity() if capacity_bytes is None else capacity_bytes
+        self.fault: OSError | None = None
         self._index = PackIndex(self.folder)
-        self._merging: threading.Thread | None = None
+        self._merger = Merger(self._index)
         self._writers = Writers(self.write)
 
     def read(self, key: str) -> Tensor | None:
@@ -117,18 +119,29 @@ class EmbeddingStore:
             if self._index.known(key) is None and np.isfinite(array).all():
                 fresh.setdefault((*array.shape, array.dtype), {})[key] = array
         for arrays in fresh.values():
-            with suppress(OSError, VanishedPackError):
-                self._index.add(write_pack(self.folder, arrays))
+            try:
+                with suppress(VanishedPackError):
+                    self._index.add(write_pack(self.folder, arrays))
+                self.fault = None
+            except OSError as error:
+                self.fault = error
         self._make_room()
-        self._merge_small_ones()
+        self._merger.begin()
 
     def write_soon(self, features: Mapping[str, Tensor]) -> None:
         """Keep features as :meth:`write` does, in a thread; this store can read them at once."""
         self._writers.add(features)
 
+    def kept(self, keys: Iterable[str]) -> set[str]:
+        """Return those of some keys under which features are kept, after one look for all."""
+        self._index.look()
+        pending = self._writers.pending
+        return {key for key in keys if key in pending or self._index.known(key) is not None}
+
     def clear(self) -> int:
         """Remove all that is kept, and nothing else; return how many bytes that were."""
         self._writers.wait()
+        self._merger.wait()
         freed = 0
         for pack in self._index.look():
             if remove_pack(pack.path):
@@ -145,19 +158,17 @@ class EmbeddingStore:
         return Usage(len(keys), len(packs), sum(pack.nbytes for pack in packs))
 
     def tidy(self) -> None:
-        """Write what waits for it, and merge all small packs, however few; it takes a moment."""
+        """Write what waits for it, and merge all small packs, however few; it takes a moment.
+
+        Another process that merges them is waited for, but not for ever.
+        """
         self._writers.wait()
-        for _ in range(3):  # a writer that has just ended may begin to merge, too
-            if self._merging is not None:
-                self._merging.join()
-            self._merge_batches(least=2)
-            if not self.merging:
-                return
+        self._merger.finish()
 
     @property
     def merging(self) -> bool:
         """Whether small packs are being merged, in a thread."""
-        return self._merging is not None and self._merging.is_alive()
+        return self._merger.running
 
     def __contains__(self, key: str) -> bool:
         return key in self._writers.pending or self._index.find(key) is not None
@@ -176,66 +187,10 @@ class EmbeddingStore:
                 total -= pack.nbytes
             self._index.forget(pack)
 
-    def _merge_small_ones(self) -> None:
-        """Begin to merge small packs, if there are enough of a kind, and nobody else does."""
-        if self.merging:
-            return
-        if next(self._batches(), None):
-            # Not a daemon: an interpreter that ends waits for the second that it takes.
-            self._merging = threading.Thread(target=self._merge_batches, name="icmoe-merge")
-            self._merging.start()
-
-    def _merge_batches(self, least: int = SLICES) -> None:
-        # What was there is there still, should a pack vanish, or the interpreter end meanwhile:
-        # then zarr refuses to work, with a RuntimeError.
-        with (
-            suppress(OSError, RuntimeError, VanishedPackError),
-            FileLock(self.folder / _LOCK, timeout=0),
-        ):
-            self._index.look()
-            for packs in self._batches(least):
-                self._merge(packs)
-
-    def _batches(self, least: int = SLICES) -> Iterator[list[Pack]]:
-        """Yield small packs that fill one together, the oldest first; then `least` or more."""
-        small = [pack for pack in self._index.packs if len(pack.keys) < SLICES // 2]
-        small.sort(key=Pack.last_used)
-        for kind in {pack.kind for pack in small}:
-            batch: list[Pack] = []
-            for pack in small:
-                if pack.kind == kind:
-                    batch.append(pack)
-                if sum(len(one.keys) for one in batch) >= SLICES:
-                    yield batch
-                    batch = []
-            if len(batch) >= least:
-                yield batch
-
-    def _merge(self, packs: list[Pack]) -> None:
-        """Put the slices of some packs into one; those that are damaged are dropped.
-
-        Raises
-        ------
-        OSError, VanishedPackError
-            One cannot be read now, or the new one cannot be written; they stay as they are.
-        """
-        own = {pack.path for pack in packs}
-        whole: dict[str, NDArray] = {}
-        for pack in packs:
-            for key in pack.keys:
-                if (self._index.known(key) or pack).path in own:
-                    with suppress(DamagedPackError):
-                        whole[key] = read_slice(pack, key)
-        if whole:
-            self._index.add(write_pack(self.folder, whole))
-        for pack in packs:
-            remove_pack(pack.path)
-            self._index.forget(pack)
-
     def _mend(self, pack: Pack) -> None:
         """Drop the damaged slices of a pack, or all of them if the rest cannot be saved."""
         with suppress(OSError, VanishedPackError):
-            self._merge([pack])
+            self._merger.merge([pack])
             return
         remove_pack(pack.path)
         self._index.forget(pack)

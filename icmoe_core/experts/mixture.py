@@ -203,6 +203,7 @@ class Experts(nn.Module):
         frozen: Tensor | None = None,
         places: Tensor | None = None,
         alone: bool = False,
+        heard: Tensor | None = None,
     ) -> Vote:
         """Let the experts answer what :meth:`TunedPath.embed` made of `B` prompts, and vote.
 
@@ -213,29 +214,44 @@ class Experts(nn.Module):
         sparse, dense : Tensor
         alone : bool
             As for :func:`icmoe_core.decoder.decode_tokens`.
+        heard : Tensor, (1,), bool, optional
+            Whether the frozen path has a vote where its logits are given; it has when left out.
         """
         tuned = self.tuned.decode(features, sparse, dense, places, alone=alone)
-        shared = self.project(self.norm(tuned.Z)).contiguous()  # (B, width, h, w)
+        shared = self._shared(tuned.Z)
         findings = self._findings(shared)
         own = tuned.logits.float()
         first = own if frozen is None else frozen
+        if heard is not None:
+            first = torch.where(heard, first, own)
         opinions = torch.stack([first, own], dim=1)
         if findings:
             turned = own[:, None] + self._turned(findings, tuned.U)
             opinions = torch.cat([opinions, turned], dim=1)
         scores = self._scores(shared, opinions)
-        heard = scores
-        if frozen is None:
-            abstains = torch.zeros_like(scores)
-            abstains[:, 0] = -torch.inf
-            heard = scores + abstains
+        counted = scores
+        if frozen is None or heard is not None:
+            silent = torch.zeros_like(scores)
+            silent[:, 0] = -torch.inf
+            silent = scores + silent
+            counted = silent if heard is None else torch.where(heard, scores, silent)
         # Without a gate nobody is chosen, and all count the same.
         chosen = len(self.config.dilations) if self.config.voting else 0
-        weights = weigh(heard, chosen, self.config.top_k)
+        weights = weigh(counted, chosen, self.config.top_k)
         fine = F.interpolate(weights, opinions.shape[2:], mode="bilinear", align_corners=False)
         # Where the frozen path abstains, it has the weight 0, and the tuned path's logits.
         logits = fuse(opinions, fine)
         return Vote(logits, tuned.iou.float(), opinions, fine, weights, scores, shared)
+
+    def _shared(self, Z: Tensor) -> Tensor:
+        """Norm and project the image tokens ``(B, C, h, w)``: ``(B, width, h, w)``.
+
+        As the layers would, but a place a row, in which order the tokens come.
+        """
+        rows, norm = Z.flatten(2).transpose(1, 2), self.norm
+        even = F.layer_norm(rows, rows.shape[1:], eps=norm.eps) * norm.weight + norm.bias
+        shared = F.linear(even, self.project.weight.flatten(1), self.project.bias)
+        return shared.transpose(1, 2).unflatten(2, Z.shape[2:]).contiguous()
 
     def _findings(self, shared: Tensor) -> list[Tensor]:
         """Return what the semantic and the adaptive experts found, each ``(B, width, h, w)``."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from icmoe_core.errors import IcmoeError
+from icmoe_core.errors import IcmoeError, OutputFileError
 from icmoe_core.io.faults import unwritable
 from icmoe_core.io.suffixes import suffix_of
 
@@ -59,6 +59,24 @@ def atomic_path(path: Path) -> Iterator[Path]:
         _remove(temporary)
         raise
     _force_folder_to_disk(target.parent)
+
+
+def check_place(path: Path) -> None:
+    """Fail now rather than after the work, if no file can be made at `path`.
+
+    Raises
+    ------
+    OutputFileError
+        A folder in place of a file, or a folder that is missing or read-only.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
+    if not target.parent.is_dir():
+        raise OutputFileError(
+            f"The folder {target.parent} does not exist: make it first, or choose another one."
+        )
+    check_writable(target)
 
 
 def check_writable(path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from icmoe_core.classes import ClassTable, ClassTableError, LabelClass
 from icmoe_core.errors import InputFileError, OutputFileError
-from icmoe_core.io.atomic import atomic_path, check_writable
+from icmoe_core.io.atomic import atomic_path, check_place
 from icmoe_core.io.faults import require_input, unopenable
 from icmoe_core.io.suffixes import in_words, suffix_of
 
@@ -100,11 +100,7 @@ def save_classes(path: str | os.PathLike[str], table: ClassTable) -> Path:
             f"Classes cannot be written as {suffix_of(path) or path.name}: give a name that ends "
             f"in {in_words(CLASS_SUFFIXES)}."
         )
-    if not path.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {path.parent} does not exist: make it first, or choose another one."
-        )
-    check_writable(path)
+    check_place(path)
     with atomic_path(path) as temporary:
         temporary.write_text(writers[suffix_of(path)](table), encoding="utf-8")
     return path

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from icmoe_core.errors import OutputFileError
-from icmoe_core.io.atomic import check_writable
+from icmoe_core.io.atomic import check_place
 from icmoe_core.io.formats import writer_for
 from icmoe_core.io.grid import Grid
 
@@ -44,26 +44,20 @@ def check_output(
     path = Path(path)
     writer_for(path, grid)
     target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
     for source in sources:
         if _same_file(target, Path(source)):
             raise OutputFileError(
                 f"{path} is the image itself, and writing the mask there would destroy it: "
                 "give another name."
             )
-    if not target.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {target.parent} does not exist: make it first, or choose another one."
-        )
-    if target.exists() and target.name.lower().endswith(_SLICER):
+    if target.is_file() and target.name.lower().endswith(_SLICER):
         raise OutputFileError(
             f"{path} is a segmentation of 3D Slicer, whose names and colours would be lost: give "
             "another name, and open the mask in Slicer beside it."
         )
-    if target.exists() and not os.access(target, os.W_OK):
+    if target.is_file() and not os.access(target, os.W_OK):
         raise OutputFileError(f"{path} is write-protected: unlock it or give another name.")
-    check_writable(target)
+    check_place(path)
     return path
 
 

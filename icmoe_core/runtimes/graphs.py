@@ -39,31 +39,40 @@ class FrozenGraph(nn.Module):
 class ExpertsGraph(nn.Module):
     """Experts whose weights are inputs, in the order of :func:`weights_of`.
 
+    The frozen path's logits ``(B, S, S)`` are always an input, since one graph takes half the
+    memory of two; whether they are heard is another, ``(1,)``.
+
     Parameters
     ----------
     experts : Experts
         Their weights make no difference, but their configuration.
-    boxed : bool
-        Whether the frozen path's logits ``(B, S, S)`` are given as well.
     """
 
-    def __init__(self, experts: Experts, boxed: bool) -> None:
+    def __init__(self, experts: Experts) -> None:
         super().__init__()
         backbone = experts.tuned.backbone
         # Copied, since weights are taken out of it; the backbone is shared.
         self._lifted = (copy.deepcopy(_with_plain_decoder(experts), {id(backbone): backbone}),)
         self._prompts = (backbone.prompt_encoder,)
-        self._boxed = boxed
 
-    def forward(self, features: Tensor, sparse: Tensor, places: Tensor, *rest: Tensor) -> Any:
+    def forward(
+        self,
+        features: Tensor,
+        sparse: Tensor,
+        places: Tensor,
+        frozen: Tensor,
+        heard: Tensor,
+        *weights: Tensor,
+    ) -> Any:
         """Return logits, IoU, mean probability and weights of the vote."""
         whole = self._lifted[0]
-        frozen, weights = (rest[0], rest[1:]) if self._boxed else (None, rest)
         for name, weight in zip(_names(whole), weights, strict=True):
             _put(whole, name, weight)
         dense = _no_mask(self._prompts[0], features, sparse)
         experts = cast(Experts, whole.experts)
-        vote = experts.vote(features, sparse, dense, frozen=frozen, places=places, alone=True)
+        vote = experts.vote(
+            features, sparse, dense, frozen=frozen, places=places, alone=True, heard=heard
+        )
         return tuple(ruling_of(vote))
 
 
@@ -107,10 +116,10 @@ def _no_mask(prompt_encoder: Any, features: Tensor, sparse: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def example_inputs(backbone: Backbone, boxed: bool) -> tuple[Tensor, ...]:
-    """Return inputs of the graphs' usual shapes, but for weights."""
+def example_inputs(backbone: Backbone, voting: bool) -> tuple[Tensor, ...]:
+    """Return inputs of the graphs' usual shapes, but for weights; those of experts are `voting`."""
     places = backbone.dense_pe()
     features, sparse = torch.zeros_like(places), places.new_zeros(1, 2, places.shape[1])
     side: int = backbone.prompt_encoder.mask_input_size[0]
-    frozen = (places.new_zeros(1, side, side),) if boxed else ()
-    return (features, sparse, places, *frozen)
+    more = (places.new_zeros(1, side, side), torch.ones(1, dtype=torch.bool)) if voting else ()
+    return (features, sparse, places, *more)

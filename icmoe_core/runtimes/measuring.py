@@ -12,7 +12,8 @@ from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 from icmoe_core.runtimes.agreement import Agreement, Case, agree, masks_of
-from icmoe_core.runtimes.choosing import Measured, build_runtime, candidates
+from icmoe_core.runtimes.choosing import build_runtime, candidates
+from icmoe_core.runtimes.measured import Measured, failed
 from icmoe_core.runtimes.runtime import Runtime
 
 _REPEATS = 5
@@ -47,7 +48,7 @@ def measure(model: PromptableModel, cases: Sequence[Case]) -> Iterator[Measured]
             yield _measure(name, other, agree(reference, found), cases[0])
         except Exception as error:  # a driver or processor that it does not know: the next one
             note = f"{type(error).__name__}: {error}".splitlines()[0]
-            yield Measured(name, np.nan, np.nan, np.nan, np.nan, False, note)
+            yield failed(name, note)
 
 
 def _measure(name: str, model: PromptableModel, agreement: Agreement, case: Case) -> Measured:

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from icmoe_core.experts.mixture import Experts
 from icmoe_core.runtimes.graphs import ExpertsGraph, FrozenGraph, example_inputs, weights_of
 from icmoe_core.runtimes.mixed import with_mixed_precision
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a graph would be translated into another one."""
 
 _FILE = "graph.xml"  # and graph.bin beside it
@@ -53,24 +52,22 @@ class Templates:
         model.reshape([1, 3, side, side])
         return model
 
-    def frozen(self, backbone: Backbone) -> Callable[[], Any]:
-        """Return a maker of the frozen decoder's graph."""
+    def frozen(self, backbone: Backbone) -> Any:
+        """Return the frozen decoder's graph."""
         name = ["frozen", backbone.weights_sha256]
-        return partial(
-            self._graph, name, lambda: (FrozenGraph(backbone), example_inputs(backbone, False))
-        )
+        return self._graph(name, lambda: (FrozenGraph(backbone), example_inputs(backbone, False)))
 
-    def experts(self, experts: Experts, boxed: bool) -> Callable[[], Any]:
-        """Return a maker of the graph of experts of one configuration, without weights."""
+    def experts(self, experts: Experts) -> Any:
+        """Return the graph of experts of one configuration, without weights."""
         backbone = experts.tuned.backbone
         config = json.dumps(experts.config.to_dict(), sort_keys=True)
-        name = ["experts", backbone.weights_sha256, config, str(boxed)]
+        name = ["experts", backbone.weights_sha256, config]
 
         def made() -> tuple[nn.Module, tuple[Tensor, ...]]:
             weights = [weight.clone() for weight in weights_of(experts)]
-            return ExpertsGraph(experts, boxed), (*example_inputs(backbone, boxed), *weights)
+            return ExpertsGraph(experts), (*example_inputs(backbone, True), *weights)
 
-        return partial(self._graph, name, made)
+        return self._graph(name, made)
 
     def _graph(
         self, name: Sequence[str], make: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]

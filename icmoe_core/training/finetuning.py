@@ -18,6 +18,7 @@ from icmoe_core.errors import TrainingError
 from icmoe_core.expert_files import save_experts
 from icmoe_core.experts.generations import Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
+from icmoe_core.io.atomic import check_place
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.checkpoints import keep_training, resume_training
@@ -27,7 +28,7 @@ from icmoe_core.training.duplicates import in_words, without_duplicates
 from icmoe_core.training.encoding import EncodedData, encode_split
 from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
-from icmoe_core.training.inputs import check_output, check_place, of_classes, read_all
+from icmoe_core.training.inputs import check_output, of_classes, read_all
 from icmoe_core.training.learners import check_method, make_learner, settings_of
 from icmoe_core.training.loop import Training, train
 from icmoe_core.training.outcome import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from icmoe_core.errors import DatasetError, ModelError, OutputFileError
 from icmoe_core.expert_files import read_header
-from icmoe_core.io.atomic import check_writable
+from icmoe_core.io.atomic import check_place
 from icmoe_core.training.datasets import Case, LabelledSlice, read_slices
 
 
@@ -64,19 +64,3 @@ def check_output(path: Path, overwrite: bool) -> None:
                 f"{path} is no expert file, and only such are replaced: give another name."
             ) from error
     check_place(path)
-
-
-def check_place(path: Path) -> None:
-    """Check that a file can be written in this place.
-
-    Raises
-    ------
-    OutputFileError
-    """
-    if path.is_dir():
-        raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
-    if not path.parent.is_dir():
-        raise OutputFileError(
-            f"The folder {path.parent} does not exist: make it first, or choose another one."
-        )
-    check_writable(path)

@@ -16,7 +16,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.errors import ImageError
 from napari_icmoe.ahead.portions import LARGEST, Portion, Prepared, prepare
-from napari_icmoe.ahead.queue import SliceQueue, stack_of
+from napari_icmoe.ahead.queue import SliceQueue
+from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.regions import is_large
 from napari_icmoe.workers import Background
@@ -77,10 +78,16 @@ class EncodingAhead(QObject):
     def progress(self) -> tuple[int, int]:
         """How many slices of the displayed stack are ready, and how many there are within reach.
 
-        Both are 0 where nothing is encoded ahead.
+        Ready are those that can be answered without encoding. Both numbers are 0 where nothing is
+        encoded ahead.
         """
         resting = self._controller.asker.rests(self._controller.view.model)
         return (0, 0) if not self.on or resting else self._queue.progress
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all slices of the displayed stack are within reach, not just the nearest."""
+        return self._queue.is_whole
 
     @property
     def held(self) -> bool:
@@ -178,7 +185,8 @@ class EncodingAhead(QObject):
             positions = shown
         if not positions:
             return None
-        return Portion(stack, positions, question, c.view.scans.scan_of(image))
+        scan = c.view.scans.scan_of(image)
+        return Portion(stack, positions, question, scan, self._queue.keys)
 
     def _is_needed(self) -> bool:
         """Whether somebody waits for the engine, or is about to go on with it."""
@@ -190,7 +198,9 @@ class EncodingAhead(QObject):
         if portion is None or self._closed:
             return
         if prepared is not None:
-            self._queue.note(portion.stack, prepared.ready, prepared.skipped)
+            self._queue.note(
+                portion.stack, prepared.encoded, prepared.skipped, prepared.lost, prepared.room
+            )
             self._stillness.at_stake = prepared.seconds
             self.loaded.emit()
         elif isinstance(error, ImageError):

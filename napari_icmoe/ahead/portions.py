@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,11 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import ImageError
 from icmoe_core.windowing import Window
-from napari_icmoe.ahead.queue import Stack
+from napari_icmoe.ahead.stacks import Stack
 from napari_icmoe.engine import Engine, Question, Scan
 
 if TYPE_CHECKING:
-    from icmoe_core.predictor import Predictor
+    from icmoe_core.predictor import Embedding, Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -42,12 +43,15 @@ class Portion:
         The one about the displayed slice; it has the model, with its experts.
     scan : Scan
         The stack's pixels.
+    former : mapping of int to str
+        Keys of the stack's slices that were encoded before, by position, the least wanted first.
     """
 
     stack: Stack
     positions: tuple[int, ...]
     question: Question
     scan: Scan
+    former: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,30 @@ class Prepared:
 
     Attributes
     ----------
-    ready : tuple of int
-        Positions of the slices that are encoded now.
+    encoded : dict of int to str
+        Keys of the slices that are encoded now, by position.
     skipped : tuple of int
-        Of those that cannot be: they hold nothing but NaN, or cannot be read.
+        Positions of those that cannot be: they hold nothing but NaN, or cannot be read.
+    lost : set of int
+        Positions of slices, now or formerly encoded, that are neither in memory nor on the disk.
+    room : int or None
+        How many slices like these can be kept; None if none was encoded.
     seconds : float
         What it took, without loading the model.
     """
 
-    ready: tuple[int, ...]
+    encoded: dict[int, str]
     skipped: tuple[int, ...]
+    lost: set[int]
+    room: int | None
     seconds: float
 
 
 def prepare(engine: Engine, portion: Portion) -> Prepared:
     """Encode as many slices of a portion as suits the device: several on a GPU, else one.
 
-    They are kept where the predictor keeps what it has encoded.
+    They are kept where the predictor keeps what it has encoded. If that is in memory only, those
+    that were used longest ago make room for them: the least wanted ones.
 
     Parameters
     ----------
@@ -92,11 +103,19 @@ def prepare(engine: Engine, portion: Portion) -> Prepared:
     window = engine.window_of(portion.scan, portion.stack.window)
     begin = time.monotonic()
     wanted = portion.positions[: _portion_size(predictor)]
+    for key in portion.former.values():
+        predictor.cache.get(key)  # which counts as used
     read = {position: _read(engine, portion, position) for position in wanted}
     pixels = {position: one for position, one in read.items() if one is not None}
-    ready = _encode(predictor, pixels, window)
-    skipped = tuple(one for one in wanted if one not in ready)
-    return Prepared(ready, skipped, time.monotonic() - begin)
+    made = _encode(predictor, pixels, window)
+    encoded = {position: one.key for position, one in made.items()}
+    return Prepared(
+        encoded,
+        tuple(one for one in wanted if one not in encoded),
+        _lost(predictor, {**portion.former, **encoded}),
+        _room(predictor, list(made.values())),
+        time.monotonic() - begin,
+    )
 
 
 def _read(engine: Engine, portion: Portion, position: int) -> NDArray | None:
@@ -111,22 +130,44 @@ def _read(engine: Engine, portion: Portion, position: int) -> NDArray | None:
         return None
 
 
-def _encode(predictor: Predictor, pixels: dict[int, NDArray], window: Window) -> tuple[int, ...]:
+def _encode(
+    predictor: Predictor, pixels: dict[int, NDArray], window: Window
+) -> dict[int, Embedding]:
     """Encode slices together, or one by one if something is wrong with one of them.
 
     Returns
     -------
-    tuple of int
-        Positions of those that could be encoded.
+    dict of int to Embedding
+        Those that could be encoded, by position.
     """
     try:
-        predictor.encode_many(list(pixels.values()), window)
+        made = predictor.encode_many(list(pixels.values()), window)
     except ImageError:
         if len(pixels) <= 1:
-            return ()
+            return {}
         alone = [_encode(predictor, {position: one}, window) for position, one in pixels.items()]
-        return tuple(position for found in alone for position in found)
-    return tuple(pixels)
+        return {position: one for found in alone for position, one in found.items()}
+    return dict(zip(pixels, made, strict=True))
+
+
+def _lost(predictor: Predictor, keys: Mapping[int, str]) -> set[int]:
+    """Return the positions of slices that would have to be encoded again to be answered."""
+    gone = {position: key for position, key in keys.items() if key not in predictor.cache}
+    if predictor.store is None:
+        return set(gone)
+    kept = predictor.store.kept(gone.values())
+    return {position for position, key in gone.items() if key not in kept}
+
+
+def _room(predictor: Predictor, made: Sequence[Embedding]) -> int | None:
+    """Return how many slices like those that were encoded can be kept, at least one."""
+    if not made:
+        return None
+    room = predictor.cache.capacity_bytes // made[-1].nbytes
+    store = predictor.store
+    if store is not None and store.fault is None:
+        room = max(room, store.capacity_bytes // made[-1].compact.nbytes)
+    return max(1, room)
 
 
 def _portion_size(predictor: Predictor) -> int:

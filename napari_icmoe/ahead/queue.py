@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
-from napari_icmoe.engine import Question
-from napari_icmoe.planes import Plane
+from napari_icmoe.ahead.stacks import Known, Stack
 
 REACH = 500
-"""How many slices to each side of the displayed one are encoded: the embeddings of all of them fit
-on the disk several times over, however large the scan is."""
+"""How many slices to each side of the displayed one are encoded, if there is room for them: with
+LiteMedSAM all of them fit on the disk twice, however large the scan is."""
 STACKS = 64
 """Of so many stacks it is remembered which slices are ready."""
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Slices that follow one another in one scan, and all that their embeddings depend on.
-
-    Parameters
-    ----------
-    scan : str
-        The image layer's unique id.
-    version : int
-        That of the scan's pixels.
-    plane : Plane
-        The first slice. Axes that are cut beside the one along the stack, such as time, stay where
-        they are.
-    size : int
-        Number of slices; 1 for a picture.
-    model, device : str
-        The backbone. Experts make no difference.
-    window : str
-        As :class:`~napari_icmoe.engine.Question` has it.
-    """
-
-    scan: str
-    version: int
-    plane: Plane
-    size: int
-    model: str
-    device: str
-    window: str
-
-    def slice_at(self, position: int) -> Plane:
-        """Return a slice of the stack."""
-        axis = self.plane.cut_axis
-        return self.plane if axis is None else self.plane.at(axis, position)
-
-
-def stack_of(question: Question, shape: tuple[int, ...]) -> tuple[Stack, int]:
-    """Return the stack that a question's slice lies in, and its position there.
-
-    Parameters
-    ----------
-    question : Question
-    shape : tuple of int
-        Of the scan, without its colour channel.
-    """
-    plane = question.place.plane
-    axis = plane.cut_axis
-    position = 0 if axis is None else plane.fixed[axis] or 0
-    stack = Stack(
-        question.place.image,
-        question.version,
-        plane if axis is None else plane.at(axis, 0),
-        1 if axis is None else shape[axis],
-        question.model.name,
-        question.model.device,
-        question.window,
-    )
-    return stack, position
-
-
-@dataclass
-class _Progress:
-    """Which slices of a stack are encoded, and which cannot be."""
-
-    ready: set[int] = field(default_factory=set)
-    skipped: set[int] = field(default_factory=set)
-
-
 class SliceQueue:
     """The slices of the displayed stack, nearest first; and what is ready in each stack.
+
+    What was encoded and could not be kept is not ready. It is encoded again once another slice is
+    displayed: no slice twice for the same one, so that there is an end to it however little is
+    kept.
 
     Parameters
     ----------
@@ -109,7 +44,8 @@ class SliceQueue:
         self._stacks = stacks
         self._forward = True
         self._fetched = False  # the displayed slice, since it is displayed
-        self._known: OrderedDict[Stack, _Progress] = OrderedDict()
+        self._since: set[int] = set()  # what was encoded since then
+        self._known: OrderedDict[Stack, Known] = OrderedDict()
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -119,6 +55,20 @@ class SliceQueue:
         known = self._known[self.stack]
         within = set(range(*self._bounds(self.stack)))
         return len(known.ready & within), len(within - known.skipped)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the displayed stack is within reach."""
+        return self.stack is None or self._bounds(self.stack) == (0, self.stack.size)
+
+    @property
+    def keys(self) -> dict[int, str]:
+        """Keys of what was encoded of the displayed stack, by position, the farthest first."""
+        if self.stack is None:
+            return {}
+        encoded = self._known[self.stack].encoded
+        far_first = sorted(encoded, key=lambda position: -abs(position - self.position))
+        return {position: encoded[position] for position in far_first}
 
     def show(self, stack: Stack | None, position: int = 0) -> bool:
         """Begin with another slice; tells whether it is another one.
@@ -132,8 +82,9 @@ class SliceQueue:
             self._forward = position > self.position
         self.stack, self.position = stack, position
         self._fetched = False
+        self._since.clear()
         if stack is not None:
-            self._known.setdefault(stack, _Progress())
+            self._known.setdefault(stack, Known()).give_up_lost()
             self._known.move_to_end(stack)
             while len(self._known) > self._stacks:
                 self._known.popitem(last=False)
@@ -154,25 +105,56 @@ class SliceQueue:
     def start_over(self) -> None:
         """Take no slice for ready any more; those that cannot be encoded stay skipped."""
         for known in self._known.values():
-            known.ready.clear()
+            known.encoded.clear()
+            known.lost.clear()
+            known.room = None
         self._fetched = False
+        self._since.clear()
 
-    def note(self, stack: Stack, ready: Iterable[int], skipped: Iterable[int] = ()) -> None:
-        """Remember which slices of a stack are ready, and which cannot be encoded."""
+    def note(
+        self,
+        stack: Stack,
+        encoded: Mapping[int, str],
+        skipped: Collection[int] = (),
+        lost: Collection[int] = (),
+        room: int | None = None,
+    ) -> None:
+        """Remember what has become of some slices of a stack.
+
+        Parameters
+        ----------
+        stack : Stack
+        encoded : mapping of int to str
+            Keys, by position.
+        skipped : collection of int
+            Positions of those that cannot be encoded.
+        lost : collection of int
+            Of all that were ever encoded, those that are not kept any more.
+        room : int, optional
+            How many can be kept; as before if not given.
+        """
         known = self._known.get(stack)
         if known is None:
             return
-        ready, skipped = set(ready), set(skipped)
-        known.ready |= ready
-        known.skipped = known.skipped - ready | skipped
-        if stack == self.stack and self.position in ready | skipped:
+        known.encoded |= encoded
+        known.skipped = known.skipped - encoded.keys() | set(skipped)
+        known.lost = set(lost) & known.encoded.keys()
+        known.room = known.room if room is None else room
+        if stack != self.stack:
+            return
+        self._since |= encoded.keys()
+        for position in known.lost - self._since:
+            known.lost.remove(position)
+            del known.encoded[position]
+        if self.position in encoded or self.position in skipped:
             self._fetched = True
 
     def give_up(self, stack: Stack) -> None:
         """Remember that no other slice of a stack can be encoded."""
         known = self._known.get(stack)
         if known is not None:
-            self.note(stack, (), set(range(stack.size)) - known.ready)
+            rest = set(range(stack.size)) - known.encoded.keys()
+            self.note(stack, {}, rest, known.lost)
 
     def forget(self, scan: str) -> None:
         """Forget all stacks of a scan."""
@@ -186,15 +168,17 @@ class SliceQueue:
         if stack is None:
             return
         known = self._known[stack]
-        done = known.ready | known.skipped
+        done = known.encoded.keys() | known.skipped
         for position in outward(self.position, *self._bounds(stack), forward=self._forward):
             if position not in done or (position == self.position and not self._fetched):
                 yield position
 
     def _bounds(self, stack: Stack) -> tuple[int, int]:
         """Return the first slice within reach, and the one after the last."""
-        first = max(0, self.position - self._reach)
-        return first, min(stack.size, self.position + self._reach + 1)
+        room = self._known[stack].room
+        reach = self._reach if room is None else min(self._reach, (room - 1) // 2)
+        first = max(0, self.position - reach)
+        return first, min(stack.size, self.position + reach + 1)
 
 
 def outward(middle: int, first: int, end: int, *, forward: bool = True) -> Iterator[int]:

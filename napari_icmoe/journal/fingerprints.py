@@ -14,9 +14,9 @@ DIGEST_BYTES = 16
 BAND = 2**26
 """Bytes that are read at a time: to read a lazy scan slice by slice can read it many times over."""
 WHOLE = 2**30
-"""Of a scan of more bytes only some slices are read, since it may not even be on this computer."""
+"""Of a scan of more bytes only some parts are read, since it may not even be on this computer."""
 SAMPLED = 16
-"""So many slices, the first and the last among them."""
+"""So many parts, the first and the last among them."""
 
 
 def fingerprint(data: Any) -> str:
@@ -38,18 +38,34 @@ def fingerprint(data: Any) -> str:
 
 
 def _parts(data: Any, itemsize: int) -> Iterator[Any]:
-    """Yield all of a scan in its order, or some slices of a very large one."""
+    """Yield all of a scan in its order, or some parts of a very large one."""
     if not data.shape:
         yield data
         return
     slices, each = data.shape[0], itemsize * math.prod(data.shape[1:])
-    if slices * each > WHOLE and slices > SAMPLED:
-        for index in np.linspace(0, slices - 1, SAMPLED).round().astype(int).tolist():
-            yield data[index]
+    if slices * each > WHOLE:
+        yield from _some_parts(data, itemsize)
         return
     band = max(1, BAND // max(each, 1))
     for start in range(0, slices, band):
         yield data[start : start + band]
+
+
+def _some_parts(data: Any, itemsize: int) -> Iterator[Any]:
+    """Yield slices evenly spread over a scan, or smaller parts of what has few or huge slices.
+
+    Of a series of volumes that would be the volumes, so it is cut along the next axis, too.
+    """
+    cut = 1
+    while cut < len(data.shape) and (
+        math.prod(data.shape[:cut]) <= SAMPLED
+        or itemsize * math.prod(data.shape[cut:]) > WHOLE // SAMPLED
+    ):
+        cut += 1
+    # along all axes at once: neither one time step nor the empty ends of volumes alone
+    spread = [np.linspace(0, size - 1, SAMPLED).round().astype(int) for size in data.shape[:cut]]
+    for place in np.transpose(spread).tolist():
+        yield data[tuple(place)]
 
 
 def file_sha256(path: Path) -> str:

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QLabel, QWidget
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import set_text
 
-_LEVEL_COLORS = {"info": "", "warning": "#e0a030", "error": "#ff6b6b"}
+_LEVEL_COLORS = {"warning": "#e0a030", "error": "#e5484d"}
+"""Of an edge beside the text, which keeps its own: none else is readable in every theme."""
 
 
 class MessageLine(QLabel):
@@ -25,8 +26,9 @@ class MessageLine(QLabel):
         controller.said.connect(self.show_message)
 
     def show_message(self, level: str, sentence: str) -> None:
-        """Show a sentence in the colour of its level."""
-        color = _LEVEL_COLORS[level]
-        self.setStyleSheet(f"color: {color}" if color else "")
+        """Show a sentence, with an edge in the colour of its level."""
+        color = _LEVEL_COLORS.get(level)
+        edge = f"MessageLine {{ border-left: 4px solid {color}; margin-left: 6px; }}"
+        self.setStyleSheet(edge if color else "")
         set_text(self, sentence)
         self.show()

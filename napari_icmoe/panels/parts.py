@@ -22,6 +22,13 @@ from superqt import QCollapsible
 from napari_icmoe.actions import ACTIONS_BY_NAME, Action
 from napari_icmoe.shortcuts import keys_of
 
+# napari's own bars are grey on grey: this blue is three times as bright as a dark panel, and a
+# light one as this blue
+_BAR = """
+QProgressBar { border: none; border-radius: 3px; background: rgba(128, 128, 128, 80); }
+QProgressBar::chunk { border-radius: 3px; background: #4a86e8; }
+"""
+
 
 def make_button(text: str = "", tip: str = "", *, checkable: bool = False) -> QPushButton:
     """Return a button that does not take the keyboard from the canvas when clicked.
@@ -128,7 +135,19 @@ def set_text(label: QLabel, text: str) -> None:
     """
     if text != label.text():
         label.setText(text)
+        label.setMinimumHeight(0)  # else it would be as high as the longest text so far
         label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
+
+
+def make_bar(tip: str = "") -> QProgressBar:
+    """Return a bar without text, for :func:`set_share`, that stands out in every theme."""
+    bar = QProgressBar()
+    bar.setTextVisible(False)
+    bar.setFixedHeight(6)
+    bar.setMaximum(1000)
+    bar.setToolTip(tip)
+    bar.setStyleSheet(_BAR)
+    return bar
 
 
 def set_share(bar: QProgressBar, share: float) -> None:

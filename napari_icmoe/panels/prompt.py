@@ -8,7 +8,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
-    QProgressBar,
     QWidget,
 )
 
@@ -20,6 +19,7 @@ from napari_icmoe.panels.parts import (
     in_row,
     keys_in_brackets,
     keys_together,
+    make_bar,
     make_button,
     make_text,
     set_share,
@@ -179,8 +179,7 @@ class DownloadRow(QWidget):
     def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
+        self.bar = make_bar()
         self.text = make_text()
         self.cancel = make_button("Cancel", "End the download; what came is kept")
         self.cancel.clicked.connect(lambda: controller.asker.cancel_download())
@@ -198,7 +197,6 @@ class DownloadRow(QWidget):
             self.hide()
             return
         have, whole = (number / 1e6 for number in asker.progress)
-        self.bar.setMaximum(1000)
         set_share(self.bar, have / max(whole, 1e-6))
         set_text(self.text, f"Downloading {asker.downloading}: {have:.0f} of {whole:.0f} MB")
         self.show()

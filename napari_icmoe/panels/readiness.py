@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QLabel, QProgressBar, QWidget
+from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import in_column, set_share
+from napari_icmoe.panels.parts import in_column, make_bar, set_share
 
 DONE_MS = 3000
 """So long it is said that all is ready."""
@@ -29,10 +29,7 @@ class ReadinessLine(QWidget):
         self._whole = 0
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(4)
-        self.bar.setMaximum(1000)
+        self.bar = make_bar()
         self.setToolTip(_TIP)
         in_column(self, self.text, self.bar, spacing=2).setContentsMargins(6, 0, 6, 0)
         self.hide()
@@ -45,15 +42,16 @@ class ReadinessLine(QWidget):
     def refresh(self) -> None:
         """Show the present state."""
         ready, whole = self._ahead.progress
+        slices = f"{whole} slices" if self._ahead.is_whole else f"the {whole} nearest slices"
         if ready < whole and whole > 1:
             self._done.stop()
             self._whole = whole
             waits = ", after the training" if self._ahead.held else ""
-            self._show(f"Ready for quick answers: {ready} of {whole} slices{waits}", ready / whole)
+            self._show(f"Ready for quick answers: {ready} of {slices}{waits}", ready / whole)
         elif whole == self._whole and whole and not self.isHidden():
             if not self._done.isActive():
                 self._done.start()
-                self._show(f"All {whole} slices are ready for quick answers", 1.0)
+                self._show(f"All {slices} are ready for quick answers", 1.0)
         else:
             self._done.stop()
             self.hide()

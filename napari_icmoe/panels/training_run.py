@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QProgressBar, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_icmoe.learning.trainer import State, Trainer
-from napari_icmoe.panels.parts import in_column, in_row, make_button, make_text, set_share, set_text
+from napari_icmoe.panels.parts import (
+    in_column,
+    in_row,
+    make_bar,
+    make_button,
+    make_text,
+    set_share,
+    set_text,
+)
 
 _STAGES = {
     "": "Getting the slices ready …",
@@ -25,11 +33,7 @@ class RunPanel(QWidget):
         super().__init__(parent)
         self._trainer = trainer
         self.stage = make_text()
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(8)
-        self.bar.setMaximum(1000)
-        self.bar.setToolTip("How far this stage is")
+        self.bar = make_bar("How far this stage is")
         self.split = make_text()
         self.pause = make_button("Pause", "Wait after this step, and leave the processor alone")
         self.stop = make_button("Stop", "Be content with the best so far: measure it and keep it")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
+from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
@@ -17,10 +23,30 @@ import icmoe_core
 from icmoe_core.io import read_labels, read_volume, to_display
 from icmoe_core.samples import SAMPLES
 from napari_icmoe.annotate import AnnotateWidget
+from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning import training_process
 
 ANSWER_MS = 60_000
 """How long a test waits for the model: the first answer includes loading the weights."""
+PATIENCE_MS = 20_000
+"""How long a test waits for everything else: what comes at once may take a while on a busy machine,
+and a limit costs nothing where it is not reached."""
+
+_tests = count(1)
+
+
+class PatientBot(QtBot):
+    """pytest-qt's, which waits long enough if nothing else is said."""
+
+    def waitUntil(self, callback: Callable[[], Any], *, timeout: int = PATIENCE_MS) -> None:  # noqa: N802
+        """Let the event loop run until `callback` returns something true, or asserts nothing."""
+        super().waitUntil(callback, timeout=timeout)
+
+
+@pytest.fixture
+def qtbot(qapp: Any, request: pytest.FixtureRequest) -> PatientBot:
+    """Qt's event loop, and its widgets."""
+    return PatientBot(request)
 
 
 class Hands:
@@ -121,6 +147,28 @@ def models_loaded_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def layers_removed_at_once() -> Iterator[None]:
+    """napari searches all objects for garbage whenever a layer is removed, in half a second.
+
+    That is for drivers on Windows. What is to be freed at once here is freed without it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform != "win32":
+            patch.setattr("napari._vispy.canvas.gc", SimpleNamespace(collect=lambda: 0))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def searched_now_and_then() -> Iterator[None]:
+    """What tests leave behind is searched for after every fifth, here and not in a thread."""
+    yield
+    if not next(_tests) % 5:
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep journals, versions and worklists out of the folders of whoever runs the tests."""
@@ -152,10 +200,18 @@ def annotate(viewer: Any, qtbot: Any) -> Callable[[], AnnotateWidget]:
     def dock() -> AnnotateWidget:
         widget = AnnotateWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Annotate")
-        qtbot.wait(100)
+        qtbot.wait(20)
         return widget
 
     return dock
+
+
+@pytest.fixture
+def controller(qapp: Any) -> Iterator[AnnotateController]:
+    """That of a viewer without a window, for what is not about napari's window."""
+    controller = AnnotateController(ViewerModel())
+    yield controller
+    controller.close()
 
 
 @pytest.fixture

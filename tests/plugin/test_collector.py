@@ -6,13 +6,23 @@ import weakref
 import numpy as np
 import pytest
 
+from napari_icmoe import collector
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.collector import LONGEST_MS, SETTLE_MS, Collector
+from napari_icmoe.collector import Collector
 from napari_icmoe.helper_layers import HELPER
+
+SETTLE_MS, LONGEST_MS = 60, 240
+"""Pauses a fifth of the real ones."""
 
 
 class Volume(np.ndarray):
     """An array to which a weak reference may be held."""
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(collector, "SETTLE_MS", SETTLE_MS)
+    monkeypatch.setattr(collector, "LONGEST_MS", LONGEST_MS)
 
 
 @pytest.fixture
@@ -40,8 +50,8 @@ def test_a_removed_layer_is_freed(make_napari_viewer, qtbot):
     viewer.add_image(np.zeros((4, 16, 16), np.float32), name="other")
     viewer.layers.remove("scan")
     gc.freeze()  # as another window does, or the model's first answer
-    qtbot.waitUntil(lambda: freed() is None, timeout=4 * LONGEST_MS)
-    qtbot.waitUntil(lambda: gc.get_freeze_count() > 0, timeout=2 * LONGEST_MS)
+    qtbot.waitUntil(lambda: freed() is None)
+    qtbot.waitUntil(lambda: gc.get_freeze_count() > 0)
 
 
 def test_a_layer_that_somebody_holds_is_searched_for_three_times(
@@ -52,7 +62,7 @@ def test_a_layer_that_somebody_holds_is_searched_for_three_times(
     viewer.window.add_dock_widget(widget)
     held = viewer.add_image(np.zeros((4, 16, 16), np.float32))
     viewer.layers.remove(held)
-    qtbot.waitUntil(lambda: len(searches) == 3, timeout=4 * LONGEST_MS)
+    qtbot.waitUntil(lambda: len(searches) == 3)
     assert gc.get_freeze_count()
     qtbot.wait(2 * LONGEST_MS)
     assert len(searches) == 3

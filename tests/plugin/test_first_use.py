@@ -1,27 +1,41 @@
 """On a new computer the runtimes are measured once, by a process of its own."""
 
+import json
+import signal
 import sys
 import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
 
+from icmoe_core.runtimes import measured
+from icmoe_core.runtimes.measured import Measured
+from napari_icmoe import engine as engines
 from napari_icmoe import first_use
 from napari_icmoe.engine import ModelChoice
 from napari_icmoe.first_use import FirstUse
 from napari_icmoe.workers import Background
 
 MODEL = ModelChoice("lite-medsam", "cpu")
+OTHER = ModelChoice("sam-vit-b", "cpu")
+QUICK = Measured("openvino-fp32", 400.0, 60.0, 1.0, 1.0, True)
+FOUND = f"print({json.dumps({'measured': [asdict(QUICK)]})!r})"
+"""What the process prints, a line of which only the last matters."""
 
 
 class Engine:
     """Stands for the real one, whose runtimes take minutes to measure."""
 
-    def __init__(self):
-        self.unmeasured, self.changed = True, []
+    def __init__(self, folder):
+        self.folder, self.changed = folder, []
 
-    def is_unmeasured(self, choice):
-        return self.unmeasured
+    def file(self, choice):
+        return self.folder / f"{choice.name}.json"
+
+    def unmeasured(self, choice):
+        file = self.file(choice)
+        return None if file.exists() or file in measured._unwritten else file
 
     def change_runtime(self, choice):
         self.changed.append(choice)
@@ -29,53 +43,163 @@ class Engine:
 
 
 @pytest.fixture
-def asker(qapp):
-    return SimpleNamespace(engine=Engine(), worker=Background())
+def folder(tmp_path):
+    """Where what was measured is remembered."""
+    return tmp_path / "runtimes"
 
 
-def command(code):
-    return sys.executable, "-c", code
+@pytest.fixture
+def unwritable(folder):
+    """The folder cannot even be made."""
+    folder.write_text("a file")
+    return folder
 
 
-def watched(asker, monkeypatch, code):
-    monkeypatch.setattr(first_use, "COMMAND", command(code))
-    made, said = FirstUse(asker), []
-    made.said.connect(lambda level, sentence: said.append(sentence))
-    return made, said
+@pytest.fixture
+def window(qapp, folder, monkeypatch):
+    """Opens a window whose measuring process runs some code; others may follow."""
+
+    def make(code):
+        monkeypatch.setattr(first_use, "COMMAND", (sys.executable, "-c", code))
+        made = FirstUse(SimpleNamespace(engine=Engine(folder), worker=Background()))
+        made.sentences = []
+        made.said.connect(lambda level, sentence: made.sentences.append(sentence))
+        return made
+
+    return make
 
 
-def test_what_was_measured_is_used(asker, monkeypatch, qtbot, tmp_path):
+def remembered(folder):
+    return [Measured(**one) for one in json.loads((folder / "lite-medsam.json").read_text())]
+
+
+def test_what_was_measured_is_used_and_remembered(window, folder, qtbot, tmp_path):
     told = tmp_path / "told"
-    code = f"import sys; open({str(told)!r}, 'w').write(' '.join(sys.argv[1:]))"
-    made, said = watched(asker, monkeypatch, code)
+    code = f"import sys; open({str(told)!r}, 'w').write(' '.join(sys.argv[1:])); print(1); {FOUND}"
+    made = window(code)
     with qtbot.waitSignal(made.changed, timeout=10_000):
         made.look(MODEL)
     assert told.read_text() == "--model lite-medsam --device cpu"
-    assert asker.engine.changed == [MODEL]
-    assert "once" in said[0]
-    assert "openvino" in said[1]
+    assert made._engine.changed == [MODEL]
+    assert "two minutes" in made.sentences[0]
+    assert made.sentences[1:] == [
+        "Measured: openvino is quickest on this computer, and is used from now on."
+    ]
+    assert remembered(folder) == [QUICK]
     made.look(MODEL)  # it is done once only
     qtbot.wait(100)
-    assert len(asker.engine.changed) == 1
+    assert len(made._engine.changed) == 1
 
 
-def test_nothing_is_measured_twice(asker, monkeypatch, qtbot):
-    made, said = watched(asker, monkeypatch, "raise SystemExit(7)")
-    asker.engine.unmeasured = False
+def test_nothing_is_measured_twice(window, folder, qtbot):
+    measured.remember(folder / "lite-medsam.json", [QUICK])
+    made = window("raise SystemExit(7)")
     made.look(MODEL)
     qtbot.wait(200)
-    assert said == asker.engine.changed == []
+    assert made.sentences == made._engine.changed == []
 
 
-def test_a_failure_leaves_all_as_it_was(asker, monkeypatch, qtbot, caplog):
-    made, _ = watched(asker, monkeypatch, "raise SystemExit('no such processor')")
+def test_a_failure_is_told_once_and_remembered(window, folder, qtbot, caplog):
+    made = window("raise SystemExit('much\\nError: no such processor.')")
     made.look(MODEL)
-    qtbot.waitUntil(lambda: "no such processor" in caplog.text, timeout=10_000)
-    assert asker.engine.changed == []
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    assert made.sentences[1] == (
+        "Which way to calculate is quickest on this computer could not be measured (no such "
+        "processor), so plain torch is used from now on; run icmoe runtime to try again."
+    )
+    assert "no such processor" in caplog.text
+    (entry,) = remembered(folder)
+    assert not entry.usable
+    assert entry.note == "no such processor"
+    assert made._engine.changed == []
+    later = window("raise SystemExit(7)")
+    later.look(MODEL)
+    qtbot.wait(200)
+    assert later.sentences == []
 
 
-def test_closing_ends_the_measurement(asker, monkeypatch, qtbot):
-    made, _ = watched(asker, monkeypatch, "import time; time.sleep(60)")
+@pytest.mark.parametrize("code", ["print('{')", "", "import os; os.kill(os.getpid(), 9)"])
+def test_whatever_the_process_leaves_is_no_more_than_a_failure(window, folder, qtbot, code):
+    made = window(code)
+    made.look(MODEL)
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    assert "could not be measured" in made.sentences[1]
+    assert not remembered(folder)[0].usable
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_that_somebody_ends_is_no_failure(window, folder, qtbot, number):
+    ending = f"signal.signal({number:d}, signal.SIG_DFL); os.kill(os.getpid(), {number:d})"
+    made = window(f"import os, signal; {ending}")
+    made.look(MODEL)
+    qtbot.waitUntil(lambda: made._process is not None, timeout=10_000)
+    assert made._process.wait(10) == -number
+    qtbot.waitUntil(lambda: not first_use._MEASURING.locked(), timeout=10_000)
+    assert len(made.sentences) == 1
+    assert not folder.exists()
+
+
+def test_a_process_without_end_is_a_failure(window, folder, qtbot, monkeypatch):
+    monkeypatch.setattr(first_use, "LONGEST_S", 0.2)
+    made = window("import time; time.sleep(60)")
+    made.look(MODEL)
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    assert "no end" in made.sentences[1]
+    assert made._process.poll() is not None
+
+
+def test_what_cannot_be_written_is_used_until_the_process_ends(window, unwritable, qtbot):
+    made = window(FOUND)
+    with qtbot.waitSignal(made.changed, timeout=10_000):
+        made.look(MODEL)
+    assert made._engine.changed == [MODEL]
+    assert made.sentences[1] == (
+        "Measured: openvino is quickest on this computer, and is used, but this is measured anew "
+        f"at each start, since {unwritable} cannot be written: make room or permission there, or "
+        "set XDG_CACHE_HOME to another folder."
+    )
+    later = window("raise SystemExit(7)")  # another window of the same process
+    later.look(MODEL)
+    qtbot.wait(200)
+    assert later.sentences == []
+
+
+def test_a_failure_that_cannot_be_written_is_not_repeated_either(window, unwritable, qtbot):
+    made = window("raise SystemExit('no such processor')")
+    made.look(MODEL)
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    assert str(unwritable) in made.sentences[1]
+    assert "no such processor" in made.sentences[1]
+    later = window("raise SystemExit(7)")
+    later.look(MODEL)
+    qtbot.wait(200)
+    assert later.sentences == []
+
+
+def test_one_measurement_at_a_time(window, folder, qtbot, tmp_path):
+    go_on = tmp_path / "go on"
+    waiting = (
+        f"import time, pathlib\nwhile not pathlib.Path({str(go_on)!r}).exists(): time.sleep(0.01)"
+    )
+    made = window(f"{waiting}\n{FOUND}")
+    made.look(MODEL)
+    qtbot.waitUntil(lambda: made._process is not None, timeout=10_000)
+    other = window(FOUND)
+    for one in (made, other):
+        one.look(OTHER)
+    qtbot.wait(200)
+    assert len(made.sentences) == 1
+    assert other.sentences == []
+    go_on.touch()
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    other.look(OTHER)  # once it is loaded again, it is its turn
+    qtbot.waitUntil(lambda: len(other.sentences) == 2, timeout=10_000)
+    assert other._engine.changed == [OTHER]
+
+
+def test_closing_ends_the_measurement_and_is_no_failure(window, folder, qtbot):
+    made = window("import time; time.sleep(60)")
     made.look(MODEL)
     qtbot.waitUntil(lambda: made._process is not None, timeout=10_000)
     began = time.perf_counter()
@@ -83,4 +207,21 @@ def test_closing_ends_the_measurement(asker, monkeypatch, qtbot):
     assert made._process.wait(10) != 0
     assert time.perf_counter() - began < 10
     qtbot.wait(100)
-    assert asker.engine.changed == []
+    assert made._engine.changed == []
+    assert not folder.exists()
+    again = window(FOUND)
+    with qtbot.waitSignal(again.changed, timeout=10_000):
+        again.look(MODEL)
+
+
+def test_the_engine_tells_what_was_not_measured(tiny_name, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("ICMOE_RUNTIME")
+    engine, choice = engines.Engine(), ModelChoice(tiny_name, "cpu")
+    assert engine.unmeasured(choice) is None, "it is not loaded"
+    engine.load(choice)
+    file = engine.unmeasured(choice)
+    assert file.is_relative_to(tmp_path)
+    measured.remember(file, [measured.failed("torch", "no such processor")])
+    assert engine.unmeasured(choice) is None

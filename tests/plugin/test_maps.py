@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 
@@ -61,7 +62,8 @@ def test_the_keys_are_free():
 # --- layers ------------------------------------------------------------------------------
 
 
-def test_a_layer_lies_on_its_plane(viewer):
+def test_a_layer_lies_on_its_plane():
+    viewer = ViewerModel()
     image = viewer.add_image(np.zeros((4, 6, 8)), scale=(3, 2, 1), translate=(10, 20, 30))
     maps = MapLayer(viewer, Map.UNCERTAINTY, viewer.add_layer)
     values = np.random.default_rng(0).random((6, 8)).astype(np.float32)
@@ -81,7 +83,8 @@ def test_a_layer_lies_on_its_plane(viewer):
     assert list(viewer.layers) == [image]
 
 
-def test_a_picture_and_the_winners(viewer):
+def test_a_picture_and_the_winners():
+    viewer = ViewerModel()
     picture = viewer.add_image(np.zeros((6, 8, 3), np.uint8), rgb=True)
     maps = MapLayer(viewer, Map.VOTES, viewer.add_layer)
     maps.show(picture, Plane((None, None)), np.ones((6, 8), np.uint8))

@@ -54,7 +54,7 @@ def test_a_loaded_mask_keeps_the_colours_of_ids_without_a_class(viewer, brain, q
     before = layer.get_color(77), layer.get_color(78)
     brain.controller.set_target(layer)
     color = np.array(brain.controller.session.state.classes[2].color) / 255
-    qtbot.waitUntil(lambda: np.allclose(layer.get_color(2)[:3], color), timeout=10_000)
+    qtbot.waitUntil(lambda: np.allclose(layer.get_color(2)[:3], color))
     np.testing.assert_allclose((layer.get_color(77), layer.get_color(78)), before)
     brain.controller.choose_class(2)
     np.testing.assert_allclose(layer.get_color(77), before[0])
@@ -66,10 +66,10 @@ def test_the_next_object_gets_a_free_id_in_a_loaded_mask(viewer, brain, qtbot):
     layer = add_mask(viewer, data)
     brain.controller.set_target(layer)
     brain.classes.instances.setChecked(True)
-    qtbot.waitUntil(lambda: layer.selected_label == 41, timeout=10_000)
+    qtbot.waitUntil(lambda: layer.selected_label == 41)
     full = add_mask(viewer, np.full_like(data, 255), "full")  # no number is left
     brain.controller.set_target(full)
-    qtbot.waitUntil(lambda: brain.controller.target.counted, timeout=10_000)
+    qtbot.waitUntil(lambda: brain.controller.target.counted)
     assert full.selected_label != 256
 
 
@@ -188,7 +188,7 @@ def test_a_scan_of_another_reader_is_saved_where_it_lies(viewer, annotate, qtbot
     widget.controller.set_target(mask)
     mask.data[4, 5, 6] = 9
     widget.save_mask(tmp_path / "mask.nii.gz")
-    qtbot.waitUntil(lambda: "saved" in widget.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "saved" in widget.message.text())
     assert "orientation is unknown" in widget.message.text()
     saved = nib.load(tmp_path / "mask.nii.gz")
     marked = np.argwhere(np.asarray(saved.dataobj) == 9)
@@ -200,7 +200,7 @@ def test_a_scan_of_another_reader_is_saved_where_it_lies(viewer, annotate, qtbot
     mask.shear = image.shear = (0.3, 0, 0)
     widget.controller.set_target(mask)
     widget.save_mask(tmp_path / "sheared.nii.gz")
-    qtbot.waitUntil(lambda: "sheared" in widget.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "sheared" in widget.message.text())
     assert not (tmp_path / "sheared.nii.gz").exists()
 
 

@@ -1,4 +1,4 @@
-"""Measures: exact by hand, and a table that follows the mask in a real window."""
+"""Measures: exact by hand, and a table that follows the mask."""
 
 import csv
 import threading
@@ -204,22 +204,28 @@ def test_numbers_for_reading(value, text):
     assert in_short(value) == text
 
 
-# --- in a window -------------------------------------------------------------------------
+# --- on the screen ------------------------------------------------------------------------
 
 
 @pytest.fixture
-def panel(viewer, annotate, qtbot):
-    """A scan of 3 × 2 × 1 mm with a mask in a window, and the panel beside it."""
+def viewer(controller):
+    """Without a window."""
+    return controller.viewer
+
+
+@pytest.fixture
+def panel(controller, viewer, qtbot):
+    """Opens a scan with a mask, and the panel."""
 
     def make(image, labels=None, **place):
-        viewer.add_image(image, name="scan", **place)
-        widget = annotate()
+        controller.set_image(viewer.add_image(image, name="scan", **place))
         if labels is not None:
             layer = Labels(labels, name="mask", **place)
             viewer.add_layer(layer)
-            widget.controller.set_target(layer)
-        panel = MeasuresPanel(widget.controller)
-        viewer.window.add_dock_widget(panel, name="Measures", area="left")
+            controller.set_target(layer)
+        panel = MeasuresPanel(controller)
+        qtbot.addWidget(panel)
+        panel.show()
         qtbot.waitUntil(lambda: panel.counter.settled)
         return panel
 
@@ -301,18 +307,18 @@ def test_pixels_are_called_pixels(panel, qtbot):
     assert "not known" in shown.table.horizontalHeaderItem(1).toolTip()
 
 
-def test_empty_states_and_the_first_mask(viewer, annotate, qtbot):
-    widget = annotate()
-    shown = MeasuresPanel(widget.controller)
-    viewer.window.add_dock_widget(shown, name="Measures", area="left")
+def test_empty_states_and_the_first_mask(controller, viewer, qtbot):
+    shown = MeasuresPanel(controller)
+    qtbot.addWidget(shown)
+    shown.show()
     qtbot.wait(50)
     assert "Open a scan" in shown.hint.text()
     assert not shown.copy.isEnabled()
     image, labels = volume_and_mask()
-    viewer.add_image(image)
+    controller.set_image(viewer.add_image(image))
     qtbot.waitUntil(lambda: "Nothing to measure yet" in shown.hint.text())
     layer = viewer.add_labels(labels)
-    widget.controller.set_target(layer)
+    controller.set_target(layer)
     follow(shown, qtbot)
     assert shown.table.isVisible()
     assert shown.copy.isEnabled()

@@ -84,7 +84,7 @@ def test_a_download_shows_its_progress_and_the_prompts_are_answered(
     brain.controller.set_model(ModelChoice(NAME, "cpu"))
     hands.box(lesion[2])
     row = brain.prompt.download
-    qtbot.waitUntil(lambda: row.isVisible() and row.bar.value() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: row.isVisible() and row.bar.value() > 0)
     assert NAME in row.text.text()
     assert "as soon as the model is here" in brain.prompt.hint.text()
     slow_model.set()
@@ -99,7 +99,7 @@ def test_a_download_can_be_cancelled_and_gone_on_with(
     brain.controller.set_model(ModelChoice(NAME, "cpu"))
     hands.box(lesion[2])
     row = brain.prompt.download
-    qtbot.waitUntil(lambda: row.isVisible() and row.bar.value() > 0, timeout=20_000)
+    qtbot.waitUntil(lambda: row.isVisible() and row.bar.value() > 0)
     row.cancel.click()
     assert not row.isVisible()
     assert "what came is kept" in said[-1]
@@ -117,7 +117,7 @@ def test_closing_the_window_does_not_wait_for_a_download(
 ):
     brain.controller.set_model(ModelChoice(NAME, "cpu"))
     hands.box(lesion[2])
-    qtbot.waitUntil(lambda: brain.controller.asker.downloading == NAME, timeout=20_000)
+    qtbot.waitUntil(lambda: brain.controller.asker.downloading == NAME)
     begin = time.monotonic()
     viewer.close()
     assert time.monotonic() - begin < 5
@@ -216,7 +216,7 @@ def test_a_folder_that_cannot_be_written_keeps_the_mask(
     kept = brain.controller.target.layer.data.copy()
     said.clear()
     brain.save_mask(Path("/proc/mask.nii.gz"))
-    qtbot.waitUntil(lambda: len(said) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: len(said) == 1)
     assert "/proc" in said[0]
     assert said[0].count(".") <= 4, "a sentence, not a traceback"
     np.testing.assert_array_equal(brain.controller.target.layer.data, kept)
@@ -234,7 +234,7 @@ def test_all_layers_are_deleted_at_once_with_the_tool_on(viewer, brain, hands, q
 def test_another_scan_is_taken_when_the_annotated_one_is_removed(viewer, brain, qtbot):
     other = viewer.add_image(np.random.default_rng(0).random((8, 32, 32)), name="other")
     viewer.layers.remove(viewer.layers["brain1"])
-    qtbot.waitUntil(lambda: brain.controller.image is other, timeout=5000)
+    qtbot.waitUntil(lambda: brain.controller.image is other)
     assert not brain.prompt.sample.isVisible()
 
 
@@ -248,7 +248,7 @@ def test_a_picture_opened_by_napari_is_not_written_over(viewer, annotate, said_b
     mask = viewer.add_labels(np.ones((64, 64), np.uint16))
     widget.controller.set_target(mask)
     widget.save_mask(path)
-    qtbot.waitUntil(lambda: bool(said), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(said))
     assert "the image itself" in said[-1]
     assert path.read_bytes() == before
 

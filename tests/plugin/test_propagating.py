@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
+from shown_masks import mask_of
 
 from napari_icmoe.review.marks import SliceState
 from napari_icmoe.state import Box
@@ -43,10 +44,6 @@ def proposed_by_slice(widget):
     """What is proposed, by the number of the slice."""
     proposals = widget.controller.session.state.proposals
     return {place.plane.fixed[0]: found for place, found in proposals.items()}
-
-
-def mask_of(widget):
-    return np.asarray(widget.controller.target.layer.data)
 
 
 def layer_named(widget, name):
@@ -385,29 +382,19 @@ def test_a_run_is_taken_back_by_undo_and_leaves_no_step(seeded, qtbot, run):
     assert len(controller.session.history) == steps
 
 
-def test_another_model_proposes_anew(seeded, run):
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_another_window_proposes_anew_after_a_cancelled_run_too(seeded, qtbot, run, cancelled):
     controller = seeded.controller
     controller.ordering.propagate()
     run(seeded)
     first = proposed_by_slice(seeded)
     controller.set_window("full")
     controller.ordering.propagate()
-    run(seeded)
-    again = proposed_by_slice(seeded)
-    assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))
-
-
-def test_what_another_model_proposed_is_not_reused_after_a_cancelled_run(seeded, qtbot, run):
-    controller = seeded.controller
-    controller.ordering.propagate()
-    run(seeded)
-    first = proposed_by_slice(seeded)
-    controller.set_window("full")
-    controller.ordering.propagate()
-    qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
-    controller.prompting.cancel()
-    run(seeded)
-    controller.ordering.propagate()
+    if cancelled:
+        qtbot.waitUntil(lambda: controller.propagating.progress[0] >= 1, timeout=WAIT_MS)
+        controller.prompting.cancel()
+        run(seeded)
+        controller.ordering.propagate()
     run(seeded)
     again = proposed_by_slice(seeded)
     assert all(again[index][0] is not first[index][0] for index in set(first) & set(again))

@@ -7,11 +7,12 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icmoe_core.ahead.shown_slices import LARGE
 from napari_icmoe.crops import cropped
 from napari_icmoe.planes import Plane
 from napari_icmoe.region_masks import mask_in_plane
 from napari_icmoe.region_pixels import read_region
-from napari_icmoe.regions import CELL, CELLS, LARGE, LEAST, Region, region_around, region_of_prompt
+from napari_icmoe.regions import CELL, CELLS, LEAST, Region, region_around, region_of_prompt
 from napari_icmoe.state import Box, Click, core_prompts
 
 SHAPE = (8192, 8192)

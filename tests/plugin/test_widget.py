@@ -56,7 +56,7 @@ def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, a
     assert controller.target is None
     hands.box(lesion[2])
     viewer.layers.remove(viewer.layers["brain1"])
-    qtbot.waitUntil(lambda: controller.image is None, timeout=5000)
+    qtbot.waitUntil(lambda: controller.image is None)
     assert "Open a scan" in brain.prompt.hint.text()
 
 
@@ -110,7 +110,7 @@ def test_saving_into_a_missing_folder_is_said(brain, hands, lesion, answered, qt
     answered(brain)
     hands.key("a")
     brain.save_mask(tmp_path / "nowhere" / "mask.nii.gz")
-    qtbot.waitUntil(lambda: "does not exist" in brain.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "does not exist" in brain.message.text())
 
 
 def test_the_empty_state_says_what_to_do(annotate, viewer):

@@ -7,24 +7,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from small_data import one_replayed
 
 from icmoe_core.benchmark import runs
 from icmoe_core.benchmark.names import ABLATIONS, ALL, is_ours
 from icmoe_core.cli.benchmark import _TARGET
 from icmoe_core.errors import TrainingError
-from icmoe_core.training.examples import Example
 
 
 @pytest.fixture(autouse=True)
 def one_replayed_picture(monkeypatch):
-    def objects(model):
-        truth = np.zeros((16, 16), bool)
-        truth[4:10, 4:10] = True
-        yield [Example(torch.zeros(32, 4, 4).half(), truth, (16, 16), 4.0, 0, "replay")]
-
-    monkeypatch.setattr("icmoe_core.training.replay.replay_objects", objects)
+    monkeypatch.setattr("icmoe_core.training.replay.replay_objects", one_replayed)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from icmoe_core.ahead.scans import Portion, encode_portion
 from icmoe_core.ahead.shown_slices import shown_slices
@@ -98,6 +99,30 @@ def test_slices_of_nothing_but_nan_are_counted_and_left_out(icmoe, tiny_name, tm
     assert "4 slices, 3 encoded, 0 in the cache already, 1 empty" in result.stdout
 
 
+@pytest.mark.parametrize(("shape", "axis"), [((40, 1600, 2), None), ((40, 30, 1600), 0)])
+def test_slices_that_the_window_looks_at_part_by_part_are_left_out(
+    icmoe, tiny_name, tmp_path, shape, axis
+):
+    path = tmp_path / "long.nii"
+    nib.save(nib.Nifti1Image(RNG.normal(size=shape).astype(np.float32), LPS), path)
+    slices = shown_slices(read_volume(path), axis)
+    assert slices.are_large
+    result = encode(icmoe, tiny_name, path, *(() if axis is None else ("--axis", axis)))
+    assert result.exit_code == 0, result.output
+    assert "long.nii: its slices of 1600 × " in result.stdout  # noqa: RUF001
+    assert "0 slices encoded" in result.stdout
+    if axis == 0:  # as the window opens them, they are small
+        assert not shown_slices(read_volume(path)).are_large
+
+
+def test_large_pictures_in_colour_are_left_out(icmoe, tiny_name, tmp_path):
+    path = tmp_path / "slide.png"
+    Image.fromarray(RNG.integers(0, 255, (1600, 20, 3), np.uint8)).save(path)
+    result = encode(icmoe, tiny_name, path)
+    assert "slide.png: its slices of 1600 × 20 pixels" in result.stdout  # noqa: RUF001
+    assert not shown_slices(read_volume(path)).cuts
+
+
 def test_a_cache_that_is_too_small_is_told(icmoe, tiny_name, scans, monkeypatch):
     monkeypatch.setenv("ICMOE_CACHE_BYTES", "6000")
     result = encode(icmoe, tiny_name, scans[0])
@@ -140,7 +165,11 @@ def test_several_workers_need_dask(icmoe, tiny_name, scans, monkeypatch):
 
 
 def test_two_workers_share_the_work(scans, tmp_path):
-    command = [Path(sys.executable).with_name("icmoe"), "encode", *scans[:2], scans[3]]
+    small = [tmp_path / f"{name}.nii" for name in "xy"]
+    for path in small:
+        array = RNG.normal(100, 20, (16, 18, 2)).astype(np.float32)
+        nib.save(nib.Nifti1Image(array, LPS), path)
+    command = [Path(sys.executable).with_name("icmoe"), "encode", *small, scans[3]]
     done = subprocess.run(
         [*command, "--workers", "2", "--device", "cpu", "--json"],
         capture_output=True,
@@ -149,12 +178,13 @@ def test_two_workers_share_the_work(scans, tmp_path):
     )
     assert done.returncode == 1, done.stderr
     record = json.loads(done.stdout)
-    assert (record["encoded"], record["kept"], record["failed"]) == (9, 9, 1)
-    assert EmbeddingStore().usage().slices == 9
+    assert (record["encoded"], record["kept"], record["failed"]) == (4, 4, 1)
+    assert EmbeddingStore().usage().slices == 4
 
 
-def test_a_running_cluster_is_used(icmoe, tiny_name, tiny_model, scans):
+def test_a_running_cluster_is_used(icmoe, tiny_name, tiny_model, scans, monkeypatch):
     distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 1)
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
     ) as cluster:

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
+from small_data import LABELS, write_pictures
 
 from icmoe_core.samples import SAMPLES
 
@@ -16,17 +17,8 @@ BRAIN, ABDOMEN = SAMPLES["brain1"], SAMPLES["mr_abdomen"]
 @pytest.fixture
 def pictures(tmp_path):
     """Make folders of three pictures with two objects each, and of one small volume."""
-    images, labels = tmp_path / "images", tmp_path / "labels"
-    images.mkdir()
-    labels.mkdir()
-    rng = np.random.default_rng(0)
-    mask = np.zeros((40, 50), np.uint8)
-    mask[5:15, 5:20], mask[20:32, 25:45] = 1, 4
-    for number in range(3):
-        picture = (mask * 40 + rng.integers(0, 40, mask.shape)).astype(np.uint8)
-        Image.fromarray(picture).save(images / f"p_{number}.png")
-        Image.fromarray(mask).save(labels / f"p_{number}_mask.png")
-    volume = np.stack([mask] * 4, axis=2)
+    images, labels = write_pictures(tmp_path, [f"p_{number}" for number in range(3)])
+    volume = np.stack([LABELS] * 4, axis=2)
     nib.save(nib.Nifti1Image(volume.astype(np.int16), np.diag([1, 1, 5, 1])), images / "v.nii.gz")
     nib.save(nib.Nifti1Image(volume, np.diag([1, 1, 5, 1])), labels / "v_seg.nii.gz")
     return "--images", images, "--labels", labels

@@ -7,39 +7,21 @@ import signal
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from safetensors import safe_open
-
-from icmoe_core.training.examples import Example
+from small_data import one_replayed, write_pictures
 
 
 @pytest.fixture(autouse=True)
 def one_replayed_picture(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-    def objects(model):
-        truth = np.zeros((16, 16), bool)
-        truth[4:10, 4:10] = True
-        yield [Example(torch.zeros(32, 4, 4).half(), truth, (16, 16), 4.0, 0, "replay")]
-
-    monkeypatch.setattr("icmoe_core.training.encoding.replay_objects", objects)
+    monkeypatch.setattr("icmoe_core.training.encoding.replay_objects", one_replayed)
 
 
 @pytest.fixture
 def pictures(tmp_path):
     """Make folders of four patients' pictures with two objects each."""
-    images, labels = tmp_path / "images", tmp_path / "labels"
-    images.mkdir()
-    labels.mkdir()
-    rng = np.random.default_rng(0)
-    mask = np.zeros((40, 50), np.uint8)
-    mask[5:15, 5:20], mask[20:32, 25:45] = 1, 4
-    for number in range(4):
-        picture = (mask * 40 + rng.integers(0, 40, mask.shape)).astype(np.uint8)
-        Image.fromarray(picture).save(images / f"p{number}.png")
-        Image.fromarray(mask).save(labels / f"p{number}_mask.png")
-    return images, labels
+    return write_pictures(tmp_path, [f"p{number}" for number in range(4)])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stored_slices import SHAPE, features_of
 
-from icmoe_core.embeddings import EmbeddingStore, disk, packs
+from icmoe_core.embeddings import EmbeddingStore, merging, packs
 from icmoe_core.errors import IcmoeError
 
 
@@ -53,18 +53,18 @@ def test_a_volume_is_a_few_files(store):
     assert all(holds(store, range(130)))
     usage = store.usage()
     assert usage.slices == 130
-    assert usage.packs == 130 // disk.SLICES + 1
+    assert usage.packs == 130 // merging.SLICES + 1
     assert len(files(store)) == 2 * usage.packs
     assert usage.nbytes == sum(path.stat().st_size for path in files(store))
     assert EmbeddingStore(store.folder).usage() == usage
 
 
 def test_small_packs_are_merged_as_they_come(store):
-    fill(store, range(3 * disk.SLICES))
+    fill(store, range(3 * merging.SLICES))
     while store.merging:
         time.sleep(0.01)
-    assert store.usage().packs < 2 * disk.SLICES
-    assert all(holds(store, range(3 * disk.SLICES)))
+    assert store.usage().packs < 2 * merging.SLICES
+    assert all(holds(store, range(3 * merging.SLICES)))
 
 
 def test_others_find_what_was_merged_meanwhile(store):
@@ -138,7 +138,27 @@ def test_batches_are_written_in_threads_and_found_at_once(store):
         assert all(torch.equal(store.read(key), features) for key, features in batch.items())
     store.tidy()
     assert all(holds(store, range(160)))
-    assert store.usage().packs == 160 // disk.SLICES
+    assert store.usage().packs == 160 // merging.SLICES
+
+
+def test_which_of_some_slices_are_kept(store):
+    fill(store, range(3))
+    store.write_soon({"3": features_of(3)})
+    assert store.kept(f"{n}" for n in range(6)) == {"0", "1", "2", "3"}
+    EmbeddingStore(store.folder).clear()
+    assert store.kept(["0", "1"]) == set()
+
+
+def test_why_slices_cannot_be_written_is_known_until_they_can(store):
+    fill(store, [1])
+    assert store.fault is None
+    store.folder.rename(store.folder.with_name("elsewhere"))
+    store.folder.write_text("a file")
+    fill(store, [2])
+    assert isinstance(store.fault, OSError)
+    store.folder.unlink()
+    fill(store, [2])
+    assert store.fault is None
 
 
 def test_packs_that_vanish_are_no_error(store):

@@ -8,14 +8,19 @@ import torch
 
 from icmoe_core.errors import ModelError
 from icmoe_core.model import load_model
-from icmoe_core.runtimes import choosing, measuring
+from icmoe_core.runtimes import choosing, measured, measuring
 from icmoe_core.runtimes.agreement import Agreement, Case
-from icmoe_core.runtimes.choosing import Measured, fastest, load_runtime, recall, remember
+from icmoe_core.runtimes.choosing import fastest, load_runtime
+from icmoe_core.runtimes.measured import Measured, failed, memory_file, recall
 from icmoe_core.windowing import Window
 
 SLOW = Measured("torch", 900.0, 90.0, 1.0, 1.0, True)
 QUICK = Measured("openvino-fp32", 400.0, 60.0, 1.0, 1.0, True)
 WRONG = Measured("openvino-bf16", 200.0, 30.0, 0.98, 0.9, False)
+
+
+def remember(backbone, found):
+    return measured.remember(memory_file(backbone), found)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +45,7 @@ def test_what_was_measured_is_remembered_for_base_and_computer(tiny_backbone, mo
     assert recall(tiny_backbone) is None
     remember(tiny_backbone, [SLOW, WRONG])
     assert recall(tiny_backbone) == [SLOW, WRONG]
-    monkeypatch.setattr(choosing, "_processor", lambda: "another one")
+    monkeypatch.setattr(measured, "_processor", lambda: "another one")
     assert recall(tiny_backbone) is None
 
 
@@ -52,12 +57,31 @@ def test_a_damaged_memory_is_none(tiny_backbone, tmp_path):
         assert recall(tiny_backbone) is None
 
 
+def test_what_cannot_be_written_is_remembered_while_the_process_lasts(tiny_backbone, tmp_path):
+    assert remember(tiny_backbone, [SLOW])
+    (tmp_path / "icmoe").rename(tmp_path / "elsewhere")
+    (tmp_path / "icmoe").write_text("a file")
+    assert not remember(tiny_backbone, [QUICK, SLOW])
+    assert recall(tiny_backbone) == [QUICK, SLOW]
+    assert fastest(recall(tiny_backbone)) == "openvino-fp32"
+    (tmp_path / "icmoe").unlink()
+    assert remember(tiny_backbone, [SLOW])
+    assert recall(tiny_backbone) == [SLOW]
+
+
+def test_that_nothing_could_be_measured_is_remembered_as_well(tiny_backbone):
+    assert remember(tiny_backbone, [failed("torch", "no such processor")])
+    assert not choosing.is_open(tiny_backbone)
+    assert load_runtime(tiny_backbone).name == "torch"
+    assert recall(tiny_backbone)[0].note == "no such processor"
+
+
 def test_before_anything_is_measured_torch_is_used(tiny_backbone):
     assert load_runtime(tiny_backbone).name == "torch"
     assert choosing.is_open(tiny_backbone)
 
 
-def test_the_environment_decides_over_what_was_measured(tiny_backbone, monkeypatch):
+def test_the_environment_decides_over_what_was_measured(tiny_backbone, tiny_graphs, monkeypatch):
     remember(tiny_backbone, [QUICK, SLOW])
     assert load_runtime(tiny_backbone).name == "openvino"
     monkeypatch.setenv("ICMOE_RUNTIME", "torch")
@@ -83,7 +107,7 @@ def test_an_unknown_runtime_is_refused_by_name(tiny_name):
         load_model(tiny_name, device="cpu", runtime="cuda-graphs")
 
 
-def test_measuring_compares_masks_and_goes_on_after_a_failure(tiny_model, monkeypatch):
+def test_measuring_compares_masks_and_goes_on_after_a_failure(tiny_model, tiny_graphs, monkeypatch):
     def broken(backbone):
         raise RuntimeError("no such processor\nand more")
 

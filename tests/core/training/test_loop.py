@@ -281,7 +281,9 @@ def test_terms_without_weight_do_not_appear(tiny_model, begin):
 
 def test_replay_keeps_the_earlier_answers(tiny_model, begin):
     """The discs teach to answer a box with what lies in it; the memories want something else."""
-    settings = Settings(max_seconds=None, max_steps=60, batch=2, learning_rate=5e-3, replay_every=2)
+    settings = Settings(
+        max_seconds=None, max_steps=40, batch=2, learning_rate=5e-3, replay_every=2, corrections=1
+    )
     strange = [
         dataclasses.replace(disc, features=-disc.features, label=0, case="replay")
         for disc in HELD_OUT

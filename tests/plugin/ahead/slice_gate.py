@@ -48,7 +48,7 @@ class Gate:
             self._free.acquire()
         self.waiting = False
         prepared = prepare(engine, portion)
-        for position in (*prepared.ready, *prepared.skipped):
+        for position in (*prepared.encoded, *prepared.skipped):
             index = portion.stack.slice_at(position).index
             self.passed.append((portion.scan.uid, index))
         return prepared

@@ -9,7 +9,7 @@ from slice_gate import noise
 from icmoe_core.errors import ImageError
 from napari_icmoe.ahead import portions
 from napari_icmoe.ahead.portions import Portion, prepare
-from napari_icmoe.ahead.queue import stack_of
+from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.engine import Engine, ModelChoice, Question, Scan
 from napari_icmoe.planes import Plane
 from napari_icmoe.state import Place
@@ -39,11 +39,11 @@ def engine():
 def portion(tiny_name):
     """Returns a portion of some slices of a scan, of which the third is displayed."""
 
-    def make(data, positions, window="0,1"):
+    def make(data, positions, window="0,1", former=()):
         place = Place("scan", Plane((2, None, None)))
         question = Question(place, 0, (), ModelChoice(tiny_name, "cpu"), window)
         stack, _ = stack_of(question, data.shape)
-        return Portion(stack, positions, question, Scan("scan", 0, data, rgb=False))
+        return Portion(stack, positions, question, Scan("scan", 0, data, rgb=False), dict(former))
 
     return make
 
@@ -56,7 +56,7 @@ def together(monkeypatch):
 
 def test_one_slice_at_a_time_on_a_cpu(engine, portion):
     prepared = prepare(engine, portion(noise(5, 40, 64), (2, 3, 1)))
-    assert prepared.ready == (2,)
+    assert tuple(prepared.encoded) == (2,)
     assert prepared.skipped == ()
     assert prepared.seconds > 0
 
@@ -70,7 +70,7 @@ def test_several_together_equal_each_alone(engine, portion, together, monkeypatc
     monkeypatch.setattr(
         predictor.model, "encode", lambda images: batches.append(len(images)) or encode(images)
     )
-    assert prepare(engine, wanted).ready == (2, 3, 1)
+    assert tuple(prepare(engine, wanted).encoded) == (2, 3, 1)
     assert batches == [3]
     window = engine.window_of(wanted.scan, "0,1")
     for position in wanted.positions:
@@ -82,13 +82,13 @@ def test_what_cannot_be_encoded_does_not_keep_the_others(engine, portion, togeth
     volume = noise(5, 40, 64)
     volume[3] = np.nan
     prepared = prepare(engine, portion(Lazy(volume, missing=1), (2, 3, 1, 4, 0)))
-    assert prepared.ready == (2, 4, 0)
+    assert tuple(prepared.encoded) == (2, 4, 0)
     assert prepared.skipped == (3, 1)
 
 
 def test_nothing_can_be_read(engine, portion):
     prepared = prepare(engine, portion(Lazy(noise(5, 40, 64), missing=2), (2, 3)))
-    assert prepared.ready == ()
+    assert prepared.encoded == {}
     assert prepared.skipped == (2,)
 
 
@@ -99,6 +99,55 @@ def test_the_displayed_slice_is_not_read_again_for_the_first_click(engine, porti
     assert lazy.read == [2, 3]
     engine.encode(wanted.question, wanted.scan)
     assert lazy.read == [2, 3]
+
+
+@pytest.fixture
+def no_disk(monkeypatch):
+    """Nothing can be kept on the disk."""
+    monkeypatch.setenv("ICMOE_CACHE_BYTES", "0")
+
+
+def in_memory(engine, wanted, count):
+    """Let the memory keep so many slices of a portion."""
+    predictor = engine.load(wanted.question.model)
+    prepare(engine, wanted)
+    (one,) = predictor.cache._entries.values()
+    predictor.cache.capacity_bytes = count * one.nbytes
+    predictor.cache.clear()
+    return predictor
+
+
+def test_without_a_disk_there_is_room_for_what_fits_into_memory(engine, portion, no_disk):
+    volume = noise(9, 40, 64)
+    in_memory(engine, portion(volume, (2,)), count=3)
+    encoded = {}
+    for position in (2, 3, 1, 4, 0):
+        far_first = sorted(encoded.items(), key=lambda one: -abs(one[0] - 2))
+        prepared = prepare(engine, portion(volume, (position,), former=far_first))
+        assert prepared.room == 3
+        encoded |= prepared.encoded
+    assert len(encoded) == 5
+    assert len(prepared.lost) == 2
+    assert not prepared.lost & {2, 0}, "the nearest, and the newest"
+
+
+def test_on_a_disk_that_can_be_written_there_is_room(engine, portion, tmp_path):
+    predictor = in_memory(engine, portion(noise(5, 40, 64), (2,)), count=1)
+    predictor.store.clear()
+    former = {}
+    for position in range(5):
+        prepared = prepare(engine, portion(noise(5, 40, 64), (position,), former=former))
+        assert prepared.room > 1000
+        assert not prepared.lost
+        former |= prepared.encoded
+    predictor.store.clear()
+    prepared = prepare(engine, portion(noise(5, 40, 64), (2,), former=former))
+    assert prepared.lost == {0, 1, 3, 4}
+    predictor.store.folder.rename(tmp_path / "elsewhere")
+    predictor.store.folder.write_text("a file")
+    prepared = prepare(engine, portion(noise(5, 40, 64), (3,)))
+    assert prepared.room == 1, "the disk is gone"
+    assert not prepared.lost
 
 
 def test_a_scan_without_a_window(engine, portion):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from napari_icmoe.ahead.queue import SliceQueue, outward, stack_of
+from napari_icmoe.ahead.queue import SliceQueue, outward
+from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.engine import ModelChoice, Question
 from napari_icmoe.planes import Plane
 from napari_icmoe.state import Place
@@ -21,12 +22,33 @@ def shown(queue, *fixed, shape=SHAPE, **rest):
     return queue.show(*stack_of(question(Plane(fixed), **rest), shape))
 
 
+def keys(positions):
+    """Keys of encoded slices."""
+    return {position: f"key {position}" for position in positions}
+
+
 def emptied(queue):
     """Encode all there is, one slice after the other."""
     order = []
     while found := queue.next():
         order.extend(found)
-        queue.note(queue.stack, found)
+        queue.note(queue.stack, keys(found))
+    return order
+
+
+def emptied_into_little(queue, room, memory):
+    """Encode all there is, where so few slices are kept in `memory`: those that were used last."""
+    order = []
+    while found := queue.next():
+        for position in queue.keys:
+            if position in memory:  # it is used
+                memory.remove(position)
+                memory.append(position)
+        memory += [position for position in found if position not in memory]
+        del memory[:-room]
+        order.extend(found)
+        lost = {*queue.keys, *found} - {*memory}
+        queue.note(queue.stack, keys(found), lost=lost, room=room)
     return order
 
 
@@ -51,7 +73,7 @@ def test_the_displayed_slice_comes_first_then_its_neighbours():
 def test_scrolling_puts_it_in_a_new_order():
     queue = SliceQueue()
     shown(queue, 2, None, None)
-    queue.note(queue.stack, queue.next(2))
+    queue.note(queue.stack, keys(queue.next(2)))
     shown(queue, 5, None, None)
     assert queue.next(9) == (5, 6, 4, 1, 0)
     shown(queue, 4, None, None)  # backwards: what lies ahead comes first
@@ -67,7 +89,7 @@ def test_the_orientation_decides_which_slices_are_neighbours():
         planes = [queue.stack.slice_at(position) for position in queue.next(3)]
         assert [plane.fixed[axis] for plane in planes] == [3, 4, 2]
         assert {plane.cut_axis for plane in planes} == {axis}
-        queue.note(queue.stack, [3, 4])
+        queue.note(queue.stack, keys([3, 4]))
     shown(queue, 4, None, None)
     assert queue.progress == (2, 7), "what was ready in another orientation still is"
 
@@ -136,11 +158,11 @@ def test_the_displayed_slice_is_fetched_once_each_time():
 def test_slices_that_cannot_be_encoded_are_left_out():
     queue = SliceQueue()
     shown(queue, 0, None, None)
-    queue.note(queue.stack, ready=[1], skipped=[0, 2])
+    queue.note(queue.stack, keys([1]), skipped=[0, 2])
     assert queue.progress == (1, 5)
     assert emptied(queue) == [3, 4, 5, 6]
     shown(queue, 3, None, None)
-    queue.note(queue.stack, [3])
+    queue.note(queue.stack, keys([3]))
     queue.give_up(queue.stack)
     assert queue.progress == (5, 5)
     fresh = SliceQueue()
@@ -153,7 +175,7 @@ def test_slices_that_cannot_be_encoded_are_left_out():
 def test_starting_over():
     queue = SliceQueue()
     shown(queue, 2, None, None)
-    queue.note(queue.stack, ready=[1, 2, 3], skipped=[4])
+    queue.note(queue.stack, keys([1, 2, 3]), skipped=[4])
     queue.start_over()
     assert queue.progress == (0, 6)
     assert emptied(queue) == [2, 3, 1, 0, 5, 6]
@@ -171,6 +193,65 @@ def test_it_reaches_so_far_only():
     assert queue.progress == (0, 7)
 
 
+def test_it_reaches_no_further_than_there_is_room():
+    queue, memory = SliceQueue(), []
+    shown(queue, 50, None, None, shape=(100, 20, 20))
+    assert queue.is_whole
+    assert sorted(emptied_into_little(queue, 12, memory)) == list(range(45, 56))
+    assert queue.progress == (11, 11)
+    assert not queue.is_whole
+    shown(queue, 52, None, None, shape=(100, 20, 20))
+    assert queue.progress == (9, 11)
+    assert emptied_into_little(queue, 12, memory) == [52, 56, 57], "the nearest have stayed"
+    assert queue.progress == (11, 11)
+    queue.start_over()  # another runtime, or a disk with room
+    assert queue.is_whole
+
+
+def test_what_is_not_kept_is_not_ready_and_encoded_again_for_the_next_slice():
+    queue = SliceQueue()
+    shown(queue, 3, None, None)
+    queue.note(queue.stack, keys([3, 4, 2]), lost=[4])
+    assert queue.progress == (2, 7)
+    assert queue.next(9) == (5, 1, 6, 0), "not again and again"
+    shown(queue, 4, None, None)
+    assert queue.next(2) == (4, 5)
+    queue.note(queue.stack, keys([4]))
+    assert queue.progress == (3, 7)
+    queue.note(queue.stack, keys([5]), lost=[2])  # since then: somebody has cleared the cache
+    assert queue.progress == (3, 7)
+    assert 2 in queue.next(9)
+
+
+def test_what_was_lost_of_another_stack_is_encoded_when_it_is_displayed():
+    queue = SliceQueue()
+    shown(queue, 3, None, None)
+    former = queue.stack
+    emptied(queue)
+    shown(queue, 3, None, None, scan="other")
+    queue.note(former, {}, lost=[2, 3])
+    shown(queue, 3, None, None)
+    assert queue.progress == (5, 7)
+    assert queue.next(9) == (3, 2)
+
+
+def test_however_little_is_kept_there_is_an_end():
+    queue = SliceQueue()
+    shown(queue, 3, None, None)
+    while found := queue.next():
+        queue.note(queue.stack, keys(found), lost={*queue.keys, *found} - set(found))
+    assert queue.progress == (1, 7)
+
+
+def test_keys_come_with_the_farthest_first():
+    queue = SliceQueue()
+    assert queue.keys == {}
+    shown(queue, 2, None, None)
+    emptied(queue)
+    assert [abs(position - 2) for position in queue.keys] == [4, 3, 2, 2, 1, 1, 0]
+    assert queue.keys[5] == "key 5"
+
+
 def test_what_is_remembered_is_bounded_and_forgotten_with_its_scan():
     queue = SliceQueue(stacks=3)
     for number in range(5):
@@ -184,7 +265,7 @@ def test_what_is_remembered_is_bounded_and_forgotten_with_its_scan():
     assert queue.stack is None
     assert queue.progress == (0, 0)
     assert not queue.next(9)
-    queue.note(gone, [1])  # a portion that was on its way
+    queue.note(gone, keys([1]))  # a portion that was on its way
     queue.give_up(gone)
     assert all(stack.scan != "scan 0" for stack in queue._known)
 

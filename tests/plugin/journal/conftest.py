@@ -67,7 +67,7 @@ class Annotator:
 
     def wait(self):
         """Until the journal's threads have done everything."""
-        self.qtbot.waitUntil(lambda: not self.journaling.threads.busy, timeout=10_000)
+        self.qtbot.waitUntil(lambda: not self.journaling.threads.busy)
 
     def place(self, index):
         return Place(str(self.controller.image.unique_id), Plane((index, None, None)))

@@ -25,7 +25,7 @@ def main(home):
 
     app = QApplication([])
 
-    def wait_until(condition, timeout):
+    def wait_until(condition):
         while not condition():
             app.processEvents()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from icmoe_core.errors import InputFileError, OutputFileError
-from napari_icmoe.journal import files
+from napari_icmoe.journal import files, fingerprints
 from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.fingerprints import fingerprint
 from napari_icmoe.journal.lines import FORMAT, VERSION, JournalError
@@ -233,3 +233,31 @@ def test_fingerprints_tell_pixels_apart_and_not_their_order_in_memory():
     other[2, 3, 4] += 1
     assert len({known, fingerprint(other), fingerprint(scan.reshape(4, 3, 5))}) == 3
     assert len({known, fingerprint(scan.astype(np.int32)), fingerprint(scan[0])}) == 3
+
+
+@pytest.mark.parametrize(
+    "shape", [(60, 8, 9), (4, 30, 8, 9), (40, 12, 8, 9), (3, 500, 9), (5000, 9), (30, 8, 9, 3)]
+)
+def test_of_a_large_scan_some_parts_are_read_however_its_axes_lie(monkeypatch, shape):
+    monkeypatch.setattr(fingerprints, "WHOLE", 8000)
+    pixels, read = np.arange(np.prod(shape), dtype=np.int32).reshape(shape), []
+
+    class Lazy:
+        dtype = pixels.dtype
+
+        def __getitem__(self, index):
+            read.append(pixels[index])
+            return read[-1]
+
+    lazy = Lazy()
+    lazy.shape = shape
+    known = fingerprint(lazy)
+    assert len(read) == fingerprints.SAMPLED
+    assert sum(part.nbytes for part in read) <= 8000
+    assert fingerprint(pixels) == known
+    changed = pixels.copy()
+    changed[-1] += 1
+    assert fingerprint(changed) != known
+    first = [int(part.flat[0]) for part in read]
+    assert first[0] == 0
+    assert first == sorted(first)

@@ -172,7 +172,7 @@ def test_what_another_still_writes_is_offered_as_soon_as_it_is_left(annotator, c
     assert two.current.offers == ()
     assert not two.said
     until.set()
-    two.qtbot.waitUntil(lambda: bool(two.current.offers), timeout=5_000)
+    two.qtbot.waitUntil(lambda: bool(two.current.offers))
     assert [offer.path for offer in two.current.offers] == [path]
     two.wait()
     assert "restore or discard" in two.said[-1]

@@ -1,12 +1,21 @@
-"""Versions, and a controller without a window."""
+"""Versions, and what a controller without a window says."""
+
+import tempfile
 
 import pytest
-from napari.components import ViewerModel
 from training_record import RECORD
 
-from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning.version_store import VersionStore
 from napari_icmoe.learning.versions import Versions
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(monkeypatch):
+    """Fine-tunes leave their folders here, and those of other tests leave theirs elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="icmoe-tests-") as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield
 
 
 @pytest.fixture
@@ -31,14 +40,6 @@ def make_version(store):
 
 
 @pytest.fixture
-def controller(qapp):
-    """Of a viewer without a window."""
-    controller = AnnotateController(ViewerModel())
-    yield controller
-    controller.close()
-
-
-@pytest.fixture
 def said(controller):
     """Every sentence from now on."""
     sentences = []
@@ -52,7 +53,7 @@ def versions(controller, store, qtbot):
     versions = Versions(controller, store)
 
     def wait(condition):
-        qtbot.waitUntil(condition, timeout=10_000)
+        qtbot.waitUntil(condition)
 
     versions.wait = wait
     return versions

@@ -8,17 +8,17 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from approved_scans import open_lesion
+from every_state import in_states
+from left_behind import is_alive, jobs
 
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.learning import handover
-from napari_icmoe.learning.job_folders import PREFIX
 from napari_icmoe.learning.trainer import State
 from napari_icmoe.learning.version_store import VersionStore
 
@@ -67,18 +67,6 @@ class Study:
         self.widget.learn.versions.refresh()
         self.qtbot.wait(100)
         return [version.name for version in self.widget.learn.versions.listed]
-
-
-def jobs():
-    return set(Path(tempfile.gettempdir()).glob(f"{PREFIX}*"))
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture
@@ -155,12 +143,6 @@ def end(study):
 STATES = [start, run, pause, finish, break_off, end]
 
 
-def in_states(*risky):
-    """Run a test in the states that it is hardest on, or in all: ``ICMOE_EVERY_STATE=1``."""
-    every = bool(os.environ.get("ICMOE_EVERY_STATE"))
-    return pytest.mark.parametrize("reach", STATES if every else risky)
-
-
 # --- what happens to the viewer meanwhile ------------------------------------------------
 
 
@@ -195,7 +177,7 @@ def go_to_its_end(study):
     study.wait(lambda: study.trainer.card is not None and study.trainer.card.switched_on)
 
 
-@in_states(pause)
+@in_states(STATES, pause)
 def test_layers_are_none_of_its_business(study, reach):
     reach(study)
     for disturb in (choose_another_image, delete_the_mask, delete_the_image, delete_all_layers):
@@ -210,7 +192,7 @@ def test_layers_are_none_of_its_business(study, reach):
     assert [level for level, _ in study.said if level == "error"] == []
 
 
-@in_states(break_off)
+@in_states(STATES, break_off)
 def test_the_dock_is_closed_and_opened_again(study, reach):
     reach(study)
     study.dock_anew()
@@ -226,7 +208,7 @@ def test_the_dock_is_closed_and_opened_again(study, reach):
         assert study.widget.learn.versions.switch_on(version.id)
 
 
-@in_states(run, finish)
+@in_states(STATES, run, finish)
 def test_the_window_is_closed(study, reach, close_as_user):
     reach(study)
     close_as_user(study.viewer)

@@ -28,7 +28,7 @@ def start(qapp, qtbot, store):
         controller.said.connect(lambda level, sentence: said.append((level, sentence)))
         versions = controller.versions
         if wait:
-            qtbot.waitUntil(lambda: versions.remembering.started, timeout=10_000)
+            qtbot.waitUntil(lambda: versions.remembering.started)
         return versions, said
 
     yield begin

@@ -22,13 +22,12 @@ from napari_icmoe.panels.outcome_card import OutcomeCard
 
 
 @pytest.fixture
-def panel(viewer, store, qtbot):
+def panel(viewer, annotate, store, qtbot):
     """The panel, docked beside the Annotate widget."""
-    widget = AnnotateWidget(viewer)
-    viewer.window.add_dock_widget(widget, name="Annotate")
-    panel = LearnPanel(widget.controller, Versions(widget.controller, store))
+    controller = annotate().controller
+    panel = LearnPanel(controller, Versions(controller, store))
     viewer.window.add_dock_widget(panel, name="Learn")
-    qtbot.wait(100)
+    qtbot.wait(20)
     yield panel
     panel.close_panel()
 
@@ -37,7 +36,7 @@ def panel(viewer, store, qtbot):
 def ready(viewer, panel, qtbot):
     """The panel with approved slices."""
     open_lesion(viewer, panel._controller)
-    qtbot.waitUntil(lambda: bool(panel.data.class_counts()), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(panel.data.class_counts()))
     return panel
 
 
@@ -89,7 +88,7 @@ def test_approved_slices_are_offered_with_what_is_held_out(ready, qtbot):
 def test_a_better_result_is_switched_on(ready, store, answering, qtbot):
     answering(RECORD, store)
     click(qtbot, ready.start)
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     assert ready.card.isVisible()
     assert "Better than before: switched on" in ready.card.headline.text()
     assert "+0.200" in ready.card.figures.text()
@@ -109,7 +108,7 @@ def test_a_result_that_is_better_on_average_alone_is_not_called_better(
     after["mean"] = (after["box"] + after["click"]) / 2
     answering({**RECORD, "scores": {"before": before, "after": after}}, store)
     click(qtbot, ready.start)
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     words = "Better on average, worse with a box: switched on"
     assert words in ready.card.headline.text()
 
@@ -118,7 +117,7 @@ def test_a_worse_result_is_marked_and_not_switched_on(ready, store, answering, q
     scores = {"before": RECORD["scores"]["after"], "after": RECORD["scores"]["before"]}
     answering({**RECORD, "scores": scores, "worse": True}, store)
     click(qtbot, ready.start)
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     assert "Worse than before: not switched on" in ready.card.headline.text()
     assert ready.versions.active == "default"
     assert ready.list.table.item(0, 0).text() == "▼"
@@ -133,7 +132,7 @@ def test_a_worse_result_is_marked_and_not_switched_on(ready, store, answering, q
 def test_a_result_that_forgets_is_not_switched_on(ready, store, answering, qtbot):
     answering({**RECORD, "retention": {"before": 0.98, "after": 0.95}}, store)
     click(qtbot, ready.start)
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     assert "Other pictures are answered worse: not switched on" in ready.card.headline.text()
     assert ready.versions.active == "default"
 
@@ -149,7 +148,7 @@ def test_what_was_chosen_meanwhile_stays(ready, store, answering, qtbot):
 
     ready.trainer.start = choose_other
     click(qtbot, ready.start)
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     assert start.experts == "default"
     assert ready.versions.active is None
     assert "Better than before: not switched on" in ready.card.headline.text()
@@ -173,10 +172,10 @@ def test_the_card_says_what_was_known_before(known, words, qtbot):
 
 def test_objects_that_are_numbered_are_not_learnt_as_classes(ready, qtbot):
     ready._controller.set_instances(True)
-    qtbot.waitUntil(lambda: not ready.start.isEnabled(), timeout=10_000)
+    qtbot.waitUntil(lambda: not ready.start.isEnabled())
     assert "one id per object" in ready.start.toolTip()
     ready._controller.set_instances(False)
-    qtbot.waitUntil(ready.start.isEnabled, timeout=10_000)
+    qtbot.waitUntil(ready.start.isEnabled)
 
 
 def test_plots_do_not_overlap_in_a_narrow_window(viewer, store, qtbot):
@@ -208,7 +207,7 @@ def test_versions_are_renamed_compared_and_deleted_in_the_list(
 ):
     first, second = make_version("one"), make_version("two", date="2026-01-01T00:00:00+00:00")
     panel.versions.refresh()
-    qtbot.waitUntil(lambda: len(panel.versions.listed) == 2, timeout=10_000)
+    qtbot.waitUntil(lambda: len(panel.versions.listed) == 2)
     names = [panel.list.table.item(row, 1).text() for row in range(4)]
     assert names == ["two", "one", "As it came", "Bare model"]
     click(qtbot, panel.list.compare)
@@ -216,7 +215,7 @@ def test_versions_are_renamed_compared_and_deleted_in_the_list(
     click(qtbot, panel.list.compare)
     assert panel.versions.active == "default"
     panel.list.table.item(1, 1).setText("lesion")
-    qtbot.waitUntil(lambda: panel.versions.find(first.id).name == "lesion", timeout=10_000)
+    qtbot.waitUntil(lambda: panel.versions.find(first.id).name == "lesion")
     panel.list.select(first.id)
     no, yes = QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes
     for answer, left in ((no, 2), (yes, 1)):
@@ -230,7 +229,7 @@ def test_the_choice_answers_the_next_click(ready, make_version, qtbot):
     controller = ready._controller
     version = make_version("one")
     ready.versions.refresh()
-    qtbot.waitUntil(lambda: bool(ready.versions.listed), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(ready.versions.listed))
     engine = controller.asker.engine
     base = engine.load(controller.view.model)
     image = controller.image.data[5]
@@ -257,7 +256,7 @@ def test_a_folder_is_added_in_the_dialog(panel, tmp_path, qtbot):
     assert not dialog.buttons.button(dialog.buttons.StandardButton.Ok).isEnabled()
     dialog.image_line.setText(str(images))
     click(qtbot, dialog.buttons.button(dialog.buttons.StandardButton.Ok))
-    qtbot.waitUntil(lambda: bool(panel.data.folders), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(panel.data.folders))
     assert panel.sources.scans.item(0).text() == "images  (1 image)"
     assert panel.start.isEnabled()
     panel.sources.scans.setCurrentRow(0)

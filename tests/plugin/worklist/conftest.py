@@ -1,9 +1,9 @@
 """A folder of scans, and the panel that lists it in a real window."""
 
 import pytest
+from listed_scans import write_mask, write_scan
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
-from scan_files import write_mask, write_scan
 
 from napari_icmoe.panels.worklist import WorklistPanel
 

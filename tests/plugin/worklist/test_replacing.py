@@ -4,13 +4,30 @@ import threading
 
 import numpy as np
 import pytest
-from scan_files import answer, paint, shows, write_mask
+from listed_scans import answer, paint, shows, write_mask
 
 from icmoe_core.errors import OutputFileError
 from icmoe_core.io import read_labels, read_volume
+from napari_icmoe.panels.worklist import WorklistPanel
 from napari_icmoe.state import Box
 from napari_icmoe.worklist.opening import read_scan
 from napari_icmoe.writers import as_saved, save_labels
+
+
+@pytest.fixture
+def viewer(controller):
+    """Without a window."""
+    return controller.viewer
+
+
+@pytest.fixture
+def panel(controller, qtbot):
+    panel = WorklistPanel(controller)
+    qtbot.addWidget(panel)
+    panel.show()
+    panel.said = []
+    controller.said.connect(lambda *said: panel.said.append(said))
+    return panel
 
 
 def test_an_unsaved_mask_is_saved_first(listed, folder, qtbot):
@@ -151,7 +168,7 @@ def test_a_propagation_that_began_meanwhile_is_asked_about(leaving, held, qtbot,
     held.set()
     assert "A propagation is under way" in answer(leaving, qtbot, "Save")
     # it was told, so it may be ended; to save first takes a while
-    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"), timeout=20_000)
+    qtbot.waitUntil(shows(leaving, "patient10.nii.gz"))
 
 
 def test_what_is_chosen_while_the_question_is_open_is_not_saved_unasked(

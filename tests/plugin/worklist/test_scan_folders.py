@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from scan_files import SHAPE, write_mask, write_scan
+from listed_scans import SHAPE, write_mask, write_scan
 
 from icmoe_core.errors import InputFileError
 from napari_icmoe.worklist.listing import (

@@ -3,8 +3,8 @@
 import shutil
 
 import numpy as np
+from listed_scans import paint, shows, texts
 from qtpy.QtCore import Qt
-from scan_files import paint, shows, texts
 
 from napari_icmoe.worklist.listing import (
     ScanState,
@@ -167,7 +167,7 @@ def test_thousands_of_scans_do_not_block_the_window(panel, tmp_path, qtbot):
     timer.timeout.connect(tick)
     timer.start(10)
     panel.browser.open_folder(tmp_path)
-    qtbot.waitUntil(lambda: panel.browser.worklist is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: panel.browser.worklist is not None)
     qtbot.wait(200)
     timer.stop()
     assert panel.model.rowCount() == 5000

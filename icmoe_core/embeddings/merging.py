@@ -1,0 +1,126 @@
+"""Merging: small packs become full ones, so that a volume is a few files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from icmoe_core.embeddings.index import PackIndex
+from icmoe_core.embeddings.packs import (
+    DamagedPackError,
+    Pack,
+    VanishedPackError,
+    read_slice,
+    remove_pack,
+    write_pack,
+)
+
+SLICES = 32
+"""Of a full pack. Packs with less than half of it are merged."""
+PATIENCE_S = 30.0
+"""So long at most somebody else who merges packs is waited for, where it matters."""
+
+_LOCK = ".lock"
+
+
+class Merger:
+    """Merges the small packs of a folder; of all processes one at a time.
+
+    Safe to share between threads.
+
+    Parameters
+    ----------
+    index : PackIndex
+        Of the folder.
+    """
+
+    def __init__(self, index: PackIndex) -> None:
+        self._index = index
+        self._thread: threading.Thread | None = None
+        self._beginning = threading.Lock()
+
+    @property
+    def running(self) -> bool:
+        """Whether packs are being merged, in a thread."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def begin(self) -> None:
+        """Merge in a thread, if small packs fill one of a kind, and nobody else does it."""
+        with self._beginning:  # two writers would start a thread each, and one be lost sight of
+            if self.running or not any(batches(self._index.packs)):
+                return
+            # Not a daemon: an interpreter that ends waits for the second that it takes.
+            thread = threading.Thread(target=self._merge_all, name="icmoe-merge")
+            thread.start()
+            self._thread = thread
+
+    def wait(self) -> None:
+        """Return when the thread has ended, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def finish(self) -> None:
+        """Merge all small packs, however few, once nobody else does."""
+        self.wait()
+        if any(batches(self._index.look(), least=2)):
+            self._merge_all(least=2, patience_s=PATIENCE_S)
+
+    def merge(self, packs: Sequence[Pack]) -> None:
+        """Put the slices of some packs into one; those that are damaged are dropped.
+
+        Raises
+        ------
+        OSError, VanishedPackError
+            One cannot be read now, or the new one cannot be written; they stay as they are.
+        """
+        own = {pack.path for pack in packs}
+        whole: dict[str, NDArray] = {}
+        for pack in packs:
+            for key in pack.keys:
+                home = self._index.known(key) or pack
+                if home.path in own or not home.path.exists():  # else another pack has it, too
+                    with suppress(DamagedPackError):
+                        whole[key] = read_slice(pack, key)
+        if whole:
+            self._index.add(write_pack(self._index.folder, whole))
+        for pack in packs:
+            remove_pack(pack.path)
+            self._index.forget(pack)
+
+    def _merge_all(self, least: int = SLICES, patience_s: float = 0.0) -> None:
+        # Nothing is lost should somebody else hold the lock, or the interpreter end meanwhile:
+        # then zarr refuses to work, with a RuntimeError.
+        with (
+            suppress(OSError, RuntimeError),
+            FileLock(self._index.folder / _LOCK, timeout=patience_s),
+        ):
+            for packs in list(batches(self._index.look(), least)):
+                with suppress(OSError, VanishedPackError):  # they stay, and others are merged
+                    self.merge(packs)
+
+
+def batches(packs: Sequence[Pack], least: int = SLICES) -> Iterator[list[Pack]]:
+    """Yield small packs of one kind that fill one together, the oldest first.
+
+    Parameters
+    ----------
+    packs : sequence of Pack
+    least : int
+        So many packs are a batch even if they do not fill one.
+    """
+    small = [pack for pack in packs if len(pack.keys) < SLICES // 2]
+    small.sort(key=Pack.last_used)
+    for kind in {pack.kind for pack in small}:
+        batch: list[Pack] = []
+        for pack in small:
+            if pack.kind == kind:
+                batch.append(pack)
+            if sum(len(one.keys) for one in batch) >= SLICES:
+                yield batch
+                batch = []
+        if len(batch) >= least:
+            yield batch

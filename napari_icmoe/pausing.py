@@ -1,0 +1,51 @@
+"""Pausing: while the model answers, the canvas is not drawn for a moment.
+
+Without a graphics card OpenGL takes the processor that the model needs, and napari draws the canvas
+after each press of the mouse, whether anything has changed or not. Most prompts are answered within
+the moment, and what was clicked appears together with its mask.
+"""
+
+from __future__ import annotations
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, QTimer
+from qtpy.QtWidgets import QWidget
+
+from napari_icmoe.drawing import DrawingContext
+
+LONGEST_MS = 100
+"""A person does not notice so short a pause."""
+
+
+class CanvasPause(QObject):
+    """Holds the drawing of a canvas up.
+
+    Parameters
+    ----------
+    drawing : DrawingContext
+        Knows the canvas.
+    """
+
+    def __init__(self, drawing: DrawingContext, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._drawing = drawing
+        self._held: QWidget | None = None
+        self._limit = QTimer(self)
+        self._limit.setSingleShot(True)
+        self._limit.setInterval(LONGEST_MS)
+        self._limit.timeout.connect(self.end)
+
+    def begin(self) -> None:
+        """Draw nothing until :meth:`end`, or for :data:`LONGEST_MS`."""
+        canvas = self._drawing.canvas
+        if self._held is None and canvas is not None:
+            self._held = canvas.window()
+            self._held.setUpdatesEnabled(False)
+            self._limit.start()
+
+    def end(self) -> None:
+        """Draw again, what has changed meanwhile first."""
+        self._limit.stop()
+        held, self._held = self._held, None
+        if held is not None and isalive(held):
+            held.setUpdatesEnabled(True)
