@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NoReturn
 
@@ -109,14 +109,14 @@ def ask_views(
     for top, left, size in _places(side, cells[labels == 1], sizes):
         if size < side and _sees_pictures(model):
             break
-        part = slice(top, top + size), slice(left, left + size)
+        seen, codes = _shown(model, features, (top, left, size))
         shown = ((cells >= (top, left)) & (cells < (top + size, left + size))).all(1)
         prompts = {
             "points": torch.as_tensor(clicks[shown][None], dtype=torch.float32),
             "point_labels": torch.from_numpy(labels[shown])[None],
-            "places": None if size == side else model.backbone.dense_pe()[:, :, *part],
+            "places": codes,
         }
-        answer = model.ask(features[:, :, *part], known, prompts, _no_base, see)
+        answer = model.ask(seen, known, prompts, _no_base, see)
         found.append(_on_the_slice(answer, top, left, size, side))
         if len(found) == 1 and Views(answer, total).sureness >= enough:
             break
@@ -131,6 +131,10 @@ class Draft:
     ----------
     place : (int, int, int)
         First row, first column and side of the view, in cells.
+    seen : Tensor, (1, C, side, side)
+        The features that it shows.
+    codes : Tensor or None
+        As for :meth:`Runtime.decode`.
     numbers : ndarray of int, (n,)
         Which boxes these are.
     boxes : Tensor, (n, 4)
@@ -140,6 +144,8 @@ class Draft:
     """
 
     place: tuple[int, int, int]
+    seen: Tensor = field(repr=False)
+    codes: Tensor | None = field(repr=False)
     numbers: NDArray[np.int64]
     boxes: Tensor = field(repr=False)
     logits: Tensor = field(repr=False)
@@ -150,7 +156,7 @@ class Draft:
         kept = np.flatnonzero(np.isin(self.numbers, list(wanted)))
         at = torch.from_numpy(kept).to(self.iou.device)
         numbers, boxes = self.numbers[kept], self.boxes[at]
-        return Draft(self.place, numbers, boxes, self.logits[at], self.iou[at])
+        return replace(self, numbers=numbers, boxes=boxes, logits=self.logits[at], iou=self.iou[at])
 
 
 def draft_each(
@@ -228,7 +234,7 @@ def _draft(
 ) -> Draft:
     given = box_tensor(boxes, features.device)
     seen, codes = _shown(model, features, place)
-    return Draft(place, numbers, given, *model.decode(seen, given, codes))
+    return Draft(place, seen, codes, numbers, given, *model.decode(seen, given, codes))
 
 
 def ask_boxes(
@@ -258,9 +264,8 @@ def ask_boxes(
     side, found = features.shape[2], []
     asked = [draft for draft in drafts if len(draft.numbers)]
     for draft in asked:
-        seen, codes = _shown(model, features, draft.place)
-        prompts = {**(clicks or {}), "boxes": draft.boxes, "places": codes}
-        answer = model.ask(seen, shares, prompts, partial(_answered, draft), see)
+        prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
+        answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
         found.append(_on_the_slice(answer, *draft.place, side))
     order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
     return _in_order(together(found), order)
@@ -292,7 +297,11 @@ def _shown(
     if size == features.shape[2]:
         return features, None
     part = slice(top, top + size), slice(left, left + size)
-    return features[:, :, *part], model.backbone.dense_pe()[:, :, *part]
+    # Copied once, and not by each network that is asked.
+    return (
+        features[:, :, *part].contiguous(),
+        model.backbone.dense_pe()[:, :, *part].contiguous(),
+    )
 
 
 def _fits(

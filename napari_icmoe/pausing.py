@@ -13,8 +13,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_icmoe.drawing import DrawingContext
 
-LONGEST_MS = 100
-"""A person does not notice so short a pause."""
+LONGEST_MS = 200
+"""Nearly all prompts are answered by then."""
 
 
 class CanvasPause(QObject):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SETTLED_MS = 150
 """A slice that is displayed for so long may be prompted."""
-DRAW_MS, MARK_MS = 250, 100
+DRAW_MS, MARK_MS = 250, 200
 """While the model works, drawing waits this long, and that of a new click less: most prompts are
 answered by then, and OpenGL without a graphics card takes its time from the model."""
 

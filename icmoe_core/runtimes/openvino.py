@@ -32,6 +32,13 @@ from icmoe_core.runtimes.threads import cores
 logger = logging.getLogger(__name__)
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
+_ENCODER = {"ENABLE_CPU_PINNING": True}  # a few per cent faster, and nobody waits for it
+_DECODER = {
+    # A window draws beside it: threads stay where the system wants them.
+    "ENABLE_CPU_PINNING": False,
+    # Attentions of a few tokens to thousands of places are faster in parts than fused.
+    "SNIPPETS_MODE": "DISABLE",
+}
 _SMALLEST = 8  # cells of a part of a slice for which is compiled ahead
 _PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))
 
@@ -63,7 +70,8 @@ class OpenVinoRuntime(Runtime):
         self._templates = Templates() if templates is None else templates
         mixed = precision == "bf16"
         # What is low in a mixed graph is so by itself, and the rest must stay as it is.
-        self._encoder = Compiled(self._templates.encoder(backbone, mixed=mixed), _HINTS["fp32"])
+        encoder = self._templates.encoder(backbone, mixed=mixed)
+        self._encoder = Compiled(encoder, _HINTS["fp32"], _ENCODER)
         self._places = _array(backbone.dense_pe())
         self._finer: int = backbone.prompt_encoder.mask_input_size[0] // self._places.shape[2]
         frozen = self._templates.frozen(backbone)
@@ -155,17 +163,14 @@ class Shape(NamedTuple):
 class Compiled:
     """One compiled graph, safe to share between threads; arrays in, arrays out."""
 
-    def __init__(self, model: Any, hint: str) -> None:
+    def __init__(self, model: Any, hint: str, more: Mapping[str, object]) -> None:
         import openvino
 
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": cores(),
             "NUM_STREAMS": 1,
-            # A window draws beside it: threads stay where the system wants them.
-            "ENABLE_CPU_PINNING": False,
-            # Attentions of a few tokens to thousands of places are faster in parts than fused.
-            "SNIPPETS_MODE": "DISABLE",
+            **more,
         }
         self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
         self._lock = threading.Lock()
@@ -230,7 +235,7 @@ class Network:
         with self._compiling[shape]:
             if shape not in self._compiled:
                 model = bound(self._template.clone(), self._weights, self._shapes(shape))
-                self._compiled[shape] = Compiled(model, self._hint)
+                self._compiled[shape] = Compiled(model, self._hint, _DECODER)
             return self._compiled[shape]
 
     def compile_usual(self) -> None:

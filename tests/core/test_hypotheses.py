@@ -97,6 +97,17 @@ def test_evidence_sees_how_a_mask_sits_in_its_box():
     assert loose["box_match"] == pytest.approx(0.25, abs=1e-4)
 
 
+def test_evidence_is_the_same_whatever_else_is_far_away():
+    """It is gathered in the part around all masks only, however large that is."""
+    rng = np.random.default_rng(0)
+    picture = np.where(disc((100, 100), 30), 0.8, 0.2) + rng.normal(0, 0.05, (SIDE, SIDE))
+    mask = disc((101, 99), 27)
+    (alone,) = evidence_of([mask], picture)
+    beside, _, _ = evidence_of([mask, disc((3, 4), 3), disc((SIDE - 4, SIDE - 2), 3)], picture)
+    for name in set(EVIDENCE_NAMES) - {"consensus", "best_consensus"}:
+        assert beside[name] == pytest.approx(alone[name], abs=1e-4), name
+
+
 def test_evidence_of_nothing_is_finite():
     empty, full = np.zeros((SIDE, SIDE), bool), np.ones((SIDE, SIDE), bool)
     for values in evidence_of([empty, full], np.zeros((SIDE, SIDE))):

@@ -25,6 +25,7 @@ from icmoe_core.views import (
     ask_boxes,
     ask_views,
     draft_boxes,
+    draft_each,
     logits_of,
 )
 
@@ -217,6 +218,50 @@ def test_a_box_that_reaches_beyond_the_parts_is_asked_on_the_slice(lite_model, e
     wide = np.array([[0.0, 0.0, *embedding.frame.input_hw]])
     found = box_answers(lite_model, embedding, wide, point)
     assert not (found.logits == EMPTY_LOGIT).all(2).any()
+
+
+@pytest.mark.parametrize(
+    ("box", "clicks", "place"),
+    [
+        ([100.0, 120, 140, 160], [], (14, 19, 32)),
+        ([0.0, 0, 40, 40], [], (0, 0, 32)),  # the slice's own border needs no margin
+        ([60.0, 60, 160, 140], [], (4, 1, 48)),
+        ([100.0, 120, 140, 160], [(10.0, 10.0)], (0, 0, 48)),  # a click is in sight as well
+        ([20.0, 20, 230, 230], [], (0, 0, 64)),
+    ],
+)
+def test_a_given_box_is_asked_where_enough_is_seen_around_it(
+    lite_model, embedding, box, clicks, place
+):
+    given, around = np.array([box]), np.array(clicks, float).reshape(-1, 2)
+    with torch.inference_mode():
+        (draft,) = draft_each(lite_model, embedding.features, given, around)
+    assert draft.place == place
+    top, left, size = place
+    seen = embedding.features[:, :, top : top + size, left : left + size]
+    assert torch.equal(draft.seen, seen)
+    assert draft.logits.shape == (1, 4 * size, 4 * size)
+
+
+def test_boxes_are_answered_together_as_one_by_one(lite_model, embedding, brain):
+    rows, columns = brain[1].shape
+    boxes = [(10, 20, 60, 70), (90, 60, 120, 110), (5, 5, rows - 10, columns - 10)]
+    predictor = Predictor(lite_model)
+    together = predictor.predict(embedding, Prompts(boxes=boxes))
+    alone = [predictor.predict(embedding, Prompts(boxes=[box])).mask for box in boxes]
+    assert dice(together.mask, np.any(alone, axis=0)) > 0.999
+
+
+def test_without_experts_a_box_is_asked_on_the_whole_slice(lite_model, embedding, monkeypatch):
+    monkeypatch.setattr(lite_model, "_experts_enabled", False)
+    box = (30, 30, 60, 60)
+    found = Predictor(lite_model).predict(embedding, Prompts(boxes=[box]))
+    with torch.inference_mode():
+        given = embedding.frame.boxes_to_input(np.array([box], float))
+        base = decode(
+            lite_model.backbone, embedding.features, boxes=torch.tensor(given).float()
+        ).logits
+    np.testing.assert_array_equal(found.logits, base[0].numpy())
 
 
 def test_drafts_are_the_base_answers_and_some_can_be_left_away(lite_model, embedding, brain):

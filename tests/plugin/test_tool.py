@@ -1,11 +1,18 @@
 """The prompt tool: its helper layers, how it is lost and found, and a second widget."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_icmoe.annotate import AnnotateWidget
 
 OVERLAYS = ["Preview", "Prompt boxes", "Prompts"]
+
+
+def has_points(layer, count):
+    return len(layer.data) == count
 
 
 def names(viewer):
@@ -46,6 +53,37 @@ def test_selecting_the_prompts_layer_by_hand_turns_the_tool_on(viewer, brain, ha
     hands.drag((60, 60), (90, 90))
     assert viewer.scene.camera.center == camera
     assert len(brain.controller.prompts) == 1
+
+
+def test_the_preview_waits_where_the_next_answer_is_going_to_be(viewer, brain, hands, qtbot):
+    hands.click(60, 60)
+    brain.controller.prompting.cancel()
+    preview = viewer.layers["Preview"]
+    for index in (4, 9):
+        viewer.dims.set_current_step(0, index)
+        plane = brain.controller.view.plane
+        qtbot.waitUntil(
+            lambda: np.isclose(preview.data_to_world((0, 0, 0))[0], viewer.dims.point[0]),
+            timeout=20_000,
+        )
+        assert plane == brain.controller.view.plane
+        assert not preview.data.any()
+
+
+def test_markers_are_as_their_clicks_whatever_was_drawn_before(viewer, brain, hands):
+    brain.controller.ahead.close()
+    for signs in ((True, False, True), (False,), (False, True), (True,)):
+        for number, positive in enumerate(signs):
+            held = [] if positive else [Qt.KeyboardModifier.ShiftModifier]
+            hands.click(50 + 12 * number, 60, *held)
+        layer = viewer.layers["Prompts"]
+        hands.qtbot.waitUntil(partial(has_points, layer, len(signs)))
+        assert [str(one) for one in layer.symbol] == ["disc" if p else "cross" for p in signs]
+        green = layer.face_color[:, 1] > layer.face_color[:, 0]
+        assert green.tolist() == list(signs)
+        assert np.ptp(layer.size) == 0
+        assert not layer.selected_data
+        brain.controller.prompting.cancel()
 
 
 def test_a_tiny_box_and_a_click_beside_the_scan_are_said(viewer, brain, hands):
@@ -118,7 +156,7 @@ def test_a_click_shows_its_colour_at_any_zoom(viewer, brain, hands):
         hands.click(row, column)
         viewer.scene.camera.zoom *= 1.5
         hands.qtbot.wait(100)
-        assert not differs(viewer, spot, expected), zoom
+        hands.qtbot.waitUntil(lambda: not differs(viewer, spot, expected))
         brain.controller.prompting.cancel()
 
 

@@ -18,5 +18,5 @@ def tiny_graphs(
     """A copy of the graphs, in the test's own cache folder."""
     made = tmp_path_factory.getbasetemp() / "tiny-graphs"
     Templates(made).encoder(tiny_backbone, mixed=False)
-    Templates(made).frozen(tiny_backbone)()
+    Templates(made).frozen(tiny_backbone)
     return shutil.copytree(made, tmp_path / "icmoe" / "openvino")

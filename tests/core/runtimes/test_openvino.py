@@ -158,7 +158,8 @@ def test_graphs_are_translated_once_and_damaged_ones_anew(
 def test_a_folder_that_cannot_be_written_is_no_error(tiny_backbone, tmp_path):
     taken = tmp_path / "file"
     taken.write_text("not a folder")
-    encoder = openvino.Compiled(Templates(taken).encoder(tiny_backbone, mixed=False), "f32")
+    graph = Templates(taken).encoder(tiny_backbone, mixed=False)
+    encoder = openvino.Compiled(graph, "f32", {})
     x = torch.rand(1, 3, 64, 64)
     found = torch.from_numpy(encoder(x.numpy())[0])
     torch.testing.assert_close(found, tiny_backbone.encode(x), atol=1e-4, rtol=1e-3)
@@ -178,3 +179,50 @@ def test_the_same_experts_are_compiled_once(exact):
     exact.runtime.prepare(again)
     assert again is not experts
     assert exact.runtime._ready[again] is exact.runtime._ready[experts]
+
+
+def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(exact, cases):
+    runtime, backbone = exact.runtime, exact.backbone
+    experts = exact.experts.members[0].experts
+    embedding = Predictor(exact).encode(cases[0].image, cases[0].window)
+    part = (slice(None), slice(None), slice(8, 40), slice(16, 48))
+    seen, codes = embedding.features[part], backbone.dense_pe()[part]
+    boxes = torch.tensor([[80.0, 90, 120, 130], [60, 80, 140, 150], [70, 100, 100, 150]])
+    with torch.inference_mode():
+        base, iou = runtime.decode(seen, boxes, codes)
+        ruling = runtime.rule(experts, seen, {"boxes": boxes, "places": codes}, base)
+        for number, box in enumerate(boxes[:, None]):
+            alone, sure = runtime.decode(seen, box, codes)
+            torch.testing.assert_close(base[number], alone[0], atol=1e-2, rtol=1e-3)
+            torch.testing.assert_close(iou[number], sure[0], atol=1e-3, rtol=1e-3)
+            own = runtime.rule(experts, seen, {"boxes": box, "places": codes}, alone)
+            torch.testing.assert_close(ruling.logits[number], own.logits[0], atol=2e-2, rtol=1e-3)
+        theirs = Runtime.rule(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
+    torch.testing.assert_close(ruling.logits, theirs.logits, atol=2e-2, rtol=1e-3)
+    assert openvino.Shape(32, 32, 2) in runtime._frozen._compiled
+
+
+def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
+    runtime, experts = exact.runtime, exact.experts.members[0].experts
+    embedding = Predictor(exact).encode(cases[0].image, cases[0].window)
+    prompts = {
+        "points": torch.tensor([[[100.0, 110.0], [60.0, 70.0]]]),
+        "point_labels": torch.tensor([[1, 0]]),
+    }
+    with torch.inference_mode():
+        ours = runtime.rule(experts, embedding.features, prompts, None)
+        theirs = Runtime.rule(runtime, experts, embedding.features, prompts, None)
+    torch.testing.assert_close(ours.logits, theirs.logits, atol=2e-2, rtol=1e-3)
+    torch.testing.assert_close(ours.weights, theirs.weights, atol=1e-3, rtol=1e-3)
+    assert not ours.weights[:, 0].any(), "the frozen path was not asked"
+
+
+def test_a_shape_that_cannot_be_compiled_ahead_is_no_error(exact, monkeypatch, caplog):
+    network = exact.runtime._frozen
+
+    def fail(shape):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(network, "compile", fail)
+    network._compile_all([openvino.Shape(8, 8, 1), openvino.Shape(16, 16, 1)])
+    assert "no memory" in caplog.text
