@@ -132,7 +132,7 @@ class Accepting(QObject):
             else:
                 label = mask.next_id if order.label is None else order.label
                 refusal = _misfit(order.image, mask, label)
-        if refusal is not None or label is None or answer.mask is None:
+        if refusal is not None or label is None:
             self.said.emit(*(refusal or ("info", "Nothing was written.")))
             return
         labels, place, state = mask.layer.data, answer.question.place, self._session.state
@@ -163,7 +163,7 @@ class Accepting(QObject):
         return locked_pixels(place.plane, shape, approved)[part] if approved else None
 
     def _refusal(self, answer: Answer, label: int | None) -> Refusal | None:
-        if answer.mask is None or not answer.mask.any():
+        if not answer.mask.any():
             return "info", "The preview is empty, so nothing was written: add a click or a box."
         approved = self._session.state.mark_at(answer.question.place).approved
         if approved and self._masks.target is not None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from icmoe_core.predictor import Embedding, Predictor
     from icmoe_core.prompts import Prompts
 
-CACHE_BYTES = 192_000_000
+CACHE_BYTES = 128_000_000
 """Of encoded slices in memory; others are read from the disk in some milliseconds."""
 KEPT_PICTURES = 4
 """Slices of lazy scans and regions of large planes that are read once for several clicks."""
@@ -89,7 +89,7 @@ class Question:
     version : int
         That of the scan's pixels.
     prompts : tuple of (Click or Box)
-        In the order they were made; empty to have the slice encoded only.
+        In the order they were made; with none the slice can be encoded, but not answered.
     model : ModelChoice
     window : str
         A name from :data:`icmoe_core.windowing.WINDOW_NAMES`, or ``"LOW,HIGH"``.
@@ -117,9 +117,8 @@ class Answer:
     question : Question
     window : Window
         What the model got to see.
-    mask : ndarray of bool, (rows, columns), optional
-        None where the slice was encoded only. Of the whole plane, or of a part of it if the
-        question has a region.
+    mask : ndarray of bool, (rows, columns)
+        Of the whole plane, or of a part of it if the question has a region.
     logits : ndarray of float32, optional
         For correcting this answer.
     notices : tuple of str
@@ -130,7 +129,7 @@ class Answer:
 
     question: Question
     window: Window
-    mask: NDArray[np.bool_] | None = None
+    mask: NDArray[np.bool_]
     logits: NDArray[np.float32] | None = None
     notices: tuple[str, ...] = field(default=())
     corner: Corner = (0, 0)
@@ -185,8 +184,6 @@ class Engine:
             The model's weights are to be downloaded first.
         """
         embedding = self.encode(question, scan)
-        if not question.prompts:
-            return Answer(question, embedding.window, notices=embedding.notices)
         found = self.load(question.model).predict(embedding, asked(question, prior))
         mask, corner = found.mask, (0, 0)
         if question.region is not None:

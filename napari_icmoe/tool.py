@@ -102,7 +102,7 @@ class PromptTool(QObject):
     def show_answer(self, answer: Answer | None, color: tuple[float, ...]) -> None:
         """Show the mask of an answer, in the colour that it is going to have; None for nothing."""
         self.shown = answer
-        if answer is None or answer.mask is None:
+        if answer is None:
             self.overlays.hide_preview()
         else:
             plane = answer.question.place.plane

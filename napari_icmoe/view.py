@@ -190,7 +190,8 @@ class SliceView(QObject):
             self._settling.start()
             return
         self._settling.stop()
-        self.ask()
+        if self.image is not None:
+            self._asker.ask(question, self.scans.scan_of(self.image))
         self.asked.emit()
         # A new box is on the screen since it was dragged, and can wait longer than a click.
         pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
@@ -201,12 +202,6 @@ class SliceView(QObject):
         plane = self.plane
         if plane is not None:
             self._tool.prepare(plane)
-
-    def ask(self) -> None:
-        """Have the question about the displayed plane answered."""
-        question = self.question
-        if question is not None and self.image is not None:
-            self._asker.ask(question, self.scans.scan_of(self.image))
 
     def draw(self) -> None:
         """Show the prompts and the preview of the displayed plane."""
