@@ -131,8 +131,13 @@ class Window:
         controller.asker.answered.connect(look)  # after those who show it
         draw = self.canvas._scene_canvas.events.draw
         draw.connect(see, position="last")
-        QTimer.singleShot(60_000, partial(loop.exit, 1))
+        limit = QTimer()
+        limit.setSingleShot(True)
+        limit.timeout.connect(partial(loop.exit, 1))
+        limit.start(60_000)
+        look()  # it may be known from before
         failed = loop.exec()
+        limit.stop()
         controller.asker.answered.disconnect(look)
         draw.disconnect(see)
         if failed:
@@ -155,7 +160,8 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
         window.go_to(index)
         wait(lambda: not window.controller.busy, 10)
         rest(1.0)
-        busy.append(window.click(deepest_point(truth[index])))
+        row, column = deepest_point(truth[index])
+        busy.append(window.click((row + 4, column - 3)))  # one is answered already
         window.clear()
     ahead = window.controller.ahead
     wait(lambda: ahead.progress[0] >= ahead.progress[1], 300)
@@ -170,6 +176,7 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
         rest(SETTLED)
         corrections.append(window.click((edge[0] + 1, edge[1] + 1)))  # mostly beside the object
         window.clear()
+    drawn = np.array(window.drawn[-3 * len(order) :]).reshape(-1, 3) * 1e3
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     window.viewer.close()
     ms = {
@@ -182,6 +189,8 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
             "first_click": 1e3 * first,
             **{name: float(np.median(values)) for name, values in ms.items()},
             **{f"{name}_p95": float(np.percentile(values, 95)) for name, values in ms.items()},
+            "box_drawn": float(np.median(drawn[:, 0])),
+            "click_drawn": float(np.median(drawn[:, 1])),
             "click_busy": 1e3 * float(np.median(busy)),
             "memory": memory,
         },

@@ -16,7 +16,7 @@ from icmoe_core.decoder import decode
 from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
-from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.experts.generations import NEGLIGIBLE, Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
@@ -183,10 +183,17 @@ class Answering:
         }
 
     def _ask_boxes(self, boxes: NDArray, clicks: Mapping[str, Tensor]) -> JointAnswer | None:
-        """Ask the experts about boxes, each on a part of the slice, if they know such pictures."""
+        """Ask the experts about boxes, each on a part of the slice, if they know such pictures.
+
+        What the base has a share in is asked on the whole slice, so that its part of the answer is
+        what it has always been.
+        """
         shares, features = self._shares(points=False), self.embedding.features
         if not any(shares):
             return None
+        if 1 - sum(shares) >= NEGLIGIBLE:
+            given = {**clicks, "boxes": box_tensor(boxes, self.model.device)}
+            return self._ask(given, lambda: self._decode(boxes))
         shown = clicks["points"][0].double().numpy() if clicks else np.empty((0, 2))
         drafts = draft_each(self.model, features, boxes, shown)
         return ask_boxes(self.model, features, shares, drafts, self._picture, clicks)

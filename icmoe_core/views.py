@@ -1,4 +1,4 @@
-"""Views: clicks answered by the experts on the slice, and on parts of it around the clicks.
+"""Views: prompts answered by the experts on the slice, and on parts of it around the prompts.
 
 What was clicked may be an organ or a small lesion in a wide slice. The fewer places the experts
 see, the smaller are the things that they answer with; which view was right, the vote of
@@ -165,7 +165,7 @@ def draft_each(
     boxes: NDArray[np.float64],
     clicks: NDArray[np.float64],
 ) -> list[Draft]:
-    """Let the base answer given boxes, each in a view of its own.
+    """Let the base answer given boxes, each on the narrowest view that shows enough around it.
 
     Parameters
     ----------
@@ -179,19 +179,23 @@ def draft_each(
     """
     side = features.shape[2]
     scale = side / model.backbone.input_size
-    found = []
+    alone = _sees_pictures(model) or not model.runtime.asks_parts
+    views: dict[tuple[int, int, int], list[int]] = {}
     for number, box in enumerate(boxes):
         low = np.vstack([box[None, :2], clicks]).min(0) * scale
         high = np.vstack([box[None, 2:], clicks]).max(0) * scale
         held, place = np.concatenate([low, high])[None], (0, 0, side)
-        for size in [] if _sees_pictures(model) else [side // 2, 3 * side // 4]:
+        for size in [] if alone else [side // 2, 3 * side // 4]:
             middle = np.round((low + high - size) / 2)
             top, left = np.clip(middle, 0, side - size).astype(int).tolist()
             if _fits(held, top, left, size, side, BOX_MARGIN).all():
                 place = top, left, size
                 break
-        found.append(_draft(model, features, place, np.array([number]), boxes[[number]]))
-    return found
+        views.setdefault(place, []).append(number)
+    return [
+        _draft(model, features, place, np.array(numbers), boxes[numbers])
+        for place, numbers in views.items()
+    ]
 
 
 def draft_boxes(

@@ -38,7 +38,7 @@ from napari_icmoe.panels import (
     WorklistPanel,
 )
 from napari_icmoe.panels.parts import make_button, scrolled
-from napari_icmoe.pausing import CanvasPause
+from napari_icmoe.pausing import DrawingPause
 from napari_icmoe.saving import Saving
 from napari_icmoe.scans import nearest_image
 from napari_icmoe.workers import Background
@@ -68,8 +68,8 @@ class AnnotateWidget(QWidget):
         self._window = WindowWatcher(self)
         self._window.closing.connect(self._let_go)
         self.controller = AnnotateController(self.viewer, parent=self)
-        self._pause = CanvasPause(self._drawing, self)
-        self.controller.view.asked.connect(self._pause.begin)
+        self._pause = DrawingPause(self._drawing, self)
+        self.controller.prompted.connect(self._pause.begin)
         self.controller.view.drawn.connect(self._pause.end)
         self.scan = ScanPanel(self.controller)
         self.prompt = PromptPanel(self.controller)
@@ -171,8 +171,8 @@ class AnnotateWidget(QWidget):
         self.scan.close_panel()
         self.measures.close_panel()
         self.learn.close_panel()
-        self.controller.close()
         self._pause.end()
+        self.controller.close()
         self._drawing.close()
 
     def _on_replaced(self) -> None:

@@ -62,6 +62,8 @@ class AnnotateController(QObject):
     """Something that a widget shows has changed."""
     began = Signal()
     """The user has done something; what was said before it is over."""
+    prompted = Signal()
+    """The answer to a new prompt is being waited for."""
     said = Signal(str, str)
     """A level (``"info"``, ``"warning"`` or ``"error"``) and a sentence for the user."""
     focus_turned = Signal()

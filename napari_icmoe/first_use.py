@@ -37,9 +37,11 @@ COMMAND = (
 LONGEST_S = 3600
 """Of a process that has not ended by then, nothing is expected any more."""
 _ENDINGS = {
-    -getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    -getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGKILL")
+    if hasattr(signal, name)
 }
-"""Exit codes of a process that somebody has ended, with the session or the window."""
+"""Exit codes of a process that was ended: with the session or the window, or for want of memory."""
 _QUESTION = "Which way to calculate is quickest on this computer"
 _MEASURING = threading.Lock()
 """Held while this process has something measured: two at once would disturb each other."""
@@ -205,12 +207,15 @@ class FirstUse(QObject):
         code = self._process.returncode
         if self._closed or code in _ENDINGS:
             raise _StoppedError
+        # A process that has found all may still fail at its end.
+        with suppress(ValueError, KeyError, TypeError):
+            record = json.loads(printed.decode().strip().rpartition("\n")[2])
+            return [Measured(**entry) for entry in record["measured"]]
         if code:
             last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
             reason = last.strip().removeprefix("Error: ").rstrip(".")
             raise _FailedError(reason or f"its process ended with {code}")
-        record = json.loads(printed.decode().strip().rpartition("\n")[2])
-        return [Measured(**entry) for entry in record["measured"]]
+        raise _FailedError("its process told nothing")
 
     def _on_measured(self, outcome: _Outcome | None, error: Exception | None) -> None:
         if error is not None:

@@ -294,8 +294,9 @@ class Overlays:
         layer, image = self.preview, self._image
         if not self.complete or layer is None or image is None or self._shown_part is not None:
             return
+        flat = all(layer.data.shape[axis] == 1 for axis in cut_axes(plane))
         translate = plane_translate(image, plane, (0, 0))
-        if not np.array_equal(translate, layer.translate):
+        if flat and not np.array_equal(translate, layer.translate):
             layer.translate = translate
 
     def hide_preview(self) -> None:

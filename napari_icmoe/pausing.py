@@ -1,4 +1,4 @@
-"""Pausing: while the model answers, the canvas is not drawn for a moment.
+"""Pausing: while the model answers a new prompt, the window is not drawn for a moment.
 
 Without a graphics card OpenGL takes the processor that the model needs, and napari draws the canvas
 after each press of the mouse, whether anything has changed or not. Most prompts are answered within
@@ -17,13 +17,13 @@ LONGEST_MS = 200
 """Nearly all prompts are answered by then."""
 
 
-class CanvasPause(QObject):
-    """Holds the drawing of a canvas up.
+class DrawingPause(QObject):
+    """Holds the drawing of a window up: of all of it, since its parts are put together by OpenGL.
 
     Parameters
     ----------
     drawing : DrawingContext
-        Knows the canvas.
+        Knows the canvas of the window.
     """
 
     def __init__(self, drawing: DrawingContext, parent: QObject | None = None) -> None:

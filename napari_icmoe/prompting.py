@@ -66,6 +66,8 @@ class Prompting:
             prompt = replace(prompt, region=c.view.region_of(prompt))
             c.session.add_prompt(place, prompt, [] if label is None else [label])
             c.view.refresh()
+            if c.asker.busy:
+                c.prompted.emit()
 
     def remove_near(self, row: float, column: float, reach: float) -> None:
         """Remove the prompt closest to a pixel of the plane, within `reach` pixels."""

@@ -57,8 +57,6 @@ class SliceView(QObject):
         As :class:`~napari_icmoe.engine.Question` has it.
     """
 
-    asked = Signal()
-    """The answer to a new prompt is being waited for."""
     drawn = Signal()
     """What is shown has changed."""
 
@@ -192,7 +190,6 @@ class SliceView(QObject):
         self._settling.stop()
         if self.image is not None:
             self._asker.ask(question, self.scans.scan_of(self.image))
-        self.asked.emit()
         # A new box is on the screen since it was dragged, and can wait longer than a click.
         pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
         if not self._drawing.isActive() or self._drawing.remainingTime() > pause:

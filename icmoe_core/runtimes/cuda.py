@@ -39,6 +39,7 @@ class GraphRuntime(Runtime):
 
     name = "cuda-graphs"
     batch = BATCH
+    asks_parts = False  # only the whole slice is recorded
 
     def __init__(self, backbone: Backbone, precision: str) -> None:
         super().__init__(backbone, precision)

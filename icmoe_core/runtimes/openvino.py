@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import threading
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -24,6 +23,7 @@ from torch import Tensor
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import embed_prompts
 from icmoe_core.experts.mixture import Experts, Ruling
+from icmoe_core.runtimes.compiled import Compiled, CompilingAhead, Network, Shape
 from icmoe_core.runtimes.graphs import weights_of
 from icmoe_core.runtimes.runtime import Runtime
 from icmoe_core.runtimes.templates import Templates
@@ -32,13 +32,6 @@ from icmoe_core.runtimes.threads import cores
 logger = logging.getLogger(__name__)
 
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
-_ENCODER = {"ENABLE_CPU_PINNING": True}  # a few per cent faster, and nobody waits for it
-_DECODER = {
-    # A window draws beside it: threads stay where the system wants them.
-    "ENABLE_CPU_PINNING": False,
-    # Attentions of a few tokens to thousands of places are faster in parts than fused.
-    "SNIPPETS_MODE": "DISABLE",
-}
 _SMALLEST = 8  # cells of a part of a slice for which is compiled ahead
 _PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))
 
@@ -71,12 +64,20 @@ class OpenVinoRuntime(Runtime):
         mixed = precision == "bf16"
         # What is low in a mixed graph is so by itself, and the rest must stay as it is.
         encoder = self._templates.encoder(backbone, mixed=mixed)
-        self._encoder = Compiled(encoder, _HINTS["fp32"], _ENCODER)
+        # A few per cent faster; but of several processes, all would take the same cores.
+        alone = cores() == os.cpu_count()
+        self._encoder = Compiled(encoder, _HINTS["fp32"], {"ENABLE_CPU_PINNING": alone})
         self._places = _array(backbone.dense_pe())
         self._finer: int = backbone.prompt_encoder.mask_input_size[0] // self._places.shape[2]
         frozen = self._templates.frozen(backbone)
         self._frozen = Network(frozen, self._places.shape, _HINTS[precision])
-        self._frozen.compile_usual()
+        side = self._places.shape[2]
+        whole, half, most = (Shape(n, n, 1) for n in (side, side // 2, 3 * side // 4))
+        quarter, pair = Shape(side // 4, side // 4, 1), half._replace(prompts=2)
+        self._frozen.compile(whole)
+        self._whole, self._parts = whole, [half, quarter, pair, most]
+        self._ahead = CompilingAhead()
+        self._ahead.add(self._frozen, _sensible([half, pair, most]))
         self._ready: WeakKeyDictionary[Experts, Network] = WeakKeyDictionary()
         self._known: WeakValueDictionary[str, Network] = WeakValueDictionary()  # by their weights
         self._lock = threading.Lock()
@@ -97,7 +98,11 @@ class OpenVinoRuntime(Runtime):
     ) -> tuple[Tensor, Tensor]:
         """Let the frozen base answer boxes."""
         sparse, _ = embed_prompts(self.backbone, boxes=boxes)
-        logits, iou = self._frozen(*self._arrays(features, sparse, places))
+        try:
+            logits, iou = self._frozen(*self._arrays(features, sparse, places))
+        except RuntimeError as error:
+            logger.warning("The base could not be compiled: %s", error)
+            return super().decode(features, boxes, places)
         return torch.from_numpy(logits), torch.from_numpy(iou)
 
     def rule(
@@ -119,7 +124,12 @@ class OpenVinoRuntime(Runtime):
         if frozen is None:
             rows, columns = (self._finer * length for length in features.shape[2:])
             frozen = sparse.new_zeros(len(sparse), rows, columns)
-        found = network(*arrays, _array(frozen), heard)
+        try:
+            found = network(*arrays, _array(frozen), heard)
+        except RuntimeError as error:
+            logger.warning("Experts could not be compiled: %s", error)
+            self._ready.pop(experts, None)
+            return super().rule(experts, features, prompts, frozen if heard[0] else None)
         return Ruling(*(torch.from_numpy(array) for array in found))
 
     def prepare(self, experts: Experts) -> None:
@@ -141,7 +151,8 @@ class OpenVinoRuntime(Runtime):
                     weights,
                     self._finer,
                 )
-                network.compile_usual()
+                network.compile(self._whole)
+                self._ahead.add(network, _sensible(self._parts))
                 self._known[digest.hexdigest()] = network
             self._ready[experts] = network
 
@@ -152,135 +163,9 @@ class OpenVinoRuntime(Runtime):
         return _array(features), _array(sparse), codes
 
 
-class Shape(NamedTuple):
-    """Rows and columns of the features that are shown, and how many prompts are answered."""
-
-    rows: int
-    columns: int
-    prompts: int
-
-
-class Compiled:
-    """One compiled graph, safe to share between threads; arrays in, arrays out."""
-
-    def __init__(self, model: Any, hint: str, more: Mapping[str, object]) -> None:
-        import openvino
-
-        settings = {
-            "INFERENCE_PRECISION_HINT": hint,
-            "INFERENCE_NUM_THREADS": cores(),
-            "NUM_STREAMS": 1,
-            **more,
-        }
-        self._request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-        self._lock = threading.Lock()
-
-    def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
-        """Calculate; the outputs are the caller's."""
-        with self._lock:
-            found = self._request.infer(dict(enumerate(arrays)), share_inputs=True)
-            return [np.array(found[i]) for i in range(len(found))]
-
-
-class Network:
-    """A graph, compiled for each shape in which it is asked.
-
-    That takes fractions of a second; what is asked for most is compiled ahead. Many prompts are
-    answered one by one, and two by two on parts of a slice: more at once are no faster there.
-
-    Parameters
-    ----------
-    template : openvino.Model
-        The translated graph.
-    places : (1, C, h, w)
-        Shape of a whole slice's features.
-    hint : str
-        OpenVINO's name of the precision.
-    weights : sequence of ndarray
-        What is bound to the graph's last inputs.
-    finer : int, optional
-        How much finer the logits of the frozen path are, where the graph takes them.
-    """
-
-    def __init__(
-        self,
-        template: Any,
-        places: tuple[int, ...],
-        hint: str,
-        weights: Sequence[NDArray[np.float32]] = (),
-        finer: int | None = None,
-    ) -> None:
-        self._template, self._places, self._hint = template, places, hint
-        self._weights, self._finer = weights, finer
-        self._compiled: dict[Shape, Compiled] = {}
-        self._compiling: defaultdict[Shape, threading.Lock] = defaultdict(threading.Lock)
-
-    def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
-        """Answer prompts; all but features, places and scalars have an axis of prompts first."""
-        features, sparse, places, *rest = arrays
-        rows, columns = features.shape[2:]
-        size = 2 if 2 * rows <= self._places[2] else 1
-        parts = []
-        for first in range(0, len(sparse), size):
-            part = slice(first, first + size)
-            more = [array if array.ndim == 1 else array[part] for array in rest]
-            compiled = self.compile(Shape(rows, columns, len(sparse[part])))
-            parts.append(compiled(features, sparse[part], places, *more))
-        if len(parts) == 1:
-            return parts[0]
-        return [np.concatenate(found) for found in zip(*parts, strict=True)]
-
-    def compile(self, shape: Shape) -> Compiled:
-        """Return the graph for a shape, compiled the first time it is asked for."""
-        with self._compiling[shape]:
-            if shape not in self._compiled:
-                model = bound(self._template.clone(), self._weights, self._shapes(shape))
-                self._compiled[shape] = Compiled(model, self._hint, _DECODER)
-            return self._compiled[shape]
-
-    def compile_usual(self) -> None:
-        """Compile for a whole slice, and begin to compile for its usual parts, in a thread."""
-        side = self._places[2]
-        self.compile(Shape(side, side, 1))
-        parts = [(side // 2, 1), (side // 4, 1), (side // 2, 2), (3 * side // 4, 1)]
-        shapes = [Shape(part, part, count) for part, count in parts if part >= _SMALLEST]
-        # Not a daemon: an interpreter must not end while something is compiled.
-        threading.Thread(target=self._compile_all, args=[shapes], name="icmoe-compile").start()
-
-    def _compile_all(self, shapes: Sequence[Shape]) -> None:
-        for shape in shapes:
-            if not threading.main_thread().is_alive():  # the program ends
-                return
-            try:
-                self.compile(shape)
-            except RuntimeError as error:  # it is tried again, and told, when it is asked for
-                logger.warning("A graph could not be compiled: %s", error)
-                return
-
-    def _shapes(self, shape: Shape) -> list[list[int]]:
-        """Shapes of the inputs; -1 is any number, of tokens."""
-        channels = self._places[1]
-        places = [1, channels, shape.rows, shape.columns]
-        shapes = [places, [shape.prompts, -1, channels], places]
-        if self._finer is None:
-            return shapes
-        frozen = [shape.prompts, self._finer * shape.rows, self._finer * shape.columns]
-        return [*shapes, frozen, [1]]
-
-
-def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:
-    """Put weights in the place of a model's last inputs, and fix the shapes of the first."""
-    from openvino import opset13
-
-    inputs = list(model.get_parameters())
-    for parameter, weight in zip(inputs[len(shapes) :], weights, strict=True):
-        parameter.output(0).replace(opset13.constant(weight, shared_memory=True).output(0))
-        model.remove_parameter(parameter)
-    import openvino
-
-    partial = zip(model.inputs, shapes, strict=True)
-    model.reshape({one: openvino.PartialShape(shape) for one, shape in partial})
-    return model
+def _sensible(shapes: Sequence[Shape]) -> list[Shape]:
+    """Leave out parts of a slice that are too small for all of an expert's scales."""
+    return [shape for shape in shapes if shape.rows >= _SMALLEST]
 
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:

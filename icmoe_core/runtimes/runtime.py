@@ -30,10 +30,13 @@ class Runtime:
         As people choose it.
     batch : int
         How many slices are best encoded together.
+    asks_parts : bool
+        Whether a box is answered faster on a part of the slice than on all of it.
     """
 
     name = "torch"
     batch = 1
+    asks_parts = True
 
     def __init__(self, backbone: Backbone, precision: str = "fp32") -> None:
         self.backbone = backbone

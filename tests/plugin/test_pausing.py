@@ -9,7 +9,7 @@ def is_drawn(widget):
 
 def test_the_window_is_drawn_again_with_the_answer(brain, hands, qtbot):
     seen = []
-    brain.controller.view.asked.connect(lambda: seen.append(is_drawn(brain)))
+    brain.controller.prompted.connect(lambda: seen.append(is_drawn(brain)))
     brain.controller.view.drawn.connect(lambda: seen.append(is_drawn(brain)))
     hands.click(60, 60)
     qtbot.waitUntil(lambda: brain.controller.answer is not None, timeout=60_000)
@@ -20,7 +20,7 @@ def test_the_window_is_drawn_again_with_the_answer(brain, hands, qtbot):
 
 def test_it_is_drawn_again_soon_if_there_is_no_answer(brain, hands, qtbot, monkeypatch):
     monkeypatch.setattr(Background, "run", lambda *given: None)
-    with qtbot.waitSignal(brain.controller.view.asked):
+    with qtbot.waitSignal(brain.controller.prompted):
         hands.click(60, 60)
     assert brain.controller.answer is None
     qtbot.waitUntil(lambda: is_drawn(brain))

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from icmoe_core.runtimes.templates import Templates
 
 openvino = pytest.importorskip("icmoe_core.runtimes.openvino")
 pytest.importorskip("openvino")
+from icmoe_core.runtimes import compiled  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tiny_backbone, tmp_path):
     taken = tmp_path / "file"
     taken.write_text("not a folder")
     graph = Templates(taken).encoder(tiny_backbone, mixed=False)
-    encoder = openvino.Compiled(graph, "f32", {})
+    encoder = compiled.Compiled(graph, "f32", {})
     x = torch.rand(1, 3, 64, 64)
     found = torch.from_numpy(encoder(x.numpy())[0])
     torch.testing.assert_close(found, tiny_backbone.encode(x), atol=1e-4, rtol=1e-3)
@@ -199,7 +201,7 @@ def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(ex
             torch.testing.assert_close(ruling.logits[number], own.logits[0], atol=2e-2, rtol=1e-3)
         theirs = Runtime.rule(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
     torch.testing.assert_close(ruling.logits, theirs.logits, atol=2e-2, rtol=1e-3)
-    assert openvino.Shape(32, 32, 2) in runtime._frozen._compiled
+    assert compiled.Shape(32, 32, 2) in runtime._frozen._compiled
 
 
 def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
@@ -217,12 +219,21 @@ def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
     assert not ours.weights[:, 0].any(), "the frozen path was not asked"
 
 
-def test_a_shape_that_cannot_be_compiled_ahead_is_no_error(exact, monkeypatch, caplog):
-    network = exact.runtime._frozen
-
-    def fail(shape):
+def test_what_cannot_be_compiled_is_asked_in_torch(exact, cases, monkeypatch, caplog):
+    def fail(self, shape):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(network, "compile", fail)
-    network._compile_all([openvino.Shape(8, 8, 1), openvino.Shape(16, 16, 1)])
-    assert "no memory" in caplog.text
+    embedding = Predictor(exact).encode(cases[0].image, cases[0].window)
+    ahead = compiled.CompilingAhead()
+    prompts = Prompts(boxes=[cases[0].boxes[0]])
+    before = Predictor(exact).predict(embedding, prompts)
+    monkeypatch.setattr(compiled.Network, "compile", fail)
+    network, experts = exact.runtime._frozen, exact.experts.members[0].experts
+    ahead.add(network, [compiled.Shape(8, 8, 1), compiled.Shape(16, 16, 1)])
+    while ahead._thread is not None:
+        time.sleep(0.01)
+    assert caplog.text.count("no memory") == 2
+    monkeypatch.setattr(exact.runtime, "_ready", copy.copy(exact.runtime._ready))
+    again = Predictor(exact).predict(embedding, prompts)
+    assert dice(again.mask, before.mask) > 0.99
+    assert experts not in exact.runtime._ready

@@ -1,0 +1,173 @@
+"""Compiled: graphs as OpenVINO runs them, for each shape in which they are asked."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from weakref import ref
+
+import numpy as np
+from numpy.typing import NDArray
+
+from icmoe_core.runtimes.threads import cores
+
+logger = logging.getLogger(__name__)
+
+_DECODER = {
+    # A window draws beside it: threads stay where the system wants them.
+    "ENABLE_CPU_PINNING": False,
+    # Attentions of a few tokens to thousands of places are faster in parts than fused.
+    "SNIPPETS_MODE": "DISABLE",
+}
+
+
+class Shape(NamedTuple):
+    """Rows and columns of the features that are shown, and how many prompts are answered."""
+
+    rows: int
+    columns: int
+    prompts: int
+
+
+class Compiled:
+    """One compiled graph, safe to share between threads; arrays in, arrays out."""
+
+    def __init__(self, model: Any, hint: str, more: Mapping[str, object]) -> None:
+        import openvino
+
+        settings = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": cores(),
+            "NUM_STREAMS": 1,
+        }
+        core = openvino.Core()
+        try:
+            compiled = core.compile_model(model, "CPU", settings | dict(more))
+        except RuntimeError:  # a version that does not know all of it
+            compiled = core.compile_model(model, "CPU", settings)
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()
+
+    def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
+        """Calculate; the outputs are the caller's."""
+        with self._lock:
+            found = self._request.infer(dict(enumerate(arrays)), share_inputs=True)
+            return [np.array(found[i]) for i in range(len(found))]
+
+
+class Network:
+    """A graph, compiled for each shape in which it is asked.
+
+    That takes fractions of a second; what is asked for most is compiled ahead. Many prompts are
+    answered one by one, and two by two on half of a slice or less: more at once are no faster.
+
+    Parameters
+    ----------
+    template : openvino.Model
+        The translated graph.
+    places : (1, C, h, w)
+        Shape of a whole slice's features.
+    hint : str
+        OpenVINO's name of the precision.
+    weights : sequence of ndarray
+        What is bound to the graph's last inputs.
+    finer : int, optional
+        How much finer the logits of the frozen path are, where the graph takes them.
+    """
+
+    def __init__(
+        self,
+        template: Any,
+        places: tuple[int, ...],
+        hint: str,
+        weights: Sequence[NDArray[np.float32]] = (),
+        finer: int | None = None,
+    ) -> None:
+        self._template, self._places, self._hint = template, places, hint
+        self._weights, self._finer = weights, finer
+        self._compiled: dict[Shape, Compiled] = {}
+        self._compiling: defaultdict[Shape, threading.Lock] = defaultdict(threading.Lock)
+
+    def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
+        """Answer prompts; all but features, places and scalars have an axis of prompts first."""
+        features, sparse, places, *rest = arrays
+        rows, columns = features.shape[2:]
+        size = 2 if 2 * rows <= self._places[2] else 1
+        parts = []
+        for first in range(0, len(sparse), size):
+            part = slice(first, first + size)
+            more = [array if array.ndim == 1 else array[part] for array in rest]
+            compiled = self.compile(Shape(rows, columns, len(sparse[part])))
+            parts.append(compiled(features, sparse[part], places, *more))
+        if len(parts) == 1:
+            return parts[0]
+        return [np.concatenate(found) for found in zip(*parts, strict=True)]
+
+    def compile(self, shape: Shape) -> Compiled:
+        """Return the graph for a shape, compiled the first time it is asked for."""
+        with self._compiling[shape]:
+            if shape not in self._compiled:
+                model = bound(self._template.clone(), self._weights, self._shapes(shape))
+                self._compiled[shape] = Compiled(model, self._hint, _DECODER)
+            return self._compiled[shape]
+
+    def _shapes(self, shape: Shape) -> list[list[int]]:
+        """Shapes of the inputs; -1 is any number, of tokens."""
+        channels = self._places[1]
+        places = [1, channels, shape.rows, shape.columns]
+        shapes = [places, [shape.prompts, -1, channels], places]
+        if self._finer is None:
+            return shapes
+        frozen = [shape.prompts, self._finer * shape.rows, self._finer * shape.columns]
+        return [*shapes, frozen, [1]]
+
+
+class CompilingAhead:
+    """Compiles what is likely to be asked for soon, one shape after the other in a thread."""
+
+    def __init__(self) -> None:
+        self._wanted: deque[tuple[ref[Network], Shape]] = deque()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def add(self, network: Network, shapes: Sequence[Shape]) -> None:
+        """Have a network compiled for some shapes, unless it is gone by then."""
+        with self._lock:
+            self._wanted.extend((ref(network), shape) for shape in shapes)
+            if self._thread is None:
+                # Not a daemon: an interpreter must not end while something is compiled.
+                self._thread = threading.Thread(target=self._compile, name="icmoe-compile")
+                self._thread.start()
+
+    def _compile(self) -> None:
+        while True:
+            with self._lock:
+                if not self._wanted or not threading.main_thread().is_alive():
+                    self._thread = None
+                    return
+                reference, shape = self._wanted.popleft()
+            network = reference()
+            if network is not None:
+                try:
+                    network.compile(shape)
+                except RuntimeError as error:  # it is tried again when it is asked for
+                    logger.warning("A graph could not be compiled: %s", error)
+            del network
+
+
+def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:
+    """Put weights in the place of a model's last inputs, and fix the shapes of the first."""
+    from openvino import opset13
+
+    inputs = list(model.get_parameters())
+    for parameter, weight in zip(inputs[len(shapes) :], weights, strict=True):
+        parameter.output(0).replace(opset13.constant(weight, shared_memory=True).output(0))
+        model.remove_parameter(parameter)
+    import openvino
+
+    partial = zip(model.inputs, shapes, strict=True)
+    model.reshape({one: openvino.PartialShape(shape) for one, shape in partial})
+    return model
