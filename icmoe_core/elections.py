@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from icmoe_core.drafts import Draft, ask_boxes, draft_boxes, logits_of
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
@@ -31,7 +32,8 @@ from icmoe_core.hypotheses import (
     score_masks,
 )
 from icmoe_core.model import PromptableModel
-from icmoe_core.views import Draft, See, Views, ask_boxes, draft_boxes, logits_of, together
+from icmoe_core.parts import See, together
+from icmoe_core.views import Views
 
 FINALISTS = 2
 """Boxes around clicks about which the experts are asked. With all seven, one click on 33 objects of

@@ -14,7 +14,8 @@ from icmoe_core.ballots import Ballot
 from icmoe_core.corrections import correct
 from icmoe_core.embeddings import Embedding
 from icmoe_core.frames import Frame
-from icmoe_core.starts import EMPTY_LOGIT, Start
+from icmoe_core.parts import EMPTY_LOGIT
+from icmoe_core.starts import Start
 
 
 @dataclass(frozen=True)

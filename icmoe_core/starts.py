@@ -13,6 +13,7 @@ from torch import Tensor
 from icmoe_core.ballots import Ballot, ballot_of_election, ballot_of_first, ballot_of_winners
 from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
+from icmoe_core.drafts import ask_boxes, draft_each
 from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
@@ -20,8 +21,9 @@ from icmoe_core.experts.generations import NEGLIGIBLE, Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
+from icmoe_core.parts import EMPTY_LOGIT
 from icmoe_core.prompts import CheckedPrompts, Prompts
-from icmoe_core.views import EMPTY_LOGIT, ask_boxes, ask_views, draft_each
+from icmoe_core.views import ask_views
 
 SURE = 0.65
 """Predicted IoU from which the experts' own answer to clicks is taken without a vote."""

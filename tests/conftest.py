@@ -20,7 +20,7 @@ os.environ.setdefault("ICMOE_RUNTIME", "torch")
 
 LONGEST = (
     "test_openvino.py",
-    "test_twenty_seconds.py",
+    "test_short_training.py",
     "test_encode.py",
     "test_bounded_memory.py",
     "test_study.py",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.DEVICE
 @options.JSON
 def runtime(model_name: str, weights: Path | None, device: str, as_json: bool) -> None:
-    """Measure which runtime is fastest on this computer, and use it from now on.
+    """Measure which runtime is fastest on this computer, and remember it.
 
     Each must give the masks of plain torch in float32, on the scans that come with the package. It
     takes about a minute, and the window does it by itself when it is first used.

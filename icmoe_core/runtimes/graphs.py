@@ -116,10 +116,10 @@ def _no_mask(prompt_encoder: Any, features: Tensor, sparse: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def example_inputs(backbone: Backbone, voting: bool) -> tuple[Tensor, ...]:
-    """Return inputs of the graphs' usual shapes, but for weights; those of experts are `voting`."""
+def example_inputs(backbone: Backbone, of_experts: bool) -> tuple[Tensor, ...]:
+    """Return inputs of the frozen decoder, or of experts but for weights, in their usual shapes."""
     places = backbone.dense_pe()
     features, sparse = torch.zeros_like(places), places.new_zeros(1, 2, places.shape[1])
     side: int = backbone.prompt_encoder.mask_input_size[0]
-    more = (places.new_zeros(1, side, side), torch.ones(1, dtype=torch.bool)) if voting else ()
+    more = (places.new_zeros(1, side, side), torch.ones(1, dtype=torch.bool)) if of_experts else ()
     return (features, sparse, places, *more)

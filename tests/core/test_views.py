@@ -11,23 +11,16 @@ from hypothesis import strategies as st
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
+from icmoe_core.drafts import ask_boxes, draft_boxes, draft_each, logits_of
 from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.frames import box_tensor
 from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
+from icmoe_core.parts import EMPTY_LOGIT, places_around
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
-from icmoe_core.views import (
-    EMPTY_LOGIT,
-    PARTS,
-    _places,
-    ask_boxes,
-    ask_views,
-    draft_boxes,
-    draft_each,
-    logits_of,
-)
+from icmoe_core.views import PARTS, ask_views
 
 INDEX = 12
 
@@ -81,7 +74,7 @@ def nominate_all(model, clicks, views):
 @given(clicks=st.lists(st.tuples(st.floats(0, 63.9), st.floats(0, 63.9)), min_size=1, max_size=5))
 def test_each_view_is_on_the_slice_and_holds_all_clicks(clicks):
     sizes = [64 // part for part in PARTS]
-    found = list(_places(64, np.array(clicks), sizes))
+    found = list(places_around(64, np.array(clicks), sizes))
     assert found[0] == (0, 0, 64)
     assert [size for *_, size in found] == sizes[: len(found)]
     for top, left, size in found:
@@ -94,8 +87,8 @@ def test_each_view_is_on_the_slice_and_holds_all_clicks(clicks):
 
 def test_a_click_far_from_another_leaves_no_part_that_holds_both():
     sizes = [64, 32, 16]
-    assert len(list(_places(64, np.array([[2.0, 2.0], [60.0, 60.0]]), sizes))) == 1
-    assert len(list(_places(64, np.array([[30.0, 30.0], [30.0, 50.0]]), sizes))) == 2
+    assert len(list(places_around(64, np.array([[2.0, 2.0], [60.0, 60.0]]), sizes))) == 1
+    assert len(list(places_around(64, np.array([[30.0, 30.0], [30.0, 50.0]]), sizes))) == 2
 
 
 def test_views_lie_where_they_were_taken(lite_model, embedding, brain):

@@ -15,12 +15,13 @@ from icmoe_core.training.settings import LossWeights, Settings
 
 
 @pytest.mark.usefixtures("small_replay")
-def test_twenty_seconds_teach_a_structure_and_keep_the_rest():
+def test_sixty_steps_teach_a_structure_and_keep_the_rest():
     model = load_model("lite-medsam", experts=None, device="cpu")
     sample, other = SAMPLES["brain1"], SAMPLES["mr_abdomen"]
     parts = [p for c in match_files(sample.image, sample.labels) for p in read_slices(c)]
     # replay would have the other sample in it, and nothing could be said about forgetting it
-    settings = Settings(max_seconds=20.0, weights=LossWeights(retention=0.0))
+    # What twenty seconds are enough for on two cores that have nothing else to do.
+    settings = Settings(max_seconds=None, max_steps=60, weights=LossWeights(retention=0.0))
     last = last_of(finetune(model, parts, settings=settings, validation=0.3))
     scores = last.record["scores"]
     assert scores["after"]["mean"] > scores["before"]["mean"]

@@ -1,0 +1,218 @@
+"""Drafts: boxes answered by the base, on views of the slice, before the experts are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from icmoe_core.experts.generations import JointAnswer
+from icmoe_core.frames import box_tensor
+from icmoe_core.model import PromptableModel
+from icmoe_core.parts import (
+    EMPTY_LOGIT,
+    See,
+    in_order,
+    on_the_slice,
+    places_around,
+    sees_pictures,
+    show_part,
+    together,
+)
+
+_GUESS_MARGIN = 2  # cells around a box that is guessed
+
+BOX_MARGIN = 8
+"""Cells of the features around a given box: the experts see less of the slice only if so much
+remains. On 220 boxes of eleven scans their Dice was then what it is on the whole slice (0.756 on
+five that they had not learnt from, 0.853 on the others), and 0.001 lower with 4 cells; the base's
+own masks gained 0.009 and lost 0.003."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The base's answers to boxes in one view.
+
+    Attributes
+    ----------
+    place : (int, int, int)
+        First row, first column and side of the view, in cells.
+    seen : Tensor, (1, C, side, side)
+        The features that it shows.
+    codes : Tensor or None
+        As for :meth:`Runtime.decode`.
+    numbers : ndarray of int, (n,)
+        Which boxes these are.
+    boxes : Tensor, (n, 4)
+        On the model's input.
+    logits : Tensor, (n, 4 side, 4 side)
+    iou : Tensor, (n,)
+    """
+
+    place: tuple[int, int, int]
+    seen: Tensor = field(repr=False)
+    codes: Tensor | None = field(repr=False)
+    numbers: NDArray[np.int64]
+    boxes: Tensor = field(repr=False)
+    logits: Tensor = field(repr=False)
+    iou: Tensor
+
+    def only(self, wanted: Collection[int]) -> Draft:
+        """Leave all but some of the boxes away."""
+        kept = np.flatnonzero(np.isin(self.numbers, list(wanted)))
+        at = torch.from_numpy(kept).to(self.iou.device)
+        numbers, boxes = self.numbers[kept], self.boxes[at]
+        return replace(self, numbers=numbers, boxes=boxes, logits=self.logits[at], iou=self.iou[at])
+
+
+def draft_each(
+    model: PromptableModel,
+    features: Tensor,
+    boxes: NDArray[np.float64],
+    clicks: NDArray[np.float64],
+) -> list[Draft]:
+    """Let the base answer given boxes, each on the narrowest view that shows enough around it.
+
+    Parameters
+    ----------
+    model : PromptableModel
+    features : Tensor, (1, C, h, w)
+        Of the slice; `h` and `w` are equal.
+    boxes : ndarray, (n, 4)
+        Half-open, on the model's input.
+    clicks : ndarray, (p, 2)
+        Positions on the model's input that each view is to show as well; there may be none.
+    """
+    side = features.shape[2]
+    scale = side / model.backbone.input_size
+    alone = sees_pictures(model) or not model.runtime.asks_parts
+    views: dict[tuple[int, int, int], list[int]] = {}
+    for number, box in enumerate(boxes):
+        low = np.vstack([box[None, :2], clicks]).min(0) * scale
+        high = np.vstack([box[None, 2:], clicks]).max(0) * scale
+        held, place = np.concatenate([low, high])[None], (0, 0, side)
+        for size in [] if alone else [side // 2, 3 * side // 4]:
+            middle = np.round((low + high - size) / 2)
+            top, left = np.clip(middle, 0, side - size).astype(int).tolist()
+            if _fits(held, top, left, size, side, BOX_MARGIN).all():
+                place = top, left, size
+                break
+        views.setdefault(place, []).append(number)
+    return [
+        _draft(model, features, place, np.array(numbers), boxes[numbers])
+        for place, numbers in views.items()
+    ]
+
+
+def draft_boxes(
+    model: PromptableModel, features: Tensor, boxes: NDArray[np.float64], clicks: NDArray
+) -> list[Draft]:
+    """Let the base answer boxes that are guessed around clicks.
+
+    Each is asked on the narrowest view that holds it, of half, three quarters or all of the slice's
+    side: half of it takes a third of the time, and changes masks little.
+
+    Parameters
+    ----------
+    model : PromptableModel
+    features : Tensor, (1, C, h, w)
+        Of the slice; `h` and `w` are equal.
+    boxes : ndarray, (n, 4)
+        Half-open, on the model's input.
+    clicks : ndarray, (p, 2)
+        That they are around; ``(row, column)`` positions on the model's input.
+    """
+    side = features.shape[2]
+    scale = side / model.backbone.input_size
+    sizes = [side] if sees_pictures(model) else [side, 3 * side // 4, side // 2]
+    open_ = np.arange(len(boxes))
+    found = []
+    for top, left, size in reversed(list(places_around(side, clicks * scale, sizes))):
+        inside = _fits(boxes[open_] * scale, top, left, size, side, _GUESS_MARGIN)
+        chosen, open_ = open_[inside], open_[~inside]
+        if chosen.size:
+            found.append(_draft(model, features, (top, left, size), chosen, boxes[chosen]))
+    return found
+
+
+def _draft(
+    model: PromptableModel,
+    features: Tensor,
+    place: tuple[int, int, int],
+    numbers: NDArray[np.int64],
+    boxes: NDArray[np.float64],
+) -> Draft:
+    given = box_tensor(boxes, features.device)
+    seen, codes = show_part(model, features, place)
+    return Draft(place, seen, codes, numbers, given, *model.decode(seen, given, codes))
+
+
+def ask_boxes(
+    model: PromptableModel,
+    features: Tensor,
+    shares: Sequence[float],
+    drafts: Sequence[Draft],
+    see: See,
+    clicks: Mapping[str, Tensor] | None = None,
+) -> JointAnswer:
+    """Ask the experts about boxes that the base has answered.
+
+    Parameters
+    ----------
+    model, features, shares, see
+        As for :func:`ask_views`.
+    drafts : sequence of Draft
+        From :func:`draft_each` or :func:`draft_boxes`.
+    clicks : dict, optional
+        With each box, the arguments `points` and `point_labels` of :meth:`Experts.forward`.
+
+    Returns
+    -------
+    JointAnswer
+        Of all their boxes, in the order of their numbers, on the grid of the whole slice.
+    """
+    side, found = features.shape[2], []
+    asked = [draft for draft in drafts if len(draft.numbers)]
+    for draft in asked:
+        prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
+        answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
+        found.append(on_the_slice(answer, *draft.place, side))
+    order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
+    return in_order(together(found), order)
+
+
+def logits_of(drafts: Sequence[Draft], side: int) -> tuple[Tensor, Tensor]:
+    """Return all drafts' logits on the grid of the whole slice, and IoU, in the boxes' order."""
+    order = torch.from_numpy(np.argsort(np.concatenate([draft.numbers for draft in drafts])))
+    logits = []
+    for draft in drafts:
+        top, left, size = draft.place
+        finer = draft.logits.shape[-1] // size
+        around = [finer * n for n in (left, side - left - size, top, side - top - size)]
+        logits.append(F.pad(draft.logits, around, value=EMPTY_LOGIT))
+    iou = torch.cat([draft.iou for draft in drafts])
+    order = order.to(iou.device)
+    return torch.cat(logits)[order], iou[order]
+
+
+def _answered(draft: Draft) -> tuple[Tensor, Tensor]:
+    return draft.logits, draft.iou
+
+
+def _fits(
+    boxes: NDArray[np.float64], top: int, left: int, size: int, side: int, margin: int
+) -> NDArray[np.bool_]:
+    """Tell which boxes, in cells, a view holds with a margin, but for the slice's own border."""
+    if size == side:
+        return np.ones(len(boxes), bool)
+    first = np.array([top, left])
+    low = np.where(first == 0, 0, first + margin)
+    high = np.where(first + size == side, side, first + size - margin)
+    inside: NDArray[np.bool_] = (boxes[:, :2] >= low) & (boxes[:, 2:] <= high)
+    return np.all(inside, axis=1)
