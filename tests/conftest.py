@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -17,17 +16,6 @@ from icmoe_core.model import PromptableModel, load_model
 
 # What was measured on a computer must not decide what is tested there.
 os.environ.setdefault("ICMOE_RUNTIME", "torch")
-
-LONGEST = (
-    "test_openvino.py",
-    "test_short_training.py",
-    "test_encode.py",
-    "test_bounded_memory.py",
-    "test_study.py",
-    "test_training.py",
-    "test_every_training_state.py",
-)
-"""Files that take longest, each on one worker."""
 
 TINY_NAME = "tiny-for-tests"
 
@@ -46,16 +34,6 @@ TINY_SIZE = SamSize(
     decoder_width=48,
     iou_width=24,
 )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no worker is left with it in the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
-
-
-def pytest_collection_finish() -> None:
-    """Set aside what is loaded by now, so that no search for garbage goes through it."""
-    gc.freeze()
 
 
 def build_tiny(weights: Path | None = None, *, answers_points: bool = False) -> Backbone:
