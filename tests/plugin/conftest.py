@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 import icmoe_core
 from icmoe_core.io import read_labels, read_volume, to_display
@@ -77,7 +79,7 @@ class Hands:
         for modifier in modifiers:
             held |= modifier
         point = self.pixel(row, column)
-        QTest.mouseMove(self.canvas, point)
+        self.move(point)
         QTest.mouseClick(self.canvas, Qt.MouseButton.LeftButton, held, point)
         self.qtbot.wait(20)
 
@@ -87,8 +89,7 @@ class Hands:
         QTest.mousePress(self.canvas, Qt.MouseButton.LeftButton, pos=first)
         for share in (0.25, 0.5, 0.75, 1.0):
             between = first + (last - first) * share
-            # QTest.mouseMove tells Qt no pressed button, which vispy needs for a drag
-            self._move(between, Qt.MouseButton.LeftButton)
+            self.move(between, Qt.MouseButton.LeftButton)
         QTest.mouseRelease(self.canvas, Qt.MouseButton.LeftButton, pos=last)
         self.qtbot.wait(20)
 
@@ -110,11 +111,12 @@ class Hands:
         QTest.keyPress(self.canvas, key)
         return lambda: QTest.keyRelease(self.canvas, key)
 
-    def _move(self, point: QPoint, button: Qt.MouseButton) -> None:
-        from qtpy.QtCore import QEvent, QPointF
-        from qtpy.QtGui import QMouseEvent
-        from qtpy.QtWidgets import QApplication
+    def move(self, point: QPoint, button: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+        """Move the pointer to a place on the canvas, with a button held down or none.
 
+        `QTest.mouseMove` moves the screen's own pointer, which the window of another test may lie
+        under, and tells of no button.
+        """
         event = QMouseEvent(
             QEvent.Type.MouseMove,
             QPointF(point),

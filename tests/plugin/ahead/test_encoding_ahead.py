@@ -200,7 +200,7 @@ def test_it_waits_while_the_pointer_moves_with_the_tool_on(viewer, stack, hands,
     gate.open()
     counts = []
     for turn in range(40):
-        QTest.mouseMove(hands.canvas, QPoint(200 + turn, 200))
+        hands.move(QPoint(200 + turn, 200))
         qtbot.wait(20)
         counts.append(len(gate.passed))
     assert counts[-1] <= counts[5] + 1
@@ -226,7 +226,7 @@ def test_the_displayed_slice_does_not_wait_for_the_hand(viewer, stack, hands, ga
     viewer.dims.set_current_step(0, 7)
     gate.open()
     for turn in range(30):
-        QTest.mouseMove(hands.canvas, QPoint(200 + turn, 200))
+        hands.move(QPoint(200 + turn, 200))
         qtbot.wait(20)
     assert 7 in gate.positions()
     assert 8 not in gate.positions()
