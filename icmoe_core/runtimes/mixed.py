@@ -2,8 +2,9 @@
 
 Matrix units multiply bf16 many times faster than float32. But what runs along an encoder from block
 to block must keep its bits: with all of LiteMedSAM's encoder in bf16, masks agreed with those of
-float32 by a Dice of 0.978 only (lowest 0.81). Its linear layers alone can be multiplied in bf16;
-its convolutions cannot, but for those of the neck. ``docs/speed.md`` has the figures.
+float32 by a Dice of 0.978 only (lowest 0.81). Its linear layers and attentions can be multiplied in
+bf16; of its convolutions only those of the neck, and those by which a block of the first stage
+ends. ``docs/speed.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _PAIRS = (("fc1", "fc2"), ("lin1", "lin2"))
 """Names of the two layers around an activation, in TinyViT and in SAM's ViT."""
@@ -30,6 +32,9 @@ def with_mixed_precision(encoder: nn.Module) -> nn.Module:
         if _is_split_attention(module):
             parent, _, last = name.rpartition(".")
             setattr(mixed.get_submodule(parent), last, SplitAttention(module))
+        if _is_inverted_residual(module):
+            last_layer = fuse_conv_bn_eval(module.conv3.c, module.conv3.bn)
+            module.conv3 = LowConvolution(last_layer)
         for first, second in _PAIRS:
             if isinstance(getattr(module, first, None), nn.Linear) and hasattr(module, second):
                 setattr(module, first, LowLinear(getattr(module, first), stays_low=True))
@@ -72,10 +77,10 @@ class LowConvolution(nn.Module):
 
 
 class SplitAttention(nn.Module):
-    """TinyViT's attention, with one product each for queries, keys and values.
+    """TinyViT's attention, all products in bf16; one each for queries, keys and values.
 
     The weights are those of one product whose result would have to be taken apart, which takes as
-    long as the product.
+    long as the product. Biases are added, and the softmax is taken, in float32.
     """
 
     def __init__(self, attention: Any) -> None:
@@ -84,7 +89,7 @@ class SplitAttention(nn.Module):
         rows = torch.arange(len(attention.qkv.weight)).view(heads, -1)
         self.norm, self.biases = attention.norm, attention.ab
         self.projections = nn.ModuleList(
-            LowLinear(_rows_of(attention.qkv, part.flatten()))
+            LowLinear(_rows_of(attention.qkv, part.flatten()), stays_low=True)
             for part in rows.split([key, key, value], dim=1)
         )
         self.proj = LowLinear(attention.proj)
@@ -98,7 +103,8 @@ class SplitAttention(nn.Module):
             layer(low).view(batch, count, self._heads, -1).permute(0, 2, 1, 3)
             for layer in self.projections
         )
-        weights = (q @ k.transpose(-2, -1) * self._scale + self.biases).softmax(-1)
+        alike = (q @ k.transpose(-2, -1)).float() * self._scale
+        weights = (alike + self.biases).softmax(-1).bfloat16()
         return self.proj((weights @ v).transpose(1, 2).reshape(batch, count, -1))
 
 
@@ -118,6 +124,11 @@ def _rows_of(layer: nn.Linear, rows: Tensor) -> nn.Linear:
 
 def _is_split_attention(module: nn.Module) -> bool:
     return all(hasattr(module, name) for name in ("qkv", "proj", "key_dim", "d", "ab"))
+
+
+def _is_inverted_residual(module: nn.Module) -> bool:
+    """Tell whether it is TinyViT's ``MBConv``."""
+    return all(hasattr(module, name) for name in ("conv1", "conv2", "conv3", "act3"))
 
 
 def _replace(module: nn.Module, kind: type[nn.Module], other: Any) -> None:

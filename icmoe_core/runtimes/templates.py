@@ -19,8 +19,9 @@ from icmoe_core.backbones import Backbone
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.runtimes.graphs import ExpertsGraph, FrozenGraph, example_inputs, weights_of
 from icmoe_core.runtimes.mixed import with_mixed_precision
+from icmoe_core.runtimes.strips import in_strips
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever a graph would be translated into another one."""
 
 _FILE = "graph.xml"  # and graph.bin beside it
@@ -45,7 +46,7 @@ class Templates:
         x = backbone.pixel_mean.new_zeros(1, 3, side, side)
 
         def made() -> tuple[nn.Module, tuple[Tensor, ...]]:
-            encoder = backbone.image_encoder
+            encoder = in_strips(backbone.image_encoder)
             return with_mixed_precision(encoder) if mixed else encoder, (x,)
 
         model = self._graph(["encoder", backbone.weights_sha256, str(mixed)], made)
