@@ -25,6 +25,9 @@ from napari_icmoe.engine import ModelChoice
 REPEATS = 30
 SETTLED = 0.4
 """Seconds between two actions: what a person did before has been drawn."""
+LOOKED, HELD = 0.25, 0.08
+"""Seconds for which the pointer rests before a prompt that is aimed at, and for which the button is
+held down at a click."""
 
 
 class Window:
@@ -57,7 +60,8 @@ class Window:
         self.viewer.dims.set_current_step(0, self.index)
         self.controller.prompting.start()
         QApplication.processEvents()
-        self._press(deepest_point(self.truth[self.index]))
+        pixel = self._pixel(*map(float, deepest_point(self.truth[self.index])))
+        QTest.mouseClick(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
         return self._until_painted(began)
 
     def go_to(self, index: int) -> None:
@@ -66,20 +70,37 @@ class Window:
         self.viewer.dims.set_current_step(0, index)
         rest(SETTLED)
 
-    def click(self, point: tuple[float, float]) -> float:
-        """Click, and return the seconds until the answer is painted."""
+    def click(self, point: tuple[float, float], *, aimed: bool = False) -> float:
+        """Click, and return the seconds until the answer is painted.
+
+        A click is aimed at if the pointer rests before it, and the button is held down for a
+        moment; it comes out of the blue otherwise, and the time is the longest there is.
+        """
+        pixel = self._pixel(*map(float, point))
+        if aimed:
+            self._move(pixel, Qt.MouseButton.NoButton)
+            rest(LOOKED)
+            QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
+            rest(HELD)
         began = time.perf_counter()
-        self._press(point)
+        if not aimed:
+            QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
+        QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
         return self._until_painted(began)
 
-    def box(self, box: tuple[int, int, int, int]) -> float:
-        """Drag a box, and return the seconds from letting go until the answer is painted."""
+    def box(self, box: tuple[int, int, int, int], *, aimed: bool = False) -> float:
+        """Drag a box, and return the seconds from letting go until the answer is painted.
+
+        One that is aimed at is looked at before it is let go.
+        """
         first, last = (self._pixel(*corner) for corner in (box[:2], box[2:]))
         QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=first)
-        for share in (0.25, 0.5, 0.75, 1.0):
-            self._move(first + (last - first) * share)
-            rest(0.05)
         rest(SETTLED)
+        for share in (0.25, 0.5, 0.75, 1.0):
+            self._move(first + (last - first) * share, Qt.MouseButton.LeftButton)
+            rest(0.04)
+        if aimed:
+            rest(LOOKED)
         began = time.perf_counter()
         QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=last)
         return self._until_painted(began)
@@ -89,23 +110,18 @@ class Window:
         self.controller.prompting.cancel()
         rest(SETTLED)
 
-    def _press(self, point: tuple[float, float]) -> None:
-        QTest.mouseClick(
-            self.canvas.native, Qt.MouseButton.LeftButton, pos=self._pixel(*map(float, point))
-        )
-
     def _pixel(self, row: float, column: float) -> QPoint:
         world = self.viewer.layers["scan"].data_to_world((self.index, row, column))
         left, top = self.canvas.view.scene.transform.map([world[2], world[1]])[:2]
         return QPoint(round(float(left)), round(float(top)))
 
-    def _move(self, point: QPoint) -> None:
+    def _move(self, point: QPoint, button: Qt.MouseButton) -> None:
         event = QMouseEvent(
             QEvent.Type.MouseMove,
             QPointF(point),
             QPointF(self.canvas.native.mapToGlobal(point)),
             Qt.MouseButton.NoButton,
-            Qt.MouseButton.LeftButton,
+            button,
             Qt.KeyboardModifier.NoModifier,
         )
         QApplication.sendEvent(self.canvas.native, event)
@@ -165,32 +181,37 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
         window.clear()
     ahead = window.controller.ahead
     wait(lambda: ahead.progress[0] >= ahead.progress[1], 300)
-    boxes, clicks, corrections = [], [], []
-    for index in order:
+    kinds = [f"{kind}{aim}" for aim in ("", "_aimed") for kind in ("box", "click", "correction")]
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for number, index in enumerate(order):
         window.go_to(index)
-        edge = mask_box(truth[index])
-        boxes.append(window.box(edge))
-        window.clear()
-        row, column = deepest_point(truth[index])  # not where one was answered before
-        clicks.append(window.click((row + 2, column + 1)))
-        rest(SETTLED)
-        corrections.append(window.click((edge[0] + 1, edge[1] + 1)))  # mostly beside the object
-        window.clear()
-    drawn = np.array(window.drawn[-3 * len(order) :]).reshape(-1, 3) * 1e3
+        for aim in ("", "_aimed"):
+            aimed = bool(aim)
+            # Not where something was answered before.
+            edge = mask_box(truth[index])
+            edge = (edge[0] - 2 * aimed, edge[1] - 2 * aimed, *edge[2:])
+            seconds[f"box{aim}"].append(window.box(edge, aimed=aimed))
+            window.clear()
+            row, column = deepest_point(truth[index])
+            point = row + 2 + 2 * aimed, column + 1 + number % 3
+            seconds[f"click{aim}"].append(window.click(point, aimed=aimed))
+            rest(SETTLED)
+            beside = edge[0] + 1, edge[1] + 1  # mostly beside the object
+            seconds[f"correction{aim}"].append(window.click(beside, aimed=aimed))
+            window.clear()
+    drawn = np.array(window.drawn[-len(kinds) * len(order) :]).reshape(-1, len(kinds)) * 1e3
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     window.viewer.close()
-    ms = {
-        "box": np.array(boxes) * 1e3,
-        "click": np.array(clicks) * 1e3,
-        "correction": np.array(corrections) * 1e3,
-    }
+    ms = {kind: np.array(values) * 1e3 for kind, values in seconds.items()}
     return {
         "ours": {
             "first_click": 1e3 * first,
             **{name: float(np.median(values)) for name, values in ms.items()},
             **{f"{name}_p95": float(np.percentile(values, 95)) for name, values in ms.items()},
-            "box_drawn": float(np.median(drawn[:, 0])),
-            "click_drawn": float(np.median(drawn[:, 1])),
+            **{
+                f"{kind}_drawn": float(np.median(values))
+                for kind, values in zip(kinds, drawn.T, strict=True)
+            },
             "click_busy": 1e3 * float(np.median(busy)),
             "memory": memory,
         },

@@ -46,5 +46,9 @@ class TrainingError(IcmoeError, RuntimeError):
     """A training that cannot go on."""
 
 
+class OvertakenError(IcmoeError, RuntimeError):
+    """An answer that nobody waits for any more."""
+
+
 class DeviceMemoryError(IcmoeError, RuntimeError):
     """The device has too little memory for the model or the image."""

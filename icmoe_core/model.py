@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from icmoe_core.backbones import Backbone, build_backbone, weights_hash
 from icmoe_core.devices import choose_device, choose_precision, device_memory_errors
+from icmoe_core.errors import OvertakenError
 from icmoe_core.expert_files import check_base, load_experts, read_header
 from icmoe_core.experts.generations import Generations, JointAnswer
 from icmoe_core.experts.shipped import shipped_experts
@@ -71,10 +73,24 @@ class PromptableModel:
             runtime = Runtime(self.backbone, chosen)
         self.runtime = runtime
         self._experts_enabled = True
+        self._is_wanted: Callable[[], bool] = _always
 
     def with_experts(self, experts: Generations | None) -> PromptableModel:
         """Return a model with other experts that shares this one's backbone."""
         return PromptableModel(self.backbone, self.device, experts=experts, runtime=self.runtime)
+
+    def while_wanted(self, is_wanted: Callable[[], bool]) -> PromptableModel:
+        """Return the same model, whose answers end early once nobody waits for them.
+
+        Parameters
+        ----------
+        is_wanted : callable
+            Asked before each pass of a decoder. Once it is false, :class:`OvertakenError` is raised
+            in place of an answer.
+        """
+        same = copy.copy(self)
+        same._is_wanted = is_wanted
+        return same
 
     @property
     def active_experts(self) -> Generations | None:
@@ -128,7 +144,14 @@ class PromptableModel:
     def decode(
         self, features: Tensor, boxes: Tensor, places: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Let the frozen base answer boxes; see :meth:`Runtime.decode`."""
+        """Let the frozen base answer boxes; see :meth:`Runtime.decode`.
+
+        Raises
+        ------
+        OvertakenError
+            As :meth:`while_wanted` has it.
+        """
+        self._go_on()
         return self.runtime.decode(features, boxes, places)
 
     def prepare(self) -> None:
@@ -147,17 +170,32 @@ class PromptableModel:
         base: Callable[[], tuple[Tensor, Tensor]],
         picture: Callable[[], Tensor] | None = None,
     ) -> JointAnswer:
-        """Let the experts that take part answer; see :meth:`Generations.answer`."""
+        """Let the experts that take part answer; see :meth:`Generations.answer`.
+
+        Raises
+        ------
+        OvertakenError
+            As :meth:`while_wanted` has it.
+        """
+        self._go_on()
         experts = self.active_experts
         if experts is None:
             raise ValueError("This model has no experts that could be asked.")
         return experts.answer(features, shares, prompts, base, picture, self.runtime.rule)
+
+    def _go_on(self) -> None:
+        if not self._is_wanted():
+            raise OvertakenError("Nobody waits for this answer any more: ask again.")
 
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.backbone.name!r}, device={str(self.device)!r}, "
             f"precision={self.precision!r})"
         )
+
+
+def _always() -> bool:
+    return True
 
 
 def load_model(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+import threading
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,15 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from icmoe_core.errors import IcmoeError, ImageError, PromptError
 from napari_icmoe.answers import AnswerCache
 from napari_icmoe.downloads import WeightsDownload
-from napari_icmoe.engine import Answer, Engine, MissingWeightsError, ModelChoice, Question, Scan
+from napari_icmoe.engine import (
+    Answer,
+    Engine,
+    MissingWeightsError,
+    ModelChoice,
+    Question,
+    Scan,
+    at_pixels,
+)
 from napari_icmoe.workers import Background, NewestWins
 
 logger = logging.getLogger(__name__)
@@ -24,8 +33,19 @@ OF_THE_SLICE = (ImageError, PromptError)
 """Errors that another slice or prompt need not have; all others are the model's."""
 
 
+@dataclass
+class _Foreseen:
+    """A question that may come, as it was asked, and what has become of it."""
+
+    question: Question
+    asked: Question | None = None  # now that it has come
+    answer: Answer | None = None
+
+
 class Asker(QObject):
     """Asks the newest question, and keeps the answers.
+
+    One that may come is answered while nothing else is to be done, and told of when it has come.
 
     A model that could not be loaded rests: nothing is encoded ahead with it until the user chooses
     it anew, or a prompt of theirs is answered.
@@ -71,12 +91,14 @@ class Asker(QObject):
         self._wanted: ModelChoice | None = None  # the choice that is being downloaded
         self._resting: set[ModelChoice] = set()
         self._unanswered: set[Question] = set()  # which failed
+        self._foreseen: _Foreseen | None = None
+        self._overtaken = threading.Event()  # the job that was submitted last
         self._told: set[tuple[ModelChoice, str]] = set()
 
     @property
     def busy(self) -> bool:
-        """Whether an answer is on its way."""
-        return self._asking.busy
+        """Whether an answer is on its way that somebody waits for."""
+        return self._newest is not None
 
     @property
     def slow(self) -> bool:
@@ -90,16 +112,58 @@ class Asker(QObject):
 
     def ask(self, question: Question, scan: Scan) -> None:
         """Have `question` answered, unless that is being done already, or has failed."""
-        newest = self._asking.newest
+        newest = self._newest
         if newest == question or self.downloading == question.model.name:
             return
         if newest is not None and newest == self._held:  # its answer must not be overtaken
             return
         if question in self._unanswered:  # it has been said why
             return
-        prior = self.prior_of(question)
         self._last = question, scan
-        self._asking.submit(question, partial(self.engine.answer, question, scan, prior))
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is None or foreseen.question != at_pixels(question):
+            self._submit(question, scan)
+        elif foreseen.answer is not None:
+            self._on_answer(question, replace(foreseen.answer, question=question))
+        else:
+            foreseen.asked, self._foreseen = question, foreseen
+            self._on_busy(True)
+
+    def foresee(self, question: Question, scan: Scan) -> None:
+        """Have a question answered that may come, unless there is anything else to do."""
+        wanted = at_pixels(question)
+        if self.busy or self._held is not None or self.downloading or self.rests(question.model):
+            return
+        if question in self._unanswered:
+            return
+        if self._foreseen is None or self._foreseen.question != wanted:
+            self._foreseen = _Foreseen(wanted)
+            self._submit(wanted, scan)
+
+    def unforesee(self) -> None:
+        """Let a question that has not come yet be forgotten: it is another one that may come."""
+        if self._foreseen is not None and self._foreseen.asked is None:
+            self._foreseen = None
+            self._overtake()
+
+    @property
+    def _newest(self) -> Question | None:
+        """The question whose answer is going to be told."""
+        newest: Question | None = self._asking.newest
+        return newest if self._foreseen is None else self._foreseen.asked
+
+    def _submit(self, question: Question, scan: Scan) -> None:
+        self._overtaken.set()
+        self._overtaken = overtaken = threading.Event()
+        prior = self.prior_of(question)
+        self._asking.submit(
+            question,
+            partial(self.engine.answer, question, scan, prior, lambda: not overtaken.is_set()),
+        )
+
+    def _overtake(self) -> None:
+        self._overtaken.set()
+        self._asking.drop()
 
     def prior_of(self, question: Question) -> NDArray[np.float32] | None:
         """Return the logits of the answer that the last prompt of `question` corrects."""
@@ -147,7 +211,8 @@ class Asker(QObject):
 
     def drop(self) -> None:
         """Forget the questions that are not answered yet."""
-        self._asking.drop()
+        self._foreseen = None
+        self._overtake()
         self._last = None
 
     def cancel_download(self) -> None:
@@ -166,6 +231,7 @@ class Asker(QObject):
     def close(self) -> None:
         """Emit nothing from now on; the running job ends by itself, unheard."""
         self._waited.stop()
+        self._overtaken.set()
         self._asking.close()
         self._download.cancel()
 
@@ -178,15 +244,27 @@ class Asker(QObject):
     def _on_busy(self, busy: bool) -> None:
         if not busy:
             self._waited.stop()
-        elif not self._waited.isActive():
+        elif self.busy and not self._waited.isActive():
             self._waited.start()
 
     def _on_answer(self, question: Question, answer: Answer) -> None:
+        foreseen = self._foreseen
+        if foreseen is not None:
+            if foreseen.asked is None:
+                foreseen.answer = answer
+                return
+            self._foreseen, question = None, foreseen.asked
+            answer = replace(answer, question=question)
         self._resting.discard(question.model)
         self.answers.add(answer)
         self.answered.emit(question, answer)
 
     def _on_failure(self, question: Question, error: Exception) -> None:
+        foreseen, self._foreseen = self._foreseen, None
+        if foreseen is not None:
+            if foreseen.asked is None:  # why is told when it is asked
+                return
+            question = foreseen.asked
         if isinstance(error, MissingWeightsError):
             self._wanted, self.progress = question.model, (0, error.info.size_bytes)
             self._download.start(error.name, error.info)

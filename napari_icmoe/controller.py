@@ -23,6 +23,7 @@ from napari_icmoe.asking import Asker
 from napari_icmoe.engine import Answer, ModelChoice
 from napari_icmoe.first_use import FirstUse
 from napari_icmoe.followed_masks import FollowedMask
+from napari_icmoe.foreseeing import Foreseeing
 from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.keyboard_pointer import KeyboardPointer
 from napari_icmoe.learning.versions import Versions
@@ -117,6 +118,7 @@ class AnnotateController(QObject):
         self.prompting: Prompting = Prompting(self)
         self.maps: Maps = Maps(self, self)
         self.ahead: EncodingAhead = EncodingAhead(self, self)
+        self.foreseeing: Foreseeing = Foreseeing(self, self)
         self.first_use = FirstUse(self.asker, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
@@ -278,6 +280,7 @@ class AnnotateController(QObject):
         self.journaling.close()
         self.maps.close()
         self.propagating.abandon()
+        self.foreseeing.close()
         self.ahead.close()
         self.first_use.close()
         self.view.close()

@@ -6,6 +6,7 @@ the predictor) the encoded slices.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from napari_icmoe.planes import Plane
 from napari_icmoe.region_masks import mask_in_plane
 from napari_icmoe.region_pixels import read_region
 from napari_icmoe.regions import Region
-from napari_icmoe.state import Click, Place, Prompt, core_prompts
+from napari_icmoe.state import Box, Click, Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
@@ -165,7 +166,13 @@ class Engine:
         self._windows: dict[tuple[str, int, str], Window] = {}
         self._pixels: dict[tuple[str, int, Plane, Region | None], NDArray] = {}  # the newest last
 
-    def answer(self, question: Question, scan: Scan, prior: NDArray | None = None) -> Answer:
+    def answer(
+        self,
+        question: Question,
+        scan: Scan,
+        prior: NDArray | None = None,
+        is_wanted: Callable[[], bool] | None = None,
+    ) -> Answer:
         """Encode the slice if need be, and predict the mask.
 
         Parameters
@@ -175,6 +182,8 @@ class Engine:
             The image that the question's place lies in.
         prior : ndarray, optional
             Logits of the answer that the last prompt corrects.
+        is_wanted : callable, optional
+            Once it is false, the answer ends early with an error.
 
         Raises
         ------
@@ -184,7 +193,10 @@ class Engine:
             The model's weights are to be downloaded first.
         """
         embedding = self.encode(question, scan)
-        found = self.load(question.model).predict(embedding, asked(question, prior))
+        predictor = self.load(question.model)
+        if is_wanted is not None:
+            predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))
+        found = predictor.predict(embedding, asked(question, prior))
         mask, corner = found.mask, (0, 0)
         if question.region is not None:
             clicks = [one for one in question.prompts if isinstance(one, Click)]
@@ -282,6 +294,14 @@ class Engine:
             pixels = (scan.coarser or (scan.data,))[-1]
             self._windows[key] = choose_window(pixels, name, rgb=scan.rgb)
         return self._windows[key]
+
+
+def at_pixels(question: Question) -> Question:
+    """Return a question that has the same answer, with its last click in the middle of a pixel."""
+    *former, last = question.prompts
+    if isinstance(last, Box):
+        return question
+    return replace(question, prompts=(*former, last.at_pixel))
 
 
 def asked(question: Question, prior: NDArray | None = None) -> Prompts:

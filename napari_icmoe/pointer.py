@@ -7,12 +7,12 @@ is the active one, and it stands back while the layer pans (Space held).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_icmoe.planes import box_from_corners
+from napari_icmoe.planes import Plane, box_from_corners
 from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ def prompt_gesture(
     start_pixel = np.asarray(event.pos, dtype=float)
     start = plane.from_data(layer.world_to_data(event.position))
     modifiers = set(event.modifiers)
+    click = clicked(controller, plane, start, modifiers)
+    if click is not None:
+        controller.foreseeing.expect(click, at_once=True)
     box: Box | None = None
     yield
     while True:
@@ -51,6 +54,8 @@ def prompt_gesture(
         if event.type != "mouse_move":  # released, and that is where the box ends
             break
         view.show_drag(box)
+        if box is not None:
+            controller.foreseeing.expect(box)
         yield
     if view.plane != plane:  # the slice changed under the finger
         view.show_drag(None)
@@ -62,17 +67,29 @@ def prompt_gesture(
             view.show_drag(None)
             controller.say("info", SMALL_BOX)
         return
-    row, column = start
-    if not (-0.5 <= row < shape[0] - 0.5 and -0.5 <= column < shape[1] - 0.5):
-        controller.say("info", OUTSIDE)
-        return
-    if "Control" in modifiers:
+    if click is not None:
+        controller.prompting.add(click)
+    elif "Control" in modifiers:
         reach = REACH_PIXELS * view.pixels_per_screen_pixel(plane)
-        controller.prompting.remove_near(row, column, reach)
+        controller.prompting.remove_near(*start, reach)
     else:
-        controller.prompting.add(
-            Click(row, column, controller.prompting.positive ^ ("Shift" in modifiers))
-        )
+        controller.say("info", OUTSIDE)
+
+
+def clicked(
+    controller: AnnotateController,
+    plane: Plane,
+    position: tuple[float, float],
+    modifiers: Collection[str],
+) -> Click | None:
+    """Return the prompt that a click on a plane is; None beside it, or if it removes one."""
+    inside = (
+        -0.5 <= one < length - 0.5
+        for one, length in zip(position, controller.view.plane_shape(plane), strict=True)
+    )
+    if "Control" in modifiers or not all(inside):
+        return None
+    return Click(*position, controller.prompting.positive ^ ("Shift" in modifiers))
 
 
 def nearest_prompt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from math import floor
 from types import MappingProxyType
 from typing import Any
 
@@ -45,6 +46,16 @@ class Click:
     column: float
     positive: bool = True
     region: Region | None = None
+
+    @property
+    def at_pixel(self) -> Click:
+        """The click in the middle of its pixel, which has the same answer.
+
+        It is the click itself in a region, whose pixels are others than those of the plane.
+        """
+        if self.region is not None:
+            return self
+        return replace(self, row=floor(self.row + 0.5), column=floor(self.column + 0.5))
 
     @property
     def extent(self) -> Rectangle:

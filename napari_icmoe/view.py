@@ -124,11 +124,17 @@ class SliceView(QObject):
     @property
     def question(self) -> Question | None:
         """What is asked about the displayed plane."""
+        return self._about(self.prompts)
+
+    def question_with(self, prompt: Prompt) -> Question | None:
+        """Return what would be asked after one prompt more on the displayed plane."""
+        return self._about((*self.prompts, replace(prompt, region=self.region_of(prompt))))
+
+    def _about(self, prompts: tuple[Prompt, ...]) -> Question | None:
         place = self.place
         if place is None or self.image is None:
             return None
         version = self.scans.scan_of(self.image).version
-        prompts = self._session.prompts_at(place)
         start = self._corrected_proposal(prompts)
         region = prompts[-1].region if prompts else None
         return Question(place, version, prompts, self.model, self.window, start, region)
@@ -190,6 +196,8 @@ class SliceView(QObject):
         self._settling.stop()
         if self.image is not None:
             self._asker.ask(question, self.scans.scan_of(self.image))
+        if self._asker.answers.get(question):  # it was foreseen, and is drawn
+            return
         # A new box is on the screen since it was dragged, and can wait longer than a click.
         pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
         if not self._drawing.isActive() or self._drawing.remainingTime() > pause:

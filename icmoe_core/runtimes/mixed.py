@@ -3,8 +3,7 @@
 Matrix units multiply bf16 many times faster than float32. But what runs along an encoder from block
 to block must keep its bits: with all of LiteMedSAM's encoder in bf16, masks agreed with those of
 float32 by a Dice of 0.978 only (lowest 0.81). Its linear layers and attentions can be multiplied in
-bf16; of its convolutions only those of the neck, and those by which a block of the first stage
-ends. ``docs/speed.md`` has the figures.
+bf16; of its convolutions only those of the neck. ``docs/speed.md`` has the figures.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _PAIRS = (("fc1", "fc2"), ("lin1", "lin2"))
 """Names of the two layers around an activation, in TinyViT and in SAM's ViT."""
@@ -32,9 +30,6 @@ def with_mixed_precision(encoder: nn.Module) -> nn.Module:
         if _is_split_attention(module):
             parent, _, last = name.rpartition(".")
             setattr(mixed.get_submodule(parent), last, SplitAttention(module))
-        if _is_inverted_residual(module):
-            last_layer = fuse_conv_bn_eval(module.conv3.c, module.conv3.bn)
-            module.conv3 = LowConvolution(last_layer)
         for first, second in _PAIRS:
             if isinstance(getattr(module, first, None), nn.Linear) and hasattr(module, second):
                 setattr(module, first, LowLinear(getattr(module, first), stays_low=True))
@@ -124,11 +119,6 @@ def _rows_of(layer: nn.Linear, rows: Tensor) -> nn.Linear:
 
 def _is_split_attention(module: nn.Module) -> bool:
     return all(hasattr(module, name) for name in ("qkv", "proj", "key_dim", "d", "ab"))
-
-
-def _is_inverted_residual(module: nn.Module) -> bool:
-    """Tell whether it is TinyViT's ``MBConv``."""
-    return all(hasattr(module, name) for name in ("conv1", "conv2", "conv3", "act3"))
 
 
 def _replace(module: nn.Module, kind: type[nn.Module], other: Any) -> None:

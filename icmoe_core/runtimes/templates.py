@@ -21,7 +21,7 @@ from icmoe_core.runtimes.graphs import ExpertsGraph, FrozenGraph, example_inputs
 from icmoe_core.runtimes.mixed import with_mixed_precision
 from icmoe_core.runtimes.strips import in_strips
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever a graph would be translated into another one."""
 
 _FILE = "graph.xml"  # and graph.bin beside it

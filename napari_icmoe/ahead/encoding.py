@@ -85,6 +85,11 @@ class EncodingAhead(QObject):
         return (0, 0) if not self.on or resting else self._queue.progress
 
     @property
+    def is_ready_here(self) -> bool:
+        """Whether the displayed slice is encoded, and the processor is not a training's."""
+        return self.on and not self._held and self._queue.is_ready_here
+
+    @property
     def is_whole(self) -> bool:
         """Whether all slices of the displayed stack are within reach, not just the nearest."""
         return self._queue.is_whole

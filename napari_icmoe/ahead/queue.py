@@ -57,6 +57,11 @@ class SliceQueue:
         return len(known.ready & within), len(within - known.skipped)
 
     @property
+    def is_ready_here(self) -> bool:
+        """Whether the displayed slice is ready."""
+        return self.stack is not None and self.position in self._known[self.stack].ready
+
+    @property
     def is_whole(self) -> bool:
         """Whether all of the displayed stack is within reach."""
         return self.stack is None or self._bounds(self.stack) == (0, self.stack.size)
