@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import icmoe_core
-from icmoe_core.errors import CheckpointError, DeviceMemoryError, ModelError
+from icmoe_core.errors import CheckpointError, DeviceMemoryError, ModelError, OvertakenError
 from icmoe_core.expert_files import load_experts, read_header, save_experts
 from icmoe_core.experts.familiarity import Familiarity
 from icmoe_core.experts.generations import Generation, Generations
@@ -189,3 +189,30 @@ def test_experts_come_with_lite_medsam_and_with_its_own_weights_only(tiny_backbo
     assert file.stat().st_size < 8e6
     assert read_header(file).base == "lite-medsam"
     assert shipped_experts(tiny_backbone) is None
+
+
+def test_an_answer_that_nobody_waits_for_ends_before_its_next_pass(lite_model, monkeypatch):
+    monkeypatch.setattr("icmoe_core.starts.SURE", 1.1)  # a click is elected, in many passes
+    image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
+    passes = []
+
+    def asked(patience):
+        passes.clear()
+
+        def is_wanted():
+            passes.append(0)
+            return len(passes) <= patience
+
+        predictor = Predictor(lite_model.while_wanted(is_wanted))
+        return predictor.predict(predictor.encode(image), Prompts([(30, 30)]))
+
+    whole = asked(1000)
+    count = len(passes)
+    assert count > 5
+    plain = Predictor(lite_model)
+    expected = plain.predict(plain.encode(image), Prompts([(30, 30)]))
+    np.testing.assert_array_equal(whole.logits, expected.logits)
+    for patience in (0, 2, count - 1):
+        with pytest.raises(OvertakenError, match="ask again"):
+            asked(patience)
+        assert len(passes) == patience + 1
