@@ -128,7 +128,12 @@ class KeyboardPointer:
         self.position = self._controller.tool.pointer = int(row), int(column)
 
     def _draw(self, plane: Plane) -> None:
-        self._controller.view.show_drag(self._box(plane))
+        box, controller = self._box(plane), self._controller
+        controller.view.show_drag(box)
+        if box is not None:
+            controller.foreseeing.expect(box)
+        elif self.position is not None:
+            controller.foreseeing.expect(Click(*self.position, controller.prompting.positive))
         self._keep_in_sight(plane)
 
     def _box(self, plane: Plane | None) -> Box | None:

@@ -32,8 +32,8 @@ class ModelPanel(QWidget):
         self.seen = make_text()
         self.ahead = QCheckBox("Prepare slices in the background")
         self.ahead.setToolTip(
-            "The model looks at the displayed slice and its neighbours before you ask, while it is "
-            "not needed otherwise; off saves power, and each first answer on a slice takes longer"
+            "The model looks at the displayed slice and its neighbours before you ask, and at "
+            "what your pointer rests on; off saves power, and answers take longer"
         )
         self.ahead.setChecked(controller.ahead.on)
         self._seen_of: Image | None = None

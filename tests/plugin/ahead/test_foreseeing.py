@@ -162,7 +162,7 @@ def test_another_click_overtakes_what_was_foreseen(stack, hands, questions, answ
     assert stack.controller.busy
     questions.let_go()
     answered(stack)
-    assert questions.asked == [Click(20, 30), Click(5, 6)]
+    assert questions.asked[:2] == [Click(20, 30), Click(5, 6)]
     assert questions.abandoned == [Click(20, 30)]
     assert stack.controller.answer.question.prompts == (Click(5, 6),)
 
@@ -203,6 +203,17 @@ def test_shift_foresees_the_background(stack, hands, questions, qtbot):
     stack.controller.prompting.toggle_sign()
     rested(hands, qtbot, questions, stack, 20, 30)
     assert questions.asked == [Click(20, 30, positive=False)]
+
+
+def test_the_pointer_that_keys_move_is_followed(stack, hands, questions, qtbot):
+    pointer = stack.controller.pointer
+    pointer.click()  # it only appears
+    qtbot.waitUntil(lambda: len(questions.asked) == 1)
+    qtbot.waitUntil(lambda: stack.controller.asker.worker.idle)
+    qtbot.wait(20)
+    pointer.click()
+    assert stack.controller.answer is not None
+    assert stack.controller.prompts == (Click(*pointer.position),)
 
 
 def test_another_slice_under_the_pointer_is_foreseen(viewer, stack, hands, questions, qtbot):
