@@ -23,7 +23,6 @@ from icmoe_core import Predictor, Prompts, load_model, read_volume
 from icmoe_core.io import read_labels
 from icmoe_core.model import PromptableModel
 from icmoe_core.runtimes.agreement import Case, agree, cases_of, masks_of
-from icmoe_core.simulation import deepest_point, mask_box
 
 TOTAL, TPTBOX = "totalsegmentator", "tptbox"
 SCANS = {
@@ -45,27 +44,12 @@ SCANS = {
 }
 
 
-def clicked(
-    model: PromptableModel, cases: Sequence[Case], points: Sequence[Sequence[tuple[int, int]]]
-) -> list[list[NDArray[np.bool_]]]:
+def clicked(model: PromptableModel, cases: Sequence[Case]) -> list[list[NDArray[np.bool_]]]:
     """Return a model's masks for one click in the middle of each object."""
     predictor, found = Predictor(model), []
-    for case, middles in zip(cases, points, strict=True):
+    for case in cases:
         embedding = predictor.encode(case.image, case.window)
-        found.append([predictor.predict(embedding, Prompts([p])).mask for p in middles])
-    return found
-
-
-def middles_of(case: Case, labels: NDArray) -> list[tuple[int, int]]:
-    """Return the deepest point of the object in each of a case's boxes."""
-    found = []
-    for box in case.boxes:
-        mask = next(
-            mask
-            for mask in (labels == label for label in np.unique(labels[labels > 0]))
-            if mask_box(mask) == box
-        )
-        found.append(deepest_point(mask))
+        found.append([predictor.predict(embedding, Prompts([p])).mask for p in case.middles])
     return found
 
 
@@ -85,12 +69,9 @@ def main() -> None:
     for name, (image, labels) in SCANS.items():
         volume = read_volume(chosen.data / image)
         truth = np.asarray(read_labels(chosen.data / labels, volume.grid))
-        array = np.asarray(volume.array)
-        cases = list(cases_of(array, truth, chosen.slices))
-        places = [_slice_of(case, array, truth) for case in cases]
-        points = [middles_of(case, shown) for case, shown in zip(cases, places, strict=True)]
+        cases = list(cases_of(np.asarray(volume.array), truth, chosen.slices))
         new_boxes = [masks_of(model, cases) for model in (plain, fast)]
-        new_clicks = [clicked(model, cases, points) for model in (plain, fast)]
+        new_clicks = [clicked(model, cases) for model in (plain, fast)]
         for kept, new in ((boxes, new_boxes), (clicks, new_clicks)):
             for one, more in zip(kept, new, strict=True):
                 one.extend(more)
@@ -99,12 +80,6 @@ def main() -> None:
     console = Console()
     console.print(f"{fast.runtime.name}, {fast.runtime.precision}, beside plain torch in float32")
     console.print(table)
-
-
-def _slice_of(case: Case, array: NDArray, truth: NDArray) -> NDArray:
-    """Return the labels of a case's slice."""
-    index = next(i for i in range(array.shape[-1]) if np.array_equal(array[..., i], case.image))
-    return truth[..., index]
 
 
 def _add(

@@ -189,7 +189,7 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
             aimed = bool(aim)
             # Not where something was answered before.
             edge = mask_box(truth[index])
-            edge = (edge[0] - 2 * aimed, edge[1] - 2 * aimed, *edge[2:])
+            edge = (max(edge[0] - 2 * aimed, 0), max(edge[1] - 2 * aimed, 0), *edge[2:])
             seconds[f"box{aim}"].append(window.box(edge, aimed=aimed))
             window.clear()
             row, column = deepest_point(truth[index])

@@ -85,8 +85,8 @@ class PromptableModel:
         Parameters
         ----------
         is_wanted : callable
-            Asked before each pass of a decoder. Once it is false, :class:`OvertakenError` is raised
-            in place of an answer.
+            Asked each time before the base answers boxes, or the experts anything. Once it is
+            false, :class:`OvertakenError` is raised in place of an answer.
         """
         same = copy.copy(self)
         same._is_wanted = is_wanted

@@ -201,6 +201,8 @@ class Predictor:
         ------
         PromptError
             As :func:`check_prompts`; a mask of another shape, or an empty one alone.
+        OvertakenError
+            As :meth:`PromptableModel.while_wanted`.
         DeviceMemoryError
             If the device has too little memory.
         """

@@ -45,7 +45,7 @@ class _Foreseen:
 class Asker(QObject):
     """Asks the newest question, and keeps the answers.
 
-    One that may come is answered while nothing else is to be done, and told of when it has come.
+    One that may come is answered while the thread is idle, and told of when it has come.
 
     A model that could not be loaded rests: nothing is encoded ahead with it until the user chooses
     it anew, or a prompt of theirs is answered.
@@ -123,6 +123,7 @@ class Asker(QObject):
         foreseen, self._foreseen = self._foreseen, None
         if foreseen is None or foreseen.question != at_pixels(question):
             self._submit(question, scan)
+            self._on_busy(True)  # which is not told while another one runs
         elif foreseen.answer is not None:
             self._on_answer(question, replace(foreseen.answer, question=question))
         else:
@@ -130,11 +131,13 @@ class Asker(QObject):
             self._on_busy(True)
 
     def foresee(self, question: Question, scan: Scan) -> None:
-        """Have a question answered that may come, unless there is anything else to do."""
+        """Have a question answered that may come, unless the thread has anything else to do."""
         wanted = at_pixels(question)
         if self.busy or self._held is not None or self.downloading or self.rests(question.model):
             return
-        if question in self._unanswered:
+        if question in self._unanswered or self.answers.get(question) is not None:
+            return
+        if not self.worker.idle and not self._asking.busy:  # others use it
             return
         if self._foreseen is None or self._foreseen.question != wanted:
             self._foreseen = _Foreseen(wanted)
@@ -231,6 +234,7 @@ class Asker(QObject):
     def close(self) -> None:
         """Emit nothing from now on; the running job ends by itself, unheard."""
         self._waited.stop()
+        self._foreseen = None
         self._overtaken.set()
         self._asking.close()
         self._download.cancel()

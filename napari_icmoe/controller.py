@@ -163,6 +163,7 @@ class AnnotateController(QObject):
         self.accepting.cancel()
         self.view.image = image
         self.pointer.leave()
+        self.foreseeing.forget()
         if image is None:
             self.masks.target = None
         else:

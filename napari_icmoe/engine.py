@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.errors import OvertakenError
 from icmoe_core.propagation.proposals import Proposal
 from icmoe_core.windowing import Window, choose_window
 from napari_icmoe.crops import Corner
@@ -189,9 +190,13 @@ class Engine:
         ------
         IcmoeError
             With a sentence for the user: an image of nothing but NaN, …
+        OvertakenError
+            Nobody waits for the answer any more.
         MissingWeightsError
             The model's weights are to be downloaded first.
         """
+        if is_wanted is not None and not is_wanted():
+            raise OvertakenError("Nobody waits for this answer any more: ask again.")
         embedding = self.encode(question, scan)
         predictor = self.load(question.model)
         if is_wanted is not None:

@@ -41,13 +41,14 @@ class Foreseeing(QObject):
         self._rest.timeout.connect(self._foresee)
         controller.viewer.mouse_move_callbacks.append(self._on_move)
         controller.view.drawn.connect(self._on_drawn)
+        controller.ahead.loaded.connect(self._on_loaded)
 
     def expect(self, prompt: Prompt, *, at_once: bool = False) -> None:
         """Expect a prompt on the displayed slice, as soon as the pointer rests or at once."""
         controller = self._controller()
         if controller is None:
             return
-        prompt = prompt.at_pixel if isinstance(prompt, Click) else prompt
+        prompt = _at_pixel(prompt)
         if prompt != self._expected:
             self._expected = prompt
             controller.asker.unforesee()  # what it takes is better left to the drawing
@@ -57,9 +58,17 @@ class Foreseeing(QObject):
         else:
             self._rest.start()
 
+    def forget(self) -> None:
+        """Expect nothing until the pointer moves."""
+        self._rest.stop()
+        self._expected = None
+        controller = self._controller()
+        if controller is not None:
+            controller.asker.unforesee()
+
     def close(self) -> None:
         """Follow the pointer no longer."""
-        self._rest.stop()
+        self.forget()
         controller = self._controller()
         if controller is not None and self._on_move in controller.viewer.mouse_move_callbacks:
             controller.viewer.mouse_move_callbacks.remove(self._on_move)
@@ -74,27 +83,33 @@ class Foreseeing(QObject):
         position = plane.from_data(layer.world_to_data(event.position))
         click = clicked(controller, plane, position, event.modifiers)
         if click is None:
-            self._rest.stop()
+            self.forget()
         else:
             self.expect(click)
 
     def _on_drawn(self) -> None:
-        """Another slice may lie under the pointer now, or another answer."""
+        """Look again: another slice may lie under the pointer now, or another answer."""
         if self._expected is not None:
             self._rest.start()
+
+    def _on_loaded(self) -> None:
+        """See whether the slice under the pointer has become ready; the thread is free now."""
+        if not self._rest.isActive():
+            self._foresee()
 
     def _foresee(self) -> None:
         controller, prompt = self._controller(), self._expected
         if controller is None or prompt is None or not controller.tool.on:
             return
         view, image = controller.view, controller.image
-        question = view.question_with(prompt)
-        if question is None or image is None or not controller.ahead.is_ready_here:
+        if image is None or not controller.ahead.is_ready_here or controller.propagating.running:
             return
-        if not controller.propagating.running and not _is_there(prompt, view.prompts):
+        if any(_at_pixel(one) == prompt for one in view.prompts):  # that will not be asked again
+            return
+        question = view.question_with(prompt)
+        if question is not None:
             controller.asker.foresee(question, view.scans.scan_of(image))
 
 
-def _is_there(prompt: Prompt, prompts: tuple[Prompt, ...]) -> bool:
-    """Tell whether a click of the same kind was made in the same pixel."""
-    return any(isinstance(one, Click) and one.at_pixel == prompt for one in prompts)
+def _at_pixel(prompt: Prompt) -> Prompt:
+    return prompt.at_pixel if isinstance(prompt, Click) else prompt

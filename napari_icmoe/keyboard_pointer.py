@@ -63,6 +63,7 @@ class KeyboardPointer:
         if plane is not None and self.position is not None:
             row, column = self.position
             self._controller.prompting.add(Click(row, column, self._controller.prompting.positive))
+            self._controller.foreseeing.forget()
 
     def set_corner(self) -> None:
         """Begin a box at the pointer, or end the one begun with the pixel pointed at in it."""
@@ -78,6 +79,7 @@ class KeyboardPointer:
         else:
             self._corner = None
             self._controller.prompting.add(box)
+            self._controller.foreseeing.forget()
 
     def remove(self) -> None:
         """Remove the prompt under the pointer."""
@@ -91,6 +93,7 @@ class KeyboardPointer:
         begun = self.has_begun
         if begun:
             self._corner = None
+            self._controller.foreseeing.forget()
             self._controller.changed.emit()
         return begun
 

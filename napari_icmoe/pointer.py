@@ -33,6 +33,15 @@ def prompt_gesture(
     controller: AnnotateController, layer: Points, event: Any
 ) -> Generator[None, None, None]:
     """Follow one press of the left button until it is released, as napari's drag callbacks do."""
+    try:
+        yield from _followed(controller, layer, event)
+    finally:
+        controller.foreseeing.forget()  # what comes next is begun by another move
+
+
+def _followed(
+    controller: AnnotateController, layer: Points, event: Any
+) -> Generator[None, None, None]:
     view = controller.view
     plane = view.plane
     if event.button != LEFT or layer.mouse_pan or plane is None:
@@ -69,7 +78,7 @@ def prompt_gesture(
         return
     if click is not None:
         controller.prompting.add(click)
-    elif "Control" in modifiers:
+    elif _is_inside(start, shape):
         reach = REACH_PIXELS * view.pixels_per_screen_pixel(plane)
         controller.prompting.remove_near(*start, reach)
     else:
@@ -83,13 +92,13 @@ def clicked(
     modifiers: Collection[str],
 ) -> Click | None:
     """Return the prompt that a click on a plane is; None beside it, or if it removes one."""
-    inside = (
-        -0.5 <= one < length - 0.5
-        for one, length in zip(position, controller.view.plane_shape(plane), strict=True)
-    )
-    if "Control" in modifiers or not all(inside):
+    if "Control" in modifiers or not _is_inside(position, controller.view.plane_shape(plane)):
         return None
     return Click(*position, controller.prompting.positive ^ ("Shift" in modifiers))
+
+
+def _is_inside(position: tuple[float, float], shape: tuple[int, int]) -> bool:
+    return all(-0.5 <= one < length - 0.5 for one, length in zip(position, shape, strict=True))
 
 
 def nearest_prompt(

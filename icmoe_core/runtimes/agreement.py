@@ -14,7 +14,7 @@ from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 from icmoe_core.samples import SAMPLES
-from icmoe_core.simulation import mask_box
+from icmoe_core.simulation import deepest_point, mask_box
 from icmoe_core.windowing import Window, choose_window
 
 MEAN, LOWEST = 0.995, 0.97
@@ -28,11 +28,12 @@ _SMALLEST = 60  # pixels of an object
 
 @dataclass(frozen=True)
 class Case:
-    """A slice ``(H, W)``, its window, and boxes around the objects on it."""
+    """A slice ``(H, W)``, its window, boxes around the objects on it, and a pixel in each."""
 
     image: NDArray
     window: Window
     boxes: tuple[tuple[int, int, int, int], ...]
+    middles: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,11 @@ def cases_of(array: NDArray, labels: NDArray, slices: int) -> Iterator[Case]:
     for index in filled[chosen].tolist():
         shown = labels[..., index]
         masks = [shown == label for label in np.unique(shown[shown > 0])]
-        boxes = tuple(mask_box(mask) for mask in masks if mask.sum() >= _SMALLEST)[:BOXES]
-        if boxes:
-            yield Case(array[..., index], window, boxes)
+        masks = [mask for mask in masks if mask.sum() >= _SMALLEST][:BOXES]
+        if masks:
+            boxes = tuple(mask_box(mask) for mask in masks)
+            middles = tuple(deepest_point(mask) for mask in masks)
+            yield Case(array[..., index], window, boxes, middles)
 
 
 def masks_of(model: PromptableModel, cases: Sequence[Case]) -> list[list[NDArray[np.bool_]]]:

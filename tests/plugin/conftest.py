@@ -111,7 +111,12 @@ class Hands:
         QTest.keyPress(self.canvas, key)
         return lambda: QTest.keyRelease(self.canvas, key)
 
-    def move(self, point: QPoint, button: Qt.MouseButton = Qt.MouseButton.NoButton) -> None:
+    def move(
+        self,
+        point: QPoint,
+        button: Qt.MouseButton = Qt.MouseButton.NoButton,
+        modifiers: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier,
+    ) -> None:
         """Move the pointer to a place on the canvas, with a button held down or none.
 
         `QTest.mouseMove` moves the screen's own pointer, which the window of another test may lie
@@ -123,7 +128,7 @@ class Hands:
             QPointF(self.canvas.mapToGlobal(point)),
             Qt.MouseButton.NoButton,
             button,
-            Qt.KeyboardModifier.NoModifier,
+            modifiers,
         )
         QApplication.sendEvent(self.canvas, event)
         self.qtbot.wait(5)

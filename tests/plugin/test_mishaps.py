@@ -199,8 +199,9 @@ def test_removing_the_image_while_it_is_answered(viewer, brain, hands, lesion, s
     hands.key("a")
     assert brain.controller.busy
     viewer.layers.remove(viewer.layers["brain1"])
-    qtbot.waitUntil(lambda: not brain.controller.busy, timeout=60_000)
-    assert brain.controller.image is None
+    qtbot.waitUntil(lambda: brain.controller.image is None)
+    qtbot.waitUntil(lambda: brain.controller.asker.worker.idle, timeout=60_000)
+    assert not brain.controller.busy
     assert brain.controller.target is None
     assert not len(viewer.layers)
     viewer.open_sample("napari-icmoe", "brain")

@@ -113,7 +113,8 @@ def test_measuring_compares_masks_and_goes_on_after_a_failure(tiny_model, tiny_g
 
     monkeypatch.setattr(choosing, "RUNTIMES", {**choosing.RUNTIMES, "openvino-bf16": broken})
     image = np.random.default_rng(0).random((48, 64)).astype(np.float32)
-    case = Case(image, Window(0.0, 1.0), ((5, 6, 30, 40), (10, 10, 40, 50)))
+    boxes, middles = ((5, 6, 30, 40), (10, 10, 40, 50)), ((17, 23), (25, 30))
+    case = Case(image, Window(0.0, 1.0), boxes, middles)
     found = {one.name: one for one in measuring.measure(tiny_model, [case])}
     assert list(found) == ["openvino-bf16", "openvino-fp32", "torch"]
     assert found["openvino-bf16"].note == "RuntimeError: no such processor"

@@ -76,8 +76,17 @@ def rested(hands, qtbot, questions, stack, row, column):
     before = len(questions.asked)
     hands.move(hands.pixel(row, column))
     qtbot.waitUntil(lambda: len(questions.asked) > before)
-    qtbot.waitUntil(lambda: stack.controller.asker.worker.idle)
-    qtbot.wait(20)
+    done(stack, qtbot)
+
+
+def done(stack, qtbot):
+    """Wait until the engine has nothing to do, and its last outcome has arrived."""
+    asker = stack.controller.asker
+    qtbot.waitUntil(lambda: asker.worker.idle and not asker._asking.busy)
+
+
+def _scan(stack):
+    return stack.controller.view.scans.scan_of(stack.controller.image)
 
 
 def test_a_click_where_the_pointer_rested_is_answered_at_once(stack, hands, questions, told, qtbot):
@@ -96,11 +105,7 @@ def test_a_click_where_the_pointer_rested_is_answered_at_once(stack, hands, ques
     assert told == [controller.view.question]
     qtbot.wait(A_WHILE_MS)
     assert len(questions.asked) == 1, "the same click again is not expected"
-    alone = Engine.answer(
-        controller.asker.engine,
-        controller.view.question,
-        controller.view.scans.scan_of(controller.image),
-    )
+    alone = Engine.answer(controller.asker.engine, controller.view.question, _scan(stack))
     np.testing.assert_array_equal(controller.answer.mask, alone.mask)
     np.testing.assert_array_equal(controller.answer.logits, alone.logits)
 
@@ -172,14 +177,16 @@ def test_a_box_is_answered_while_it_is_looked_at(stack, hands, questions, qtbot)
     QTest.mousePress(hands.canvas, Qt.MouseButton.LeftButton, pos=first)
     for share in (0.5, 1.0):
         hands.move(first + (last - first) * share, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: any(isinstance(one, Box) for one in questions.asked))
-    qtbot.waitUntil(lambda: stack.controller.asker.worker.idle)
-    qtbot.wait(20)
+    qtbot.waitUntil(  # and not for a box on the way there
+        lambda: any(isinstance(one, Box) and one.row_max > 29 for one in questions.asked)
+    )
+    done(stack, qtbot)
     asked = list(questions.asked)
     QTest.mouseRelease(hands.canvas, Qt.MouseButton.LeftButton, pos=last)
     assert stack.controller.answer is not None
     assert stack.controller.prompts == (asked[-1],)
-    assert questions.asked == asked
+    qtbot.wait(A_WHILE_MS)
+    assert questions.asked == asked, "and it is not asked again"
 
 
 def test_a_corrective_click_corrects_the_answer_that_is_shown(
@@ -194,23 +201,25 @@ def test_a_corrective_click_corrects_the_answer_that_is_shown(
     controller.prompting.add(Click(10, 50))
     found = controller.answer
     assert found is not None
-    scan = controller.view.scans.scan_of(controller.image)
-    alone = Engine.answer(controller.asker.engine, found.question, scan, first.logits)
+    engine = controller.asker.engine
+    alone = Engine.answer(engine, found.question, _scan(stack), first.logits)
     np.testing.assert_array_equal(found.logits, alone.logits)
 
 
 def test_shift_foresees_the_background(stack, hands, questions, qtbot):
+    shift = Qt.KeyboardModifier.ShiftModifier
+    hands.move(hands.pixel(20, 30), modifiers=shift)
+    qtbot.waitUntil(lambda: questions.asked == [Click(20, 30, positive=False)])
     stack.controller.prompting.toggle_sign()
-    rested(hands, qtbot, questions, stack, 20, 30)
-    assert questions.asked == [Click(20, 30, positive=False)]
+    hands.move(hands.pixel(10, 11))
+    qtbot.waitUntil(lambda: questions.asked[1:] == [Click(10, 11, positive=False)])
 
 
 def test_the_pointer_that_keys_move_is_followed(stack, hands, questions, qtbot):
     pointer = stack.controller.pointer
     pointer.click()  # it only appears
     qtbot.waitUntil(lambda: len(questions.asked) == 1)
-    qtbot.waitUntil(lambda: stack.controller.asker.worker.idle)
-    qtbot.wait(20)
+    done(stack, qtbot)
     pointer.click()
     assert stack.controller.answer is not None
     assert stack.controller.prompts == (Click(*pointer.position),)
@@ -220,38 +229,92 @@ def test_another_slice_under_the_pointer_is_foreseen(viewer, stack, hands, quest
     rested(hands, qtbot, questions, stack, 20, 30)
     viewer.dims.set_current_step(0, 2)
     qtbot.waitUntil(lambda: len(questions.asked) == 2)
-    qtbot.waitUntil(lambda: stack.controller.asker.worker.idle)
-    qtbot.wait(20)
+    done(stack, qtbot)
     stack.controller.prompting.add(Click(20, 30))
     assert stack.controller.answer.question.place.plane.index[0] == 2
 
 
-@pytest.mark.parametrize("why", ["tool off", "beside the scan", "training", "switched off"])
+def test_a_slice_that_becomes_ready_under_the_pointer_is_foreseen(
+    viewer, stack, hands, gate, questions, qtbot
+):
+    gate.shut()
+    viewer.add_image(noise(3, 40, 64), name="other")
+    stack.controller.set_image(viewer.layers["other"])
+    stack.controller.prompting.start()
+    qtbot.waitUntil(lambda: gate.waiting)
+    hands.move(hands.pixel(20, 30))
+    qtbot.wait(A_WHILE_MS)
+    assert questions.asked == [], "that is left to the queue"
+    gate.open()
+    qtbot.waitUntil(lambda: questions.asked == [Click(20, 30)])
+
+
+@pytest.mark.parametrize("why", ["tool off", "beside the scan", "Ctrl", "training", "switched off"])
 def test_nothing_is_foreseen(stack, hands, questions, qtbot, why):
     controller = stack.controller
-    place = (20, 30)
+    place, held = (20, 30), Qt.KeyboardModifier.NoModifier
     if why == "tool off":
         controller.prompting.toggle()
     elif why == "training":
         controller.ahead.hold(True)
     elif why == "switched off":
         controller.ahead.switch(False)
+    elif why == "Ctrl":
+        held = Qt.KeyboardModifier.ControlModifier
     else:
         place = (-6, 30)
-    hands.move(hands.pixel(*place))
+    hands.move(hands.pixel(*place), modifiers=held)
     qtbot.wait(A_WHILE_MS)
     assert questions.asked == []
 
 
-def test_a_slice_that_is_not_encoded_is_left_to_the_queue(viewer, stack, hands, gate, questions):
-    gate.shut()
-    viewer.add_image(noise(3, 40, 64), name="other")
-    controller = stack.controller
-    controller.set_image(viewer.layers["other"])
-    hands.qtbot.waitUntil(lambda: gate.waiting)
+def test_a_pointer_that_leaves_the_scan_leaves_the_answer(stack, hands, questions, qtbot):
+    questions.hold()
     hands.move(hands.pixel(20, 30))
-    hands.qtbot.wait(A_WHILE_MS)
-    assert questions.asked == []
+    qtbot.waitUntil(lambda: len(questions.asked) == 1)
+    hands.move(hands.pixel(-6, 30))
+    questions.let_go()
+    qtbot.waitUntil(lambda: questions.abandoned == [Click(20, 30)])
+    stack.controller.view.refresh()
+    qtbot.wait(A_WHILE_MS)
+    assert len(questions.asked) == 1
+
+
+def test_another_window_is_asked_anew(stack, hands, questions, answered, qtbot):
+    rested(hands, qtbot, questions, stack, 20, 30)
+    stack.controller.set_window("0,0.5")
+    stack.controller.prompting.add(Click(20, 30))
+    assert stack.controller.answer is None
+    answered(stack)
+    assert stack.controller.answer.window.high == 0.5
+
+
+def test_what_is_accepted_on_its_way_is_written(stack, hands, questions, qtbot):
+    questions.hold()
+    hands.move(hands.pixel(20, 30))
+    qtbot.waitUntil(lambda: len(questions.asked) == 1)
+    stack.controller.prompting.add(Click(20, 30))
+    stack.controller.prompting.accept()
+    questions.let_go()
+    qtbot.waitUntil(lambda: stack.controller.target is not None)
+    qtbot.waitUntil(lambda: bool(stack.controller.target.layer.data[1, 20, 30]))
+    assert questions.asked == [Click(20, 30)]
+
+
+def test_what_is_waited_for_after_another_question_is_not_slow_at_once(
+    stack, hands, questions, answered, qtbot
+):
+    questions.hold()
+    hands.move(hands.pixel(20, 30))
+    qtbot.waitUntil(lambda: len(questions.asked) == 1)
+    asker = stack.controller.asker
+    asker.ask(stack.controller.view.question_with(Click(5, 6)), _scan(stack))
+    assert asker.busy
+    assert not asker.slow
+    qtbot.waitUntil(lambda: asker.slow)
+    questions.let_go()
+    qtbot.waitUntil(lambda: not asker.busy)
+    assert not asker.slow
 
 
 def test_what_fails_is_told_when_it_is_asked(stack, hands, questions, qtbot):
@@ -269,6 +332,6 @@ def test_nothing_is_followed_after_closing(viewer, stack, hands, questions, qtbo
     hands.move(hands.pixel(20, 30))
     stack.controller.close()
     qtbot.wait(A_WHILE_MS)
-    hands.move(hands.pixel(21, 33))
-    qtbot.wait(A_WHILE_MS)
     assert questions.asked == []
+    followers = [getattr(one, "__self__", None) for one in viewer.mouse_move_callbacks]
+    assert stack.controller.foreseeing not in followers
