@@ -3,7 +3,7 @@
 Mesa's LLVM and Triton's must not meet. On Linux, Mesa's software and AMD drivers load LLVM into the
 process for everyone to see as soon as a window draws. Triton, which torch's compiler imports (and
 torchvision imports that), brings an LLVM of its own; loaded afterwards it would call into Mesa's,
-and the process dies at once.
+and the process dies at once. Most models never need it.
 
 OpenMP's threads must not hold on to the cores. While they wait for each other they spin, which is
 fast on an idle computer; beside anything else that computes, drawing without a graphics card
@@ -17,10 +17,12 @@ has it, mostly the window that draws, may keep it for 5 ms as Python comes.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
+from types import ModuleType
 
 SWITCH_SECONDS = 0.0005
 """After which a thread that waits for Python's lock is given it."""
@@ -32,22 +34,34 @@ def prepare_for_torch() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # turns of a loop: tens of microseconds
     sys.setswitchinterval(SWITCH_SECONDS)
-    load_triton_apart()
+    there = any(isinstance(finder, _TritonApart) for finder in sys.meta_path)
+    if hasattr(os, "RTLD_DEEPBIND") and not there:
+        sys.meta_path.insert(0, _TritonApart())
 
 
-def load_triton_apart() -> None:
-    """Load Triton, if there is one, so that it finds its own LLVM before Mesa's.
+class _TritonApart(MetaPathFinder):
+    """Has Triton's library find its own LLVM before Mesa's, whoever imports it."""
 
-    ``RTLD_DEEPBIND`` (see dlopen(3)) makes a library look into itself first.
-    """
-    deepbind = getattr(os, "RTLD_DEEPBIND", None)
-    if deepbind is None or "triton" in sys.modules or importlib.util.find_spec("triton") is None:
-        return
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(flags | deepbind)
-    try:
-        importlib.import_module("triton._C.libtriton")
-    except ImportError:  # built for another system: torch will find that out and do without
-        pass
-    finally:
-        sys.setdlopenflags(flags)
+    name = "triton._C.libtriton"
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find the library where it is found without us; nothing else."""
+        spec = PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
+        if spec is not None and isinstance(spec.loader, ExtensionFileLoader):
+            spec.loader = _Deeply(spec.name, spec.loader.path)
+        return spec
+
+
+class _Deeply(ExtensionFileLoader):
+    """Loads a library that looks into itself first: ``RTLD_DEEPBIND``, see dlopen(3)."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Load it."""
+        flags = sys.getdlopenflags()
+        sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+        try:
+            return super().create_module(spec)
+        finally:
+            sys.setdlopenflags(flags)

