@@ -28,12 +28,12 @@ from rich.table import Table
 from icmoe_core.classes import ClassTable, default_classes
 from icmoe_core.io import read_labels, read_volume, to_display
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.engine import Question
 from napari_icmoe.learning.trainer import State
 from napari_icmoe.learning.version_store import VersionStore
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.panels.learning import LearnPanel
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import Question
 from napari_icmoe.readers import volume_as_layer
 from napari_icmoe.state import Place
 

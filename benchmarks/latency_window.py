@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication
 
 from icmoe_core.simulation import deepest_point, mask_box
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 
 REPEATS = 30
 SETTLED = 0.4

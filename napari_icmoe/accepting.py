@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.crops import cropped, shifted
-from napari_icmoe.engine import Answer, Question
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.label_layers import make_target, mismatch
 from napari_icmoe.masks import Masks
 from napari_icmoe.merging import Overlap, merge
+from napari_icmoe.questions import Answer, Question
 from napari_icmoe.review.locks import locked_pixels
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from napari_icmoe.engine import Answer, Question
+from napari_icmoe.questions import Answer, Question
 
 LIMIT_BYTES = 128 * 2**20
 """Some 240 answers on slices of 512 by 512 pixels."""

@@ -14,15 +14,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from icmoe_core.errors import IcmoeError, ImageError, PromptError
 from napari_icmoe.answers import AnswerCache
 from napari_icmoe.downloads import WeightsDownload
-from napari_icmoe.engine import (
-    Answer,
-    Engine,
-    MissingWeightsError,
-    ModelChoice,
-    Question,
-    Scan,
-    at_pixels,
-)
+from napari_icmoe.engine import Engine, MissingWeightsError
+from napari_icmoe.questions import Answer, ModelChoice, Question, Scan, at_pixels
 from napari_icmoe.workers import Background, NewestWins
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ from napari_icmoe.accepting import Accepting
 from napari_icmoe.actions import EVERY_ACTION, HISTORY_ACTIONS
 from napari_icmoe.ahead.encoding import EncodingAhead
 from napari_icmoe.asking import Asker
-from napari_icmoe.engine import Answer, ModelChoice
 from napari_icmoe.first_use import FirstUse
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.foreseeing import Foreseeing
@@ -32,6 +31,7 @@ from napari_icmoe.places import show_plane
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.pointer import prompt_gesture
 from napari_icmoe.prompting import Prompting
+from napari_icmoe.questions import Answer, ModelChoice
 from napari_icmoe.reactions import Reactions
 from napari_icmoe.review.maps import Maps
 from napari_icmoe.review.ordering import Ordering

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.asking import Asker
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:

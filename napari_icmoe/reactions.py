@@ -11,11 +11,11 @@ from qtpy.QtCore import QObject
 
 from napari_icmoe.accepting import LOCKED
 from napari_icmoe.collector import Collector
-from napari_icmoe.engine import Answer, Question
 from napari_icmoe.following import Follower
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.next_turn import next_turn
+from napari_icmoe.questions import Answer, Question
 from napari_icmoe.scans import nearest_image
 from napari_icmoe.state import SessionState
 

@@ -8,8 +8,8 @@ from napari.layers import Image
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
-from napari_icmoe.engine import Scan
 from napari_icmoe.helper_layers import is_helper
+from napari_icmoe.questions import Scan
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -12,10 +12,10 @@ from napari.layers import Image, Layer, Points
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
 
-from napari_icmoe.engine import Answer
 from napari_icmoe.next_turn import next_turn
 from napari_icmoe.overlays import Overlays
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import Answer
 from napari_icmoe.regions import Rectangle
 from napari_icmoe.shortcuts import LayerKeys
 from napari_icmoe.state import Box, Prompt

@@ -11,9 +11,9 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.asking import Asker
-from napari_icmoe.engine import Answer, ModelChoice, Question
 from napari_icmoe.masks import Masks
 from napari_icmoe.planes import Plane, displayed_plane, spatial_shape
+from napari_icmoe.questions import Answer, ModelChoice, Question
 from napari_icmoe.regions import Region, is_large, region_of_prompt
 from napari_icmoe.review.proposal_layer import ProposalLayer
 from napari_icmoe.scans import Scans
@@ -54,7 +54,7 @@ class SliceView(QObject):
         The image that is annotated.
     model : ModelChoice
     window : str
-        As :class:`~napari_icmoe.engine.Question` has it.
+        As :class:`~napari_icmoe.questions.Question` has it.
     """
 
     drawn = Signal()

@@ -13,7 +13,7 @@ from icmoe_core.windowing import Window
 if TYPE_CHECKING:
     from icmoe_core.model import PromptableModel
 
-FORMAT = 2
+FORMAT = 3
 """Part of the keys; raised whenever features would be made in another way."""
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from icmoe_core.errors import ImageError
 from icmoe_core.windowing import Window
 from napari_icmoe.ahead.stacks import Stack
-from napari_icmoe.engine import Engine, Question, Scan
+from napari_icmoe.engine import Engine
+from napari_icmoe.questions import Question, Scan
 
 if TYPE_CHECKING:
     from icmoe_core.predictor import Embedding, Predictor

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from napari_icmoe.engine import Question
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import Question
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Stack:
     model, device : str
         The backbone. Experts make no difference.
     window : str
-        As :class:`~napari_icmoe.engine.Question` has it.
+        As :class:`~napari_icmoe.questions.Question` has it.
     """
 
     scan: str

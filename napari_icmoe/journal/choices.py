@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 
 import icmoe_core
 from icmoe_core.windowing import Window
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.records import Record
+from napari_icmoe.questions import ModelChoice
 
 _SHIPPED = Path(icmoe_core.__file__).parent / "experts" / "default"
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from icmoe_core.classes import ClassTable
 from icmoe_core.windowing import Window
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.choices import describe_choices
 from napari_icmoe.journal.records import Record, describe_change, describe_edit
@@ -17,6 +16,7 @@ from napari_icmoe.journal.scan_journal import ScanJournal, software_versions
 from napari_icmoe.journal.snapshots import MaskSnapshot
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.painted_voxels import PaintedVoxels
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.state import SessionState
 
 BLANK = SessionState(ClassTable(), 0)

@@ -16,7 +16,6 @@ from weakref import ref
 from numpy.typing import NDArray
 
 from icmoe_core.windowing import Window
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.history import Step
 from napari_icmoe.journal.entries import (
     event,
@@ -34,6 +33,7 @@ from napari_icmoe.journal.scan_journal import ScanJournal
 from napari_icmoe.journal.snapshots import MaskSnapshot
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.painted_voxels import PaintedVoxels
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.state import SessionState
 
 Run = Callable[[Callable[[], Any], Callable[[Any, Exception | None], None]], None]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icmoe_core.windowing import Window
-from napari_icmoe.engine import Answer, Question
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import Step
 from napari_icmoe.journal.recorder import Choices, Recorder
 from napari_icmoe.journal.routing import routes
 from napari_icmoe.label_edits import LayerEdit
+from napari_icmoe.questions import Answer, Question
 from napari_icmoe.state import SessionState
 
 if TYPE_CHECKING:

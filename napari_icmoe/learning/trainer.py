@@ -9,7 +9,6 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.learning.budgets import Budget
 from napari_icmoe.learning.curves import Curves
 from napari_icmoe.learning.handover import ApprovedScan, write_scans
@@ -20,6 +19,7 @@ from napari_icmoe.learning.time_left import time_left
 from napari_icmoe.learning.training_process import Ending, TrainingProcess
 from napari_icmoe.learning.version_store import Version, VersionStore
 from napari_icmoe.learning.versions import Versions, key_of
+from napari_icmoe.questions import ModelChoice
 
 MOST_FORGOTTEN = 0.02
 """Loss of mean Dice on other pictures up to which a result is switched on."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.learning.remembering import Remembering
 from napari_icmoe.learning.version_store import (
     DEFAULT,
@@ -20,6 +19,7 @@ from napari_icmoe.learning.version_store import (
     VersionStore,
     missing,
 )
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QWidget
 
 from icmoe_core.windowing import WINDOW_NAMES, Window
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.panels.parts import make_combo, make_text
+from napari_icmoe.questions import ModelChoice
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -13,11 +13,11 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.io import Grid, display_orientation
-from napari_icmoe.engine import Scan
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.planes import Plane, displayed_plane
+from napari_icmoe.questions import Scan
 from napari_icmoe.readers import GRID_KEY
 from napari_icmoe.review.measures import Units, units_of
 from napari_icmoe.review.slice_counts import (

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_icmoe.engine import Engine, Question, Scan, asked
+from napari_icmoe.engine import Engine
+from napari_icmoe.questions import Question, Scan, asked
 from napari_icmoe.regions import region_of_prompt
 from napari_icmoe.state import Box
 

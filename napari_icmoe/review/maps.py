@@ -17,10 +17,11 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.errors import IcmoeError
-from napari_icmoe.engine import MissingWeightsError, Question
+from napari_icmoe.engine import MissingWeightsError
 from napari_icmoe.events import Connections
 from napari_icmoe.history import Step
 from napari_icmoe.next_turn import next_turn
+from napari_icmoe.questions import Question
 from napari_icmoe.review.explaining import Explanation, explain, question_of_mask, without_experts
 from napari_icmoe.review.map_layers import Map, MapLayer
 from napari_icmoe.workers import NewestWins

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from icmoe_core.propagation.proposals import Ending, Proposal
 from icmoe_core.propagation.seeds import Seed
-from napari_icmoe.engine import Engine, ModelChoice, Scan
+from napari_icmoe.engine import Engine
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice, Scan
 from napari_icmoe.review.rejections import digest_of
 from napari_icmoe.state import Place, SessionState, approved_planes
 

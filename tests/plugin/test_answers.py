@@ -7,8 +7,9 @@ from napari.layers import Image
 
 from icmoe_core.windowing import Window
 from napari_icmoe.answers import AnswerCache
-from napari_icmoe.engine import Answer, Engine, ModelChoice, Question
+from napari_icmoe.engine import Engine
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import Answer, ModelChoice, Question
 from napari_icmoe.scans import Scans
 from napari_icmoe.state import Click, Place
 

@@ -13,8 +13,8 @@ from icmoe_core.runtimes import measured
 from icmoe_core.runtimes.measured import Measured
 from napari_icmoe import engine as engines
 from napari_icmoe import first_use
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.first_use import FirstUse
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.workers import Background
 
 MODEL = ModelChoice("lite-medsam", "cpu")

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_icmoe.engine import Engine, ModelChoice, Question, Scan
+from napari_icmoe.engine import Engine
 from napari_icmoe.journal.records import apply_change, describe_change
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice, Question, Scan
 from napari_icmoe.regions import Region
 from napari_icmoe.state import Box, Click, Place
 

@@ -7,10 +7,11 @@ from napari.layers import Image, Labels
 from qtpy.QtCore import Qt
 
 from napari_icmoe.actions import ACTIONS
-from napari_icmoe.engine import Engine, ModelChoice, Question
+from napari_icmoe.engine import Engine
 from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.panels.maps import MapsPanel
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice, Question
 from napari_icmoe.review.explaining import Explanation, explain, question_of_mask, without_experts
 from napari_icmoe.review.map_layers import HEAT, SIGNED, Map, MapLayer
 from napari_icmoe.scans import Scans, nearest_image

@@ -14,7 +14,7 @@ from icmoe_core.backbones import build_backbone, register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo, find_weights
 from icmoe_core.backbones.downloads import cache_folder
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 
 NAME = "slow-for-tests"
 CONTENT = bytes(range(256)) * 2000

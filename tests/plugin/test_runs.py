@@ -9,8 +9,8 @@ import pytest
 from icmoe_core.classes import default_classes
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.review.orders import Order, begin
 from napari_icmoe.review.runs import Run, still_open, summarise
 from napari_icmoe.session import Session

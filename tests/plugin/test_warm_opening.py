@@ -9,8 +9,9 @@ from napari.components import ViewerModel
 from icmoe_core.cli import main
 from icmoe_core.embeddings import EmbeddingStore
 from icmoe_core.predictor import Predictor
-from napari_icmoe.engine import Engine, Scan
+from napari_icmoe.engine import Engine
 from napari_icmoe.planes import displayed_plane
+from napari_icmoe.questions import Scan
 from napari_icmoe.readers import read_layers
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from slice_gate import Gate
 
 from napari_icmoe.ahead import encoding
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 
 WAIT_MS = 20_000
 

@@ -10,7 +10,7 @@ from slice_gate import noise
 from icmoe_core.embeddings import EmbeddingCache
 from napari_icmoe import engine as engines
 from napari_icmoe.annotate import AnnotateWidget
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.state import Click
 
 VOLUMES, CLICKS, SLICES = 20, 50, 6

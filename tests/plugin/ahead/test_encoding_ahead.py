@@ -14,7 +14,7 @@ from slice_gate import noise
 from icmoe_core.backbones import register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo
 from napari_icmoe.ahead.stillness import ACTION_S
-from napari_icmoe.engine import ModelChoice
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.state import Click
 
 WAIT_MS = 20_000

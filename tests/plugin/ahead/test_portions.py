@@ -10,8 +10,9 @@ from icmoe_core.errors import ImageError
 from napari_icmoe.ahead import portions
 from napari_icmoe.ahead.portions import Portion, prepare
 from napari_icmoe.ahead.stacks import stack_of
-from napari_icmoe.engine import Engine, ModelChoice, Question, Scan
+from napari_icmoe.engine import Engine
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice, Question, Scan
 from napari_icmoe.state import Place
 
 

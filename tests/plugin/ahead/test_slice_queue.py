@@ -6,8 +6,8 @@ import pytest
 
 from napari_icmoe.ahead.queue import SliceQueue, outward
 from napari_icmoe.ahead.stacks import stack_of
-from napari_icmoe.engine import ModelChoice, Question
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice, Question
 from napari_icmoe.state import Place
 
 SHAPE = (7, 20, 30)

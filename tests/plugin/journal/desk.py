@@ -6,7 +6,6 @@ from napari.layers import Labels
 from icmoe_core.classes import default_classes
 from icmoe_core.propagation.limits import Change
 from icmoe_core.propagation.proposals import Proposal
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import MAX_BYTES
 from napari_icmoe.journal.entries import BLANK
@@ -17,6 +16,7 @@ from napari_icmoe.journal.scan_journal import ScanJournal
 from napari_icmoe.label_edits import VoxelEdit
 from napari_icmoe.patches import merge_outlines
 from napari_icmoe.planes import Plane
+from napari_icmoe.questions import ModelChoice
 from napari_icmoe.session import Session
 from napari_icmoe.state import Box, Click, Place
 

@@ -6,10 +6,10 @@ from itertools import count
 import pytest
 from desk import Desk, place
 
-from napari_icmoe.engine import ModelChoice
 from napari_icmoe.journal import recorder
 from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.provenance import SUFFIX, provenance, write_provenance
+from napari_icmoe.questions import ModelChoice
 
 
 @pytest.fixture
