@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from slice_gate import Gate
+from slice_gate import Gate, noise
 
 from napari_icmoe.ahead import encoding
 from napari_icmoe.annotate import AnnotateWidget
@@ -55,3 +55,16 @@ def all_ready(qtbot: Any) -> Callable[..., None]:
         qtbot.waitUntil(lambda: not ahead._queue.next(), timeout=WAIT_MS)
 
     return wait
+
+
+@pytest.fixture
+def stack(
+    viewer: Any, dock: Callable[[], AnnotateWidget], gate: Gate, qtbot: Any
+) -> AnnotateWidget:
+    """A stack of nine slices at the fifth; the gate is shut, and nothing has passed."""
+    gate.shut()
+    viewer.add_image(noise(9, 40, 64), name="stack")
+    viewer.dims.set_current_step(0, 4)
+    widget = dock()
+    qtbot.waitUntil(lambda: gate.waiting, timeout=WAIT_MS)
+    return widget

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -61,3 +62,10 @@ class Gate:
 def noise(*shape: int) -> np.ndarray:
     """Pixels that are not all the same."""
     return np.random.default_rng(0).random(shape, np.float32)
+
+
+def passes(gate: Gate, qtbot: Any, count: int) -> None:
+    """Let so many slices pass, and wait until the next one stands before the gate."""
+    aim = len(gate.passed) + count
+    gate.let_pass(count)
+    qtbot.waitUntil(lambda: len(gate.passed) == aim and gate.waiting)
