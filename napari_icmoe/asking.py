@@ -20,7 +20,7 @@ from napari_icmoe.workers import Background, NewestWins
 
 logger = logging.getLogger(__name__)
 
-NOTICED_MS = 250
+NOTICED_MS = 450
 """Waiting is shown only if it lasts this long: each change of the panel redraws the canvas too."""
 OF_THE_SLICE = (ImageError, PromptError)
 """Errors that another slice or prompt need not have; all others are the model's."""

@@ -13,8 +13,9 @@ from qtpy.QtWidgets import QWidget
 
 from napari_icmoe.drawing import DrawingContext
 
-LONGEST_MS = 200
-"""Nearly all prompts are answered by then."""
+LONGEST_MS = 400
+"""Nearly all prompts are answered by then. An answer that is not takes up to twice as long, beside
+the canvas that is drawn."""
 
 
 class DrawingPause(QObject):

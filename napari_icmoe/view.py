@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 SETTLED_MS = 150
 """A slice that is displayed for so long may be prompted."""
-DRAW_MS, MARK_MS = 250, 200
-"""While the model works, drawing waits this long, and that of a new click less: most prompts are
-answered by then, and OpenGL without a graphics card takes its time from the model."""
+DRAW_MS = 400
+"""While the model works, drawing waits this long: nearly all prompts are answered by then, and
+OpenGL without a graphics card takes its time from the model."""
 
 
 class SliceView(QObject):
@@ -198,10 +198,8 @@ class SliceView(QObject):
             self._asker.ask(question, self.scans.scan_of(self.image))
         if self._asker.answers.get(question):  # it was foreseen, and is drawn
             return
-        # A new box is on the screen since it was dragged, and can wait longer than a click.
-        pause = MARK_MS if isinstance(question.prompts[-1], Click) else DRAW_MS
-        if not self._drawing.isActive() or self._drawing.remainingTime() > pause:
-            self._drawing.start(pause)
+        if not self._drawing.isActive():
+            self._drawing.start()
 
     def _prepare(self) -> None:
         plane = self.plane
