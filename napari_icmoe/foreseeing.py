@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_icmoe.pointer import clicked
-from napari_icmoe.state import Click, Prompt
+from napari_icmoe.state import Prompt
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
@@ -48,7 +48,7 @@ class Foreseeing(QObject):
         controller = self._controller()
         if controller is None:
             return
-        prompt = _at_pixel(prompt)
+        prompt = prompt.at_pixel
         if prompt != self._expected:
             self._expected = prompt
             controller.asker.unforesee()  # what it takes is better left to the drawing
@@ -104,12 +104,8 @@ class Foreseeing(QObject):
         view, image = controller.view, controller.image
         if image is None or not controller.ahead.is_ready_here or controller.propagating.running:
             return
-        if any(_at_pixel(one) == prompt for one in view.prompts):  # that will not be asked again
+        if any(one.at_pixel == prompt for one in view.prompts):  # that will not be asked again
             return
         question = view.question_with(prompt)
         if question is not None:
             controller.asker.foresee(question, view.scans.scan_of(image))
-
-
-def _at_pixel(prompt: Prompt) -> Prompt:
-    return prompt.at_pixel if isinstance(prompt, Click) else prompt

@@ -12,7 +12,7 @@ from icmoe_core.propagation.proposals import Proposal
 from icmoe_core.windowing import Window
 from napari_icmoe.crops import Corner
 from napari_icmoe.regions import Region
-from napari_icmoe.state import Box, Place, Prompt, core_prompts
+from napari_icmoe.state import Place, Prompt, core_prompts
 
 if TYPE_CHECKING:
     from icmoe_core.prompts import Prompts
@@ -125,8 +125,6 @@ class Answer:
 def at_pixels(question: Question) -> Question:
     """Return a question that has the same answer, with its last click in the middle of a pixel."""
     *former, last = question.prompts
-    if isinstance(last, Box):
-        return question
     return replace(question, prompts=(*former, last.at_pixel))
 
 

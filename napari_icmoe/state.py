@@ -78,6 +78,11 @@ class Box:
     region: Region | None = None
 
     @property
+    def at_pixel(self) -> Box:
+        """The box itself: another place of its edges may have another answer."""
+        return self
+
+    @property
     def extent(self) -> Rectangle:
         """What it covers."""
         return self.as_tuple()

@@ -75,8 +75,7 @@ class SplitAttention(nn.Module):
     """TinyViT's attention, all products in bf16; one each for queries, keys and values.
 
     The weights are those of one product whose result would have to be taken apart, which takes as
-    long as the product. The biases of places are added, and the
-    softmax is taken, in float32.
+    long as the product. The biases of places are added, and the softmax is taken, in float32.
     """
 
     def __init__(self, attention: Any) -> None:
