@@ -74,6 +74,8 @@ def in_colour(seen: NDArray[np.float32]) -> Tensor:
     Returns
     -------
     Tensor, (1, 3, H, W), float32
+        Of a grey slice, three views of the same pixels.
     """
-    colour = seen if seen.ndim == 3 else np.repeat(seen[..., None], 3, axis=2)
-    return torch.from_numpy(np.ascontiguousarray(colour.transpose(2, 0, 1)))[None]
+    if seen.ndim == 2:
+        return torch.from_numpy(seen).expand(1, 3, -1, -1)
+    return torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None]

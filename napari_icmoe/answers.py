@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from napari_icmoe.questions import Answer, Question
 
-LIMIT_BYTES = 128 * 2**20
-"""Some 240 answers on slices of 512 by 512 pixels."""
+LIMIT_BYTES = 32 * 2**20
+"""Some 60 answers on slices of 512 by 512 pixels."""
 
 
 class AnswerCache:

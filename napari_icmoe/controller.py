@@ -39,6 +39,7 @@ from napari_icmoe.review.propagating import Propagating
 from napari_icmoe.review.reviewing import Reviewing
 from napari_icmoe.session import Session
 from napari_icmoe.state import Place, Prompt
+from napari_icmoe.tidying import Tidying
 from napari_icmoe.tool import PromptTool
 from napari_icmoe.travelling import travel
 from napari_icmoe.view import SliceView
@@ -119,6 +120,7 @@ class AnnotateController(QObject):
         self.maps: Maps = Maps(self, self)
         self.ahead: EncodingAhead = EncodingAhead(self, self)
         self.foreseeing: Foreseeing = Foreseeing(self, self)
+        self.tidying = Tidying(self.asker, self.ahead, self)
         self.first_use = FirstUse(self.asker, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
@@ -283,6 +285,7 @@ class AnnotateController(QObject):
         self.propagating.abandon()
         self.foreseeing.close()
         self.ahead.close()
+        self.tidying.close()
         self.first_use.close()
         self.view.close()
         self.asker.close()

@@ -11,12 +11,17 @@ included, they spin in the place of the thread they wait for, and a box takes 10
 they never spin, each of the many short steps of an answer begins with waking them, and a box takes
 240 ms instead of 205. So they spin, but briefly.
 
+Memory must go back once it is free. The C library keeps what encoding and answers have freed, in
+pieces that fit nothing else: 130 to 260 MB after thirty slices of a large scan. To give it back
+takes 4 ms, and the next answer takes 1.5 ms longer.
+
 Python's lock must change hands quickly. An answer takes it a hundred times, and each time whoever
 has it, mostly the window that draws, may keep it for 5 ms as Python comes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Sequence
@@ -37,6 +42,14 @@ def prepare_for_torch() -> None:
     there = any(isinstance(finder, _TritonApart) for finder in sys.meta_path)
     if hasattr(os, "RTLD_DEEPBIND") and not there:
         sys.meta_path.insert(0, _TritonApart())
+
+
+def give_memory_back() -> None:
+    """Give memory that nobody uses back to the system, where glibc manages it."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 class _TritonApart(MetaPathFinder):

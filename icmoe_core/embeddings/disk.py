@@ -121,7 +121,8 @@ class EmbeddingStore:
         for arrays in fresh.values():
             try:
                 with suppress(VanishedPackError):
-                    self._index.add(write_pack(self.folder, arrays))
+                    whole = np.stack(list(arrays.values()))
+                    self._index.add(write_pack(self.folder, list(arrays), whole))
                 self.fault = None
             except OSError as error:
                 self.fault = error

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+import numpy as np
 from filelock import FileLock
-from numpy.typing import NDArray
 
 from icmoe_core.embeddings.index import PackIndex
 from icmoe_core.embeddings.packs import (
@@ -19,8 +19,8 @@ from icmoe_core.embeddings.packs import (
     write_pack,
 )
 
-SLICES = 32
-"""Of a full pack. Packs with less than half of it are merged."""
+SLICES = 12
+"""Of a full pack, at least. It is made in memory, six times its size for a moment."""
 PATIENCE_S = 30.0
 """So long at most somebody else who merges packs is waited for, where it matters."""
 
@@ -70,7 +70,7 @@ class Merger:
             self._merge_all(least=2, patience_s=PATIENCE_S)
 
     def merge(self, packs: Sequence[Pack]) -> None:
-        """Put the slices of some packs into one; those that are damaged are dropped.
+        """Put the slices of packs of one kind into one pack; those that are damaged are dropped.
 
         Raises
         ------
@@ -78,15 +78,19 @@ class Merger:
             One cannot be read now, or the new one cannot be written; they stay as they are.
         """
         own = {pack.path for pack in packs}
-        whole: dict[str, NDArray] = {}
+        *shape, dtype = packs[0].kind
+        features = np.empty((sum(len(pack.keys) for pack in packs), *shape), dtype)
+        keys: list[str] = []
         for pack in packs:
             for key in pack.keys:
                 home = self._index.known(key) or pack
-                if home.path in own or not home.path.exists():  # else another pack has it, too
+                here = home.path in own or not home.path.exists()  # else another pack has it, too
+                if here and key not in keys:
                     with suppress(DamagedPackError):
-                        whole[key] = read_slice(pack, key)
-        if whole:
-            self._index.add(write_pack(self._index.folder, whole))
+                        features[len(keys)] = read_slice(pack, key)
+                        keys.append(key)
+        if keys:
+            self._index.add(write_pack(self._index.folder, keys, features[: len(keys)]))
         for pack in packs:
             remove_pack(pack.path)
             self._index.forget(pack)
@@ -112,7 +116,7 @@ def batches(packs: Sequence[Pack], least: int = SLICES) -> Iterator[list[Pack]]:
     least : int
         So many packs are a batch even if they do not fill one.
     """
-    small = [pack for pack in packs if len(pack.keys) < SLICES // 2]
+    small = [pack for pack in packs if len(pack.keys) < SLICES]
     small.sort(key=Pack.last_used)
     for kind in {pack.kind for pack in small}:
         batch: list[Pack] = []

@@ -14,7 +14,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,8 @@ class Pack:
             return 0
 
 
-def write_pack(folder: Path, features: Mapping[str, NDArray]) -> Pack:
-    """Write slices' features ``(C, h, w)``, all of one shape and dtype, as one pack.
+def write_pack(folder: Path, keys: Sequence[str], features: NDArray) -> Pack:
+    """Write slices' features ``(n, C, h, w)`` under their `n` keys, as one pack.
 
     Raises
     ------
@@ -78,30 +78,29 @@ def write_pack(folder: Path, features: Mapping[str, NDArray]) -> Pack:
     import zarr  # here: it takes a while, and not all who import this write
     from zarr.codecs import BloscCodec, Crc32cCodec
 
-    arrays = np.stack(list(features.values()))
     hidden, path = _hidden(folder), folder / f"{secrets.token_hex(8)}{SUFFIX}"
-    size = arrays.dtype.itemsize
+    size = features.dtype.itemsize
     try:
         folder.mkdir(parents=True, exist_ok=True)
         array = zarr.create_array(
             str(hidden),
-            shape=arrays.shape,
-            dtype=arrays.dtype,
-            chunks=(1, *arrays.shape[1:]),
-            shards=arrays.shape,
+            shape=features.shape,
+            dtype=features.dtype,
+            chunks=(1, *features.shape[1:]),
+            shards=features.shape,
             compressors=[
                 BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=size),
                 Crc32cCodec(),
             ],
             chunk_key_encoding={"name": "default", "separator": "."},  # no folder in a folder
             fill_value=np.nan,  # what is missing reads as this, and features are numbers
-            attributes={"keys": list(features)},
+            attributes={"keys": list(keys)},
             config={
                 "write_empty_chunks": True
             },  # to look whether they are takes as long as to write
             zarr_format=3,
         )
-        array[:] = arrays
+        array[:] = features
         hidden.rename(path)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)

@@ -62,7 +62,7 @@ class Network:
     """A graph, compiled for each shape in which it is asked.
 
     That takes fractions of a second; what is asked for most is compiled ahead. Many prompts are
-    answered one by one, and two by two on half of a slice or less: more at once are no faster.
+    answered one by one, or a few together on half of a slice or less.
 
     Parameters
     ----------
@@ -76,6 +76,8 @@ class Network:
         What is bound to the graph's last inputs.
     finer : int, optional
         How much finer the logits of the frozen path are, where the graph takes them.
+    together : int
+        So many prompts on half of a slice are answered at once; each number is a shape of its own.
     """
 
     def __init__(
@@ -85,9 +87,10 @@ class Network:
         hint: str,
         weights: Sequence[NDArray[np.float32]] = (),
         finer: int | None = None,
+        together: int = 1,
     ) -> None:
         self._template, self._places, self._hint = template, places, hint
-        self._weights, self._finer = weights, finer
+        self._weights, self._finer, self._together = weights, finer, together
         self._compiled: dict[Shape, Compiled] = {}
         self._compiling: defaultdict[Shape, threading.Lock] = defaultdict(threading.Lock)
 
@@ -95,7 +98,7 @@ class Network:
         """Answer prompts; all but features, places and scalars have an axis of prompts first."""
         features, sparse, places, *rest = arrays
         rows, columns = features.shape[2:]
-        size = 2 if 2 * rows <= self._places[2] else 1
+        size = self._together if 2 * rows <= self._places[2] else 1
         parts = []
         for first in range(0, len(sparse), size):
             part = slice(first, first + size)

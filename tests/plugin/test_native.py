@@ -41,3 +41,17 @@ def test_the_widget_leaves_torch_to_its_engine():
     code = "import napari_icmoe.annotate, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split()[-1] == "False"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+def test_memory_that_nobody_uses_goes_back_to_the_system():
+    code = (
+        "import numpy as np; from pathlib import Path\n"
+        "from napari_icmoe.native import give_memory_back\n"
+        "pages = lambda: int(Path('/proc/self/statm').read_text().split()[1])\n"
+        "blocks = [np.ones(100_000, np.uint8) for _ in range(600)]\n"
+        "last = blocks.pop()\n"  # above all others: what lies below it is kept
+        "del blocks; before = pages(); give_memory_back(); print(before - pages())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) * os.sysconf("SC_PAGE_SIZE") > 40e6

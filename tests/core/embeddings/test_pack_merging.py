@@ -89,7 +89,7 @@ def test_a_slice_whose_other_pack_has_gone_is_not_dropped(store):
     """What is known of the other pack may be older than what has become of it."""
     store.write({"1": features_of(1)})
     (first,) = store._index.packs
-    store._index.add(write_pack(store.folder, {"1": features_of(1)[0].numpy()}))
+    store._index.add(write_pack(store.folder, ["1"], features_of(1).numpy()))
     other = store._index.known("1")
     assert other.path != first.path
     other.path.rename(store.folder.parent / "gone")
@@ -98,7 +98,7 @@ def test_a_slice_whose_other_pack_has_gone_is_not_dropped(store):
 
 
 def test_a_batch_that_cannot_be_merged_does_not_keep_the_others(store, monkeypatch):
-    fill(store, range(31))
+    fill(store, range(merging.SLICES - 1))
     store.write({f"{n}": features_of(n).float() for n in (31, 32)})  # of another kind
     kinds = {pack.kind for pack in store._index.packs}
     assert len(kinds) == 2
@@ -118,7 +118,7 @@ def test_a_batch_that_cannot_be_merged_does_not_keep_the_others(store, monkeypat
     monkeypatch.undo()
     store.tidy()
     assert store.usage().packs == 2
-    assert store.usage().slices == 34
+    assert store.usage().slices == merging.SLICES - 1 + 3
 
 
 def test_batches_fill_a_pack_and_are_of_one_kind(store):

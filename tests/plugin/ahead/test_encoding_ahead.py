@@ -11,6 +11,7 @@ from slice_gate import noise, passes
 
 from icmoe_core.backbones import register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo
+from napari_icmoe.ahead import encoding
 from napari_icmoe.questions import ModelChoice
 from napari_icmoe.state import Click
 
@@ -311,7 +312,10 @@ def test_without_a_disk_the_line_counts_what_is_in_memory(
     qtbot.waitUntil(lambda: f"All the {whole} nearest" in line.text.text(), timeout=WAIT_MS)
 
 
-def test_what_is_ready_at_once_is_not_worth_a_line(viewer, dock, gate, all_ready, qtbot):
+def test_what_is_ready_at_once_is_not_worth_a_line(
+    viewer, dock, gate, all_ready, qtbot, monkeypatch
+):
+    monkeypatch.setattr(encoding, "TELL_MS", 5000)  # torch may be loaded first
     viewer.add_image(noise(3, 40, 64))
     widget = dock()
     shown = []
