@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from napari_icmoe.questions import Answer, Question
 
-LIMIT_BYTES = 32 * 2**20
-"""Some 60 answers on slices of 512 by 512 pixels."""
+LIMIT_BYTES = 64 * 2**20
+"""Some 200 answers: logits take 0.26 MB, and a mask takes little where it is not large."""
 
 
 class AnswerCache:

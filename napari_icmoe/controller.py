@@ -120,7 +120,7 @@ class AnnotateController(QObject):
         self.maps: Maps = Maps(self, self)
         self.ahead: EncodingAhead = EncodingAhead(self, self)
         self.foreseeing: Foreseeing = Foreseeing(self, self)
-        self.tidying = Tidying(self.asker, self.ahead, self)
+        self.tidying = Tidying(self.asker, self.ahead, self.propagating, self)
         self.first_use = FirstUse(self.asker, self)
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)

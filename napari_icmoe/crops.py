@@ -40,6 +40,14 @@ def cropped(mask: NDArray[np.bool_], corner: Corner = (0, 0)) -> tuple[NDArray[n
     return mask[box], (corner[0] + box[0].start, corner[1] + box[1].start)
 
 
+def laid_out(mask: NDArray[np.bool_], corner: Corner, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask, whose first pixel lies at `corner`, on a whole plane of a `shape`."""
+    whole, (row, column) = np.zeros(shape, bool), corner
+    rows, columns = mask.shape
+    whole[row : row + rows, column : column + columns] = mask
+    return whole
+
+
 def shifted(part: tuple[slice, slice], by: Corner) -> tuple[slice, slice]:
     """Return rows and columns moved by a number of each."""
     rows, columns = (

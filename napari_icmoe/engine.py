@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from icmoe_core.errors import OvertakenError
 from icmoe_core.windowing import Window, choose_window
+from napari_icmoe.crops import cropped
 from napari_icmoe.native import prepare_for_torch
 from napari_icmoe.planes import Plane
 from napari_icmoe.questions import Answer, ModelChoice, Question, Scan, asked
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
     from icmoe_core.predictor import Embedding, Predictor
 
-CACHE_BYTES = 32_000_000
+CACHE_BYTES = 56_000_000
 """Of encoded slices in memory; others are read from the disk in some milliseconds."""
 KEPT_PICTURES = 4
 """Slices of lazy scans and regions of large planes that are read once for several clicks."""
@@ -96,8 +97,10 @@ class Engine:
         if is_wanted is not None:
             predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))
         found = predictor.predict(embedding, asked(question, prior))
-        mask, corner = found.mask, (0, 0)
-        if question.region is not None:
+        if question.region is None:
+            mask, corner = cropped(found.mask)
+            mask = mask.copy()  # and the rest of the slice need not be kept
+        else:
             clicks = [one for one in question.prompts if isinstance(one, Click)]
             mask, corner = mask_in_plane(
                 found.probability,

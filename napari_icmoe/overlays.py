@@ -15,12 +15,13 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
-from napari_icmoe.crops import Corner, bounding_box
+from napari_icmoe.crops import Corner, bounding_box, laid_out
 from napari_icmoe.events import Connections
 from napari_icmoe.helper_layers import HELPER, cut_axes, plane_translate, transform_of
 from napari_icmoe.lines import Lines
 from napari_icmoe.planes import Plane
 from napari_icmoe.redrawing import Part, redraw
+from napari_icmoe.regions import is_large
 from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
@@ -263,9 +264,12 @@ class Overlays:
             Row and column of the plane at which the mask's first pixel lies.
         """
         layer, image = self.preview, self._image
-        box = bounding_box(mask)
         if not self.complete or layer is None or image is None:
             return
+        rows, columns = (image.data.shape[axis] for axis in plane.axes)
+        if not is_large((rows, columns)):  # so that the layer need not be moved for each answer
+            mask, corner = laid_out(mask, corner, (rows, columns)), (0, 0)
+        box = bounding_box(mask)
         if box is None:
             self.hide_preview()
             return

@@ -100,7 +100,7 @@ class Answer:
     window : Window
         What the model got to see.
     mask : ndarray of bool, (rows, columns)
-        Of the whole plane, or of a part of it if the question has a region.
+        As small as the outline; ``(0, 0)`` if there is none.
     logits : ndarray of float32, optional
         For correcting this answer.
     notices : tuple of str

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_icmoe.planes import Plane
 from napari_icmoe.regions import Region
 
-BAND = 2_000_000
+BAND = 8_000_000
 """How many pixels are read at a time."""
 MEAN = 8
 """A pixel of the picture is the mean of at most this many along each side: enough against noise."""

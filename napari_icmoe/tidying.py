@@ -7,38 +7,44 @@ from qtpy.QtCore import QObject, QTimer
 from napari_icmoe.ahead.encoding import EncodingAhead
 from napari_icmoe.asking import Asker
 from napari_icmoe.native import give_memory_back
-from napari_icmoe.workers import Background
+from napari_icmoe.review.propagating import Propagating
 
 EVERY_MS = 400
-"""While the model works, memory is given back this often."""
+"""While the model works, memory is given back this often: a hundredth of one core's time."""
 
 
 class Tidying(QObject):
-    """Gives memory back, in a thread, soon after the model has worked.
+    """Gives memory back soon after the model has worked.
 
     Parameters
     ----------
     asker : Asker
     ahead : EncodingAhead
+    propagating : Propagating
     """
 
-    def __init__(self, asker: Asker, ahead: EncodingAhead, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        ahead: EncodingAhead,
+        propagating: Propagating,
+        parent: QObject | None = None,
+    ) -> None:
         super().__init__(parent)
-        self._thread = Background(self)  # not the engine's, which is idle for the next question
+        self._works = (asker.answered, ahead.loaded, propagating.changed)
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(EVERY_MS)
-        self._soon.timeout.connect(self._tidy)
-        asker.answered.connect(self._on_work)
-        ahead.loaded.connect(self._on_work)
+        self._soon.timeout.connect(give_memory_back)
+        for work in self._works:
+            work.connect(self._on_work)
 
     def close(self) -> None:
         """Leave everything as it is from now on."""
+        for work in self._works:
+            work.disconnect(self._on_work)
         self._soon.stop()
 
     def _on_work(self) -> None:
         if not self._soon.isActive():
             self._soon.start()
-
-    def _tidy(self) -> None:
-        self._thread.run(give_memory_back)

@@ -27,6 +27,7 @@ from icmoe_core.samples import SAMPLES
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning import training_process
+from napari_icmoe.native import prepare_for_torch
 
 ANSWER_MS = 60_000
 """How long a test waits for the model: the first answer includes loading the weights."""
@@ -35,6 +36,7 @@ PATIENCE_MS = 20_000
 and a limit costs nothing where it is not reached."""
 
 _tests = count(1)
+prepare_for_torch()  # tests import models themselves, after a window has been drawn
 
 
 class PatientBot(QtBot):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from qtpy.QtCore import Qt
-from shown_masks import centre, mask_of
+from shown_masks import centre, mask_of, outlined
 
 from icmoe_core.io import read_volume
 from icmoe_core.metrics import dice
@@ -55,14 +55,14 @@ def test_one_click_and_corrections(brain, hands, lesion, answered):
     shown, index, _ = lesion
     hands.click(*centre(shown[index]))
     answered(brain)
-    first = brain.controller.answer.mask
+    first = outlined(brain.controller.answer, shown[index].shape)
     assert dice(first, shown[index]) > 0.5
     wrong = np.argwhere(first & ~shown[index])
     row, column = wrong[len(wrong) // 2] if len(wrong) else (5, 5)
     hands.click(float(row), float(column), SHIFT)
     answered(brain)
     assert [click.positive for click in brain.controller.prompts] == [True, False]
-    second = brain.controller.answer.mask
+    second = outlined(brain.controller.answer, shown[index].shape)
     clicked = brain.controller.prompts[1]
     assert not second[round(clicked.row), round(clicked.column)]
     assert brain.controller.tool.overlays.preview.data[0].astype(bool).tolist() == second.tolist()

@@ -5,6 +5,9 @@ import pytest
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QAbstractItemView, QApplication, QComboBox, QLineEdit
+from shown_masks import outlined
+
+from icmoe_core.metrics import dice
 
 WAIT_MS = 60_000
 
@@ -109,8 +112,7 @@ def test_a_click_and_a_box_from_the_keyboard(viewer, brain, canvas, lesion, answ
     press(Qt.Key.Key_B)
     assert [prompt.as_tuple() for prompt in controller.prompts] == [tuple(map(float, box))]
     answered(brain)
-    overlap = controller.answer.mask & truth[index]
-    assert 2 * overlap.sum() / (controller.answer.mask.sum() + truth[index].sum()) > 0.7
+    assert dice(outlined(controller.answer, truth[index].shape), truth[index]) > 0.7
     press(Qt.Key.Key_N)
     press(Qt.Key.Key_P)
     assert controller.prompts[-1].positive is False

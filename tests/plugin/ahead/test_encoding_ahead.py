@@ -315,7 +315,7 @@ def test_without_a_disk_the_line_counts_what_is_in_memory(
 def test_what_is_ready_at_once_is_not_worth_a_line(
     viewer, dock, gate, all_ready, qtbot, monkeypatch
 ):
-    monkeypatch.setattr(encoding, "TELL_MS", 5000)  # torch may be loaded first
+    monkeypatch.setattr(encoding, "TELL_MS", 3000)  # torch may be loaded first
     viewer.add_image(noise(3, 40, 64))
     widget = dock()
     shown = []

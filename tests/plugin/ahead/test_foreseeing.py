@@ -155,7 +155,7 @@ def test_a_moved_pointer_leaves_the_answer_and_the_next_one_is_right(
     hands.click(8, 9)
     answered(stack)
     assert stack.controller.answer.question.prompts[0].at_pixel == Click(8, 9)
-    assert stack.controller.answer.mask[8, 9]
+    assert stack.controller.tool.overlays.preview.data[0, 8, 9]
     assert len(told) == 1
 
 
