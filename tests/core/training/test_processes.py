@@ -39,11 +39,12 @@ def test_two_processes_learn_what_one_does_with_twice_the_batch(pairs, tiny_back
         assert report["step"] == alone["step"] == 4
         assert report["bank"] == alone["bank"]
         for name, tensor in weights.items():
-            torch.testing.assert_close(found[name], tensor, atol=2e-4, rtol=0)
+            # Processors differ in the last bits, and the optimiser makes more of them.
+            torch.testing.assert_close(found[name], tensor, atol=4e-4, rtol=0)
     one, other = (found for _, found in pairs["whole"])
     assert all(torch.equal(one[name], other[name]) for name in weights)
     moved = max(float(np.abs(t).max()) for t in _moves(weights))
-    assert moved > 2e-3  # ten times the tolerance
+    assert moved > 2e-3  # five times the tolerance
 
 
 def _moves(weights):
