@@ -10,7 +10,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from napari_icmoe.crops import cropped, shifted
+from napari_icmoe.crops import shifted
 from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.label_layers import make_target, mismatch
 from napari_icmoe.masks import Masks
@@ -136,7 +136,7 @@ class Accepting(QObject):
             self.said.emit(*(refusal or ("info", "Nothing was written.")))
             return
         labels, place, state = mask.layer.data, answer.question.place, self._session.state
-        outline, corner = cropped(answer.mask, answer.corner)
+        outline, corner = answer.mask, answer.corner
         part = shifted((slice(0, outline.shape[0]), slice(0, outline.shape[1])), corner)
         on_plane = labels[place.plane.index]
         merged = merge(

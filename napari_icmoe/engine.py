@@ -62,6 +62,11 @@ class Engine:
         self._windows: dict[tuple[str, int, str], Window] = {}
         self._pixels: dict[tuple[str, int, Plane, Region | None], NDArray] = {}  # the newest last
 
+    @property
+    def loaded(self) -> bool:
+        """Whether a model is there; it may be asked on any thread."""
+        return self._predictor is not None
+
     def answer(
         self,
         question: Question,

@@ -13,7 +13,7 @@ they never spin, each of the many short steps of an answer begins with waking th
 
 Memory must go back once it is free. The C library keeps what encoding and answers have freed, in
 pieces that fit nothing else: 130 to 260 MB after thirty slices of a large scan. To give it back
-takes 4 ms, and the next answer takes 1.5 ms longer.
+takes 5 ms (at worst 9.5, in a window), and the next answer 1.5 ms longer.
 
 Python's lock must change hands quickly. An answer takes it a hundred times, and each time whoever
 has it, mostly the window that draws, may keep it for 5 ms as Python comes.

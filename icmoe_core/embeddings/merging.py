@@ -21,7 +21,7 @@ from icmoe_core.embeddings.packs import (
 )
 
 SLICES = 12
-"""Of a full pack, at least: it is made in memory, where 32 took 190 MB for a moment."""
+"""Of a full pack, at least: it is made in memory, where 32 take 240 MB for a moment."""
 PATIENCE_S = 30.0
 """So long at most somebody else who merges packs is waited for, where it matters."""
 

@@ -129,7 +129,8 @@ class PromptPanel(QWidget):
             if c.asker.downloading:
                 return "Your prompts are answered as soon as the model is here."
             if c.asker.slow:  # words, since an animated bar redraws the canvas with every frame
-                return "Working …"
+                loaded = c.asker.engine.loaded
+                return "Working …" if loaded else "The model is being loaded; your prompts wait."
             if c.answer is None and not c.busy:
                 return (
                     "There is no preview. Change the prompts or the model, or try again"

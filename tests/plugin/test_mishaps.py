@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from shown_masks import outlined
 
+import icmoe_core
 from icmoe_core.backbones import build_backbone, register, unregister
 from icmoe_core.backbones.checkpoints import WeightsInfo, find_weights
 from icmoe_core.backbones.downloads import cache_folder
@@ -275,3 +276,21 @@ def test_layers_can_be_removed_and_added_again(viewer, brain, hands, qtbot):
     hands.click(60, 60)
     qtbot.wait(60)
     assert len(again.controller.prompts) == 1
+
+
+def test_while_a_model_is_loaded_the_person_is_told(
+    brain, hands, lesion, answered, tiny_name, monkeypatch, qtbot
+):
+    go_on, load = threading.Event(), icmoe_core.load_model
+
+    def slowly(*choice):
+        go_on.wait(20)
+        return load(*choice)
+
+    monkeypatch.setattr(icmoe_core, "load_model", slowly)
+    brain.controller.set_model(ModelChoice(tiny_name, "cpu"))
+    hands.box(lesion[2])
+    qtbot.waitUntil(lambda: "being loaded" in brain.prompt.hint.text())
+    go_on.set()
+    answered(brain)
+    assert "being loaded" not in brain.prompt.hint.text()

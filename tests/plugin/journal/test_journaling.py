@@ -334,4 +334,4 @@ def test_a_step_costs_the_window_less_than_5_ms(annotator):
     for name, times in spent.items():
         print(f"\n{name}: median {np.median(times):.2f} ms, worst {max(times):.2f} ms", end="")
     assert np.median(spent["accept"]) < 5
-    assert spent["accept proposal"][0] < 10, "once only, so there is no median"
+    assert spent["accept proposal"][0] < 5
