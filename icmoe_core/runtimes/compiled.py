@@ -12,6 +12,7 @@ from weakref import ref
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.runtimes.quiet import import_openvino
 from icmoe_core.runtimes.threads import cores
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,7 @@ class Compiled:
     """One compiled graph, safe to share between threads; arrays in, arrays out."""
 
     def __init__(self, model: Any, hint: str, more: Mapping[str, object]) -> None:
-        import openvino
-
+        openvino = import_openvino()
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": cores(),
@@ -163,14 +163,12 @@ class CompilingAhead:
 
 def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:
     """Put weights in the place of a model's last inputs, and fix the shapes of the first."""
-    from openvino import opset13
-
+    openvino = import_openvino()
+    constant = openvino.opset13.constant
     inputs = list(model.get_parameters())
     for parameter, weight in zip(inputs[len(shapes) :], weights, strict=True):
-        parameter.output(0).replace(opset13.constant(weight, shared_memory=True).output(0))
+        parameter.output(0).replace(constant(weight, shared_memory=True).output(0))
         model.remove_parameter(parameter)
-    import openvino
-
     partial = zip(model.inputs, shapes, strict=True)
     model.reshape({one: openvino.PartialShape(shape) for one, shape in partial})
     return model

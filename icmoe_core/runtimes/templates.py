@@ -19,6 +19,7 @@ from icmoe_core.backbones import Backbone
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.runtimes.graphs import ExpertsGraph, FrozenGraph, example_inputs, weights_of
 from icmoe_core.runtimes.mixed import with_mixed_precision
+from icmoe_core.runtimes.quiet import import_openvino
 from icmoe_core.runtimes.strips import in_strips
 
 FORMAT = 4
@@ -74,8 +75,7 @@ class Templates:
         self, name: Sequence[str], make: Callable[[], tuple[nn.Module, tuple[Tensor, ...]]]
     ) -> Any:
         """Read a graph, or translate it and keep it if that can be done."""
-        import openvino
-
+        openvino = import_openvino()
         parts = [str(FORMAT), openvino.__version__, torch.__version__, *name]
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
         kept = self.folder / key
@@ -99,8 +99,7 @@ def translated(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:
     """Translate a module for OpenVINO; its outputs are in float32."""
     import warnings
 
-    import openvino
-
+    openvino = import_openvino()
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")  # of tracing: shapes that are known to stay
         traced = torch.jit.trace(module, inputs, check_trace=False)

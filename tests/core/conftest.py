@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Iterator
 
 import pytest
@@ -14,8 +15,8 @@ from icmoe_core.predictor import Predictor
 
 @pytest.fixture(scope="session", autouse=True)
 def encoded_once() -> Iterator[None]:
-    """What LiteMedSAM has encoded in plain torch is remembered."""
-    whole, known = PromptableModel.encode, {}
+    """What LiteMedSAM has encoded in plain torch last is remembered, at 4 MB a slice."""
+    whole, known = PromptableModel.encode, OrderedDict()
 
     def encode(model: PromptableModel, image: Tensor) -> tuple[Tensor, tuple[int, int]]:
         real = model.backbone.name == "lite-medsam" and model.runtime.name == "torch"
@@ -25,6 +26,9 @@ def encoded_once() -> Iterator[None]:
         key = (model.backbone.weights_sha256, image.shape, pixels)
         if key not in known:
             known[key] = whole(model, image)
+            if len(known) > 32:
+                known.popitem(last=False)
+        known.move_to_end(key)
         features, input_hw = known[key]
         return features.clone(), input_hw  # which may be learnt from, wherever it was made
 

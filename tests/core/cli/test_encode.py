@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import local_cluster
 import nibabel as nib
 import numpy as np
 import pytest
@@ -175,6 +176,7 @@ def test_two_workers_share_the_work(scans, tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=240,
     )
     assert done.returncode == 1, done.stderr
     record = json.loads(done.stdout)
@@ -182,17 +184,18 @@ def test_two_workers_share_the_work(scans, tmp_path):
     assert EmbeddingStore().usage().slices == 4
 
 
-def test_a_running_cluster_is_used(icmoe, tiny_name, tiny_model, scans, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 1)
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-    ) as cluster:
-        result = encode(
-            icmoe, tiny_name, *scans[:1], "--scheduler", cluster.scheduler_address, "--json"
-        )
+def test_a_running_cluster_is_used(icmoe, tiny_name, scans, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 5)
+    words = [sys.executable, local_cluster.__file__]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, **pipes) as cluster:
+        address = cluster.stdout.readline().strip()
+        result = encode(icmoe, tiny_name, *scans[:1], "--scheduler", address, "--json")
+        cluster.communicate(timeout=60)  # it ends with its input
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["encoded"] == 5
+    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 1)
     result = encode(icmoe, tiny_name, scans[0], "--scheduler", "tcp://127.0.0.1:1")
     assert result.exit_code == 1
     assert "No Dask scheduler answers" in result.stderr

@@ -3,6 +3,7 @@
 import copy
 import shutil
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -14,13 +15,12 @@ from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.metrics import dice
 from icmoe_core.model import PromptableModel
+from icmoe_core.runtimes import compiled, openvino
 from icmoe_core.runtimes.agreement import LOWEST, MEAN, agree, masks_of, sample_cases
 from icmoe_core.runtimes.runtime import Runtime
 from icmoe_core.runtimes.templates import Templates
 
-openvino = pytest.importorskip("icmoe_core.runtimes.openvino")
-pytest.importorskip("openvino")
-from icmoe_core.runtimes import compiled  # noqa: E402
+pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")
 
 
 @pytest.fixture(scope="module")

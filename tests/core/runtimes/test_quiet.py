@@ -1,0 +1,53 @@
+"""OpenVINO is used without its telemetry."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")
+
+CODE = """
+import os, sys
+from multiprocessing import Process
+made = []
+os.fork = lambda: made.append("fork") or 0
+Process.start = lambda process: made.append(process)
+import torch
+from icmoe_core.runtimes.templates import translated
+model = translated(torch.nn.Linear(3, 2), (torch.zeros(1, 3),))
+assert len(model.outputs) == 1
+sent = [name for name in sys.modules if name.startswith("openvino_telemetry")]
+assert not sent, sent
+assert not made, made
+"""
+
+
+def test_it_reports_nothing_and_makes_no_process(tmp_path):
+    user = {k: v for k, v in os.environ.items() if k not in ("CI", "TF_BUILD", "JENKINS_URL")}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env=user | {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.glob("intel")), "its identifier of this computer"
+
+
+@pytest.mark.skipif(find_spec("openvino_telemetry") is None, reason="needs its telemetry")
+def test_others_can_still_import_its_telemetry():
+    code = """
+import sys
+from icmoe_core.runtimes.quiet import import_openvino
+assert import_openvino() is import_openvino() is sys.modules["openvino"]
+import openvino_telemetry
+assert import_openvino() is sys.modules["openvino"]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
