@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from icmoe_core.backbones import Backbone, build_backbone, register, unregister
 from icmoe_core.backbones.sam import SamSize, compose
 from icmoe_core.model import PromptableModel, load_model
+
+# A computer that is busy with other things has not made a mistake.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # What was measured on a computer must not decide what is tested there.
 os.environ.setdefault("ICMOE_RUNTIME", "torch")

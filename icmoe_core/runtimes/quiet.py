@@ -15,10 +15,9 @@ def import_openvino() -> Any:
     """Return the package OpenVINO.
 
     Unless its user has declined, it sends events to Google Analytics when it is imported and for
-    each graph that it translates. Nobody who outlines patients' scans has agreed to that by
-    installing this package. Each event also forks the process, with all of the model's memory and
-    from beside running threads, which doubled the time of a translation. Where its package for
-    that cannot be imported, OpenVINO has a stand-in of its own that does nothing.
+    each graph that it translates. On Linux each event also forks the process, with all of the
+    model's memory and from beside running threads. Where its package for that cannot be imported,
+    OpenVINO has a stand-in of its own that does nothing.
 
     If something else in the process has imported OpenVINO before, it is left as it is.
 
@@ -28,10 +27,13 @@ def import_openvino() -> Any:
         If OpenVINO is not installed.
     """
     with _LOCK:
-        if "openvino" in sys.modules or _TELEMETRY in sys.modules:
+        if "openvino" in sys.modules:
             return importlib.import_module("openvino")
+        theirs = sys.modules.pop(_TELEMETRY, None)
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's way to say so
         try:
             return importlib.import_module("openvino")
         finally:
             del sys.modules[_TELEMETRY]
+            if theirs is not None:
+                sys.modules[_TELEMETRY] = theirs

@@ -1,7 +1,7 @@
 """A Dask cluster of two workers that know the tiny model, until its standard input ends.
 
-It prints the address of its scheduler. A worker of Dask that fails while it is closed ends its
-process at once, hence that is not the process that runs the tests.
+It prints the address of its scheduler. A worker of Dask that cannot be closed ends its process at
+once, hence that is not the process that runs the tests.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import local_cluster
 import nibabel as nib
 import numpy as np
 import pytest
@@ -186,13 +185,15 @@ def test_two_workers_share_the_work(scans, tmp_path):
 
 def test_a_running_cluster_is_used(icmoe, tiny_name, scans, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 5)
-    words = [sys.executable, local_cluster.__file__]
+    words = [sys.executable, Path(__file__).with_name("local_cluster.py")]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(words, **pipes) as cluster:
-        address = cluster.stdout.readline().strip()
-        result = encode(icmoe, tiny_name, *scans[:1], "--scheduler", address, "--json")
-        cluster.communicate(timeout=60)  # it ends with its input
+        try:
+            address = cluster.stdout.readline().strip()
+            result = encode(icmoe, tiny_name, *scans[:1], "--scheduler", address, "--json")
+            cluster.communicate(timeout=60)  # it ends with its input
+        finally:
+            cluster.kill()
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["encoded"] == 5
     monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 1)
