@@ -23,7 +23,7 @@ from napari_icmoe.learning.trainer import State
 from napari_icmoe.learning.version_store import VersionStore
 
 HERE = Path(__file__).parent
-ENDS_MS = 60_000
+ENDS_MS = 240_000  # it leaves the cores to others
 
 
 class Study:
