@@ -40,13 +40,20 @@ def test_it_reports_nothing_and_makes_no_process(tmp_path):
 
 
 @pytest.mark.skipif(find_spec("openvino_telemetry") is None, reason="needs its telemetry")
-def test_others_can_still_import_its_telemetry():
-    code = """
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_others_can_still_import_its_telemetry(first):
+    code = f"""
 import sys
+if {first}:
+    import openvino_telemetry
+    theirs = openvino_telemetry
 from icmoe_core.runtimes.quiet import import_openvino
 assert import_openvino() is import_openvino() is sys.modules["openvino"]
 import openvino_telemetry
-assert import_openvino() is sys.modules["openvino"]
+from openvino.tools.ovc import telemetry_utils
+assert telemetry_utils.tm is not openvino_telemetry
+if {first}:
+    assert openvino_telemetry is theirs
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

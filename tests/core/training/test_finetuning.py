@@ -215,8 +215,8 @@ def test_sixty_steps_of_the_real_model_teach_a_structure_and_keep_the_rest():
     model = load_model("lite-medsam", experts=None, device="cpu")
     sample, other = SAMPLES["brain1"], SAMPLES["mr_abdomen"]
     parts = [p for c in match_files(sample.image, sample.labels) for p in read_slices(c)]
-    # replay would have the other sample in it, and nothing could be said about forgetting it
-    # What twenty seconds are enough for on two cores that have nothing else to do.
+    # What twenty seconds are enough for on two idle cores. Replay would have the other sample in
+    # it, and nothing could be said about forgetting it.
     settings = Settings(max_seconds=None, max_steps=60, weights=LossWeights(retention=0.0))
     last = last_of(finetune(model, parts, settings=settings, validation=0.3))
     scores = last.record["scores"]
