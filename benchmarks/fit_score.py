@@ -25,7 +25,7 @@ from icmoe_core import Predictor, Window, choose_window, load_model, read_volume
 from icmoe_core.decoder import decode
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.frames import box_tensor
-from icmoe_core.hypotheses import OUTLIER, describe_masks, propose_boxes
+from icmoe_core.hypotheses import OUTLIER, describe_masks, propose_boxes, scene_of
 from icmoe_core.metrics import dice
 from icmoe_core.simulation import deepest_point, largest_component
 
@@ -132,18 +132,11 @@ def collect(data: Path) -> list[Sample]:
             click = frame.points_to_input(np.array([deepest_point(truth)], float))
             boxes = propose_boxes(click, frame.input_hw, frame.input_size)
             with torch.inference_mode():
-                output = decode(
-                    model.backbone, embedding.features, boxes=box_tensor(boxes, model.device)
-                )
-                evidence = describe_masks(
-                    output.logits,
-                    output.iou,
-                    boxes,
-                    embedding.features,
-                    embedding.picture,
-                    frame,
-                    torch.from_numpy(click.astype(np.int64)),
-                )
+                given = box_tensor(boxes)
+                output = decode(model.backbone, embedding.features, boxes=given)
+                scene = scene_of(embedding.features, embedding.picture, frame)
+                clicked = torch.from_numpy(click.astype(np.int64))
+                evidence = describe_masks(output.logits, output.iou, given, scene, clicked)
                 masks = (frame.to_slice(output.logits) > 0).numpy()
             score = np.array([dice(mask, truth) for mask in masks])
             samples.append(Sample(group, evidence.numpy().astype(float), score))

@@ -54,9 +54,9 @@ def ballot_of_election(joint: JointAnswer, verdict: Verdict) -> Ballot:
         All masks that stood for election.
     verdict : Verdict
     """
-    votes = verdict.votes
-    weights = torch.einsum("b,behw->ehw", votes, joint.weights.float().cpu())
+    votes = verdict.votes.to(joint.logits.device)
+    weights = torch.einsum("b,behw->ehw", votes, joint.weights.float()).cpu()
     # Their votes count with all opinions in them, not only with what these came to.
-    opened = joint.probability.float().cpu() - torch.sigmoid(joint.logits.float().cpu())
-    probability = torch.sigmoid(verdict.logits) + torch.einsum("b,bhw->hw", votes, opened)
-    return Ballot(joint.names, weights, probability.clamp(0, 1))
+    opened = joint.probability.float() - torch.sigmoid(joint.logits.float())
+    more = torch.einsum("b,bhw->hw", votes, opened).cpu()
+    return Ballot(joint.names, weights, (torch.sigmoid(verdict.logits) + more).clamp(0, 1))

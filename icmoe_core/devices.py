@@ -1,8 +1,4 @@
-"""Devices: where the model runs, how exactly it calculates there, and what happens when it is full.
-
-On a GPU only the image encoder runs in reduced precision: it takes nearly all of the time, while
-the decoder's positional codes of coordinates would lose their pixels in 8 bits of mantissa.
-"""
+"""Devices: where the model runs, and what happens when one is full."""
 
 from __future__ import annotations
 
@@ -12,8 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from icmoe_core.errors import DeviceMemoryError, ModelError
-
-_REDUCED = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 # Only CUDA has an exception type of its own for a full memory (a RuntimeError too); the other
 # allocators raise a plain RuntimeError that can be told from a defect by its words alone.
@@ -77,35 +71,6 @@ def _best_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
-
-
-def choose_precision(device: torch.device) -> str:
-    """Name the precision in which the image encoder runs on `device`.
-
-    Returns
-    -------
-    {"fp32", "bf16", "fp16"}
-        ``"fp32"`` on the CPU and on Metal; on CUDA ``"bf16"``, which has the range of fp32, or
-        ``"fp16"`` on the older GPUs that have no bf16.
-    """
-    if device.type != "cuda":
-        return "fp32"
-    # By generation: asked directly, torch also counts bf16 that an older GPU only imitates, slowly.
-    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """Context in which the operations that can stand it run in `precision`.
-
-    Parameters
-    ----------
-    device : torch.device
-    precision : {"fp32", "bf16", "fp16"}
-        ``"fp32"`` changes nothing.
-    """
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=_REDUCED[precision])
 
 
 def full_precision(device: torch.device) -> AbstractContextManager:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from icmoe_core.experts.generations import JointAnswer
+from icmoe_core.experts.generations import Asked, JointAnswer
 from icmoe_core.frames import box_tensor
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import (
@@ -66,8 +66,9 @@ class Draft:
     def only(self, wanted: Collection[int]) -> Draft:
         """Leave all but some of the boxes away."""
         kept = np.flatnonzero(np.isin(self.numbers, list(wanted)))
-        at = torch.from_numpy(kept).to(self.iou.device)
+        at = torch.from_numpy(kept)
         numbers, boxes = self.numbers[kept], self.boxes[at]
+        at = at.to(self.iou.device)
         return replace(self, numbers=numbers, boxes=boxes, logits=self.logits[at], iou=self.iou[at])
 
 
@@ -148,7 +149,7 @@ def _draft(
     numbers: NDArray[np.int64],
     boxes: NDArray[np.float64],
 ) -> Draft:
-    given = box_tensor(boxes, features.device)
+    given = box_tensor(boxes)
     seen, codes = show_part(model, features, place)
     return Draft(place, seen, codes, numbers, given, *model.decode(seen, given, codes))
 
@@ -177,13 +178,16 @@ def ask_boxes(
     JointAnswer
         Of all their boxes, in the order of their numbers, on the grid of the whole slice.
     """
-    side, found = features.shape[2], []
-    asked = [draft for draft in drafts if len(draft.numbers)]
-    for draft in asked:
+    side, left = features.shape[2], [draft for draft in drafts if len(draft.numbers)]
+    asked = []
+    for draft in left:
         prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
-        answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
-        found.append(on_the_slice(answer, *draft.place, side))
-    order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
+        asked.append(Asked(draft.seen, prompts, partial(_answered, draft)))
+    answers = model.ask(asked, shares, see)
+    found = [
+        on_the_slice(one, *draft.place, side) for one, draft in zip(answers, left, strict=True)
+    ]
+    order = np.argsort(np.concatenate([draft.numbers for draft in left]))
     return in_order(together(found), order)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,19 +18,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icmoe_core.drafts import Draft, ask_boxes, draft_boxes, logits_of
+from icmoe_core.evidence import Scene, mask_boxes
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
     DISAGREEMENT_COST,
     TEMPERATURE,
     Verdict,
-    boxes_of,
     cells_of,
     decide,
     describe_masks,
     disagreement,
     propose_boxes,
+    scene_of,
     score_masks,
+    weighed,
 )
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import See, together
@@ -62,6 +65,11 @@ class Clicks:
     frame: Frame
     positions: NDArray[np.float64]
     labels: NDArray[np.int64]
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The slice that masks are compared with."""
+        return scene_of(self.features, self.picture, self.frame)
 
     def cells(self, label: int) -> Tensor:
         """Return the indices ``(n, 2)`` of the logits' pixels with clicks of one label."""
@@ -121,17 +129,10 @@ def nominate(
         boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
     boxed = ask_boxes(model, clicks.features, shares, drafts, see)
     joint = together([boxed, views.joint])
-    logits = joint.logits.float().cpu()
-    limits = boxes * (frame.logits_size / frame.input_size)
-    evidence = describe_masks(
-        logits,
-        joint.iou.float().cpu(),
-        np.concatenate([limits, boxes_of(logits[len(boxes) :] > 0)]),
-        clicks.features,
-        clicks.picture,
-        frame,
-        clicks.cells(1),
-    )
+    logits = weighed(joint.logits)
+    given = _on_logits(boxes, clicks.frame).to(logits.device)
+    limits = torch.cat([given, mask_boxes(logits[len(boxes) :] > 0)])
+    evidence = describe_masks(logits, weighed(joint.iou), limits, clicks.scene, clicks.cells(1))
     # Votes are proportional to the share.
     given = views.favour + TEMPERATURE * math.log(views.share)
     return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), given]))
@@ -145,15 +146,18 @@ def _most_likely(
     preference: Tensor | None,
 ) -> NDArray[np.int64]:
     """Return the numbers of the boxes with the best drafts, ascending."""
-    frame = clicks.frame
-    logits, iou = (t.float().cpu() for t in logits_of(drafts, clicks.features.shape[2]))
-    limits = boxes * (frame.logits_size / frame.input_size)
-    evidence = describe_masks(
-        logits, iou, limits, clicks.features, clicks.picture, frame, clicks.cells(1)
-    )
+    logits, iou = (weighed(t) for t in logits_of(drafts, clicks.features.shape[2]))
+    limits = _on_logits(boxes, clicks.frame)
+    evidence = describe_masks(logits, iou, limits, clicks.scene, clicks.cells(1))
     missed = disagreement(logits, clicks.cells(1), clicks.cells(0))
     scores = score_masks(evidence, preference) - DISAGREEMENT_COST * missed
     return np.sort(scores.topk(count).indices.numpy())
+
+
+def _on_logits(boxes: NDArray[np.float64], frame: Frame) -> Tensor:
+    """Return boxes on the model's input as those on the logits' grid."""
+    scale = frame.logits_size / frame.input_size
+    return torch.as_tensor(boxes * scale, dtype=torch.float32)
 
 
 def _preference(model: PromptableModel, shares: Sequence[float]) -> Tensor | None:
@@ -173,8 +177,8 @@ def elect(candidates: Candidates, clicks: Clicks, preference: Tensor) -> Verdict
     """
     joint = candidates.joint
     return decide(
-        joint.logits.float().cpu(),
-        joint.iou.float().cpu(),
+        weighed(joint.logits),
+        weighed(joint.iou),
         candidates.evidence,
         clicks.cells(1),
         clicks.cells(0),

@@ -8,6 +8,8 @@ border.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,14 +36,38 @@ _TINY = 1e-6
 _RIM = 6  # logits pixels
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What masks are compared with: one slice, all on one device.
+
+    Attributes
+    ----------
+    picture : Tensor, (h, w)
+        Intensities 0 … 1 on the grid of the logits.
+    valid : Tensor, (h, w), bool
+        Where there is a picture, and not padding.
+    smooth : Tensor, (h, w)
+        The picture's means over 3 × 3 pixels.
+    unit : Tensor, (C, fh, fw)
+        The image encoder's features without their mean, each of length 1.
+    """
+
+    picture: Tensor
+    valid: Tensor
+    smooth: Tensor
+    unit: Tensor
+
+    @classmethod
+    def of(cls, picture: Tensor, valid: Tensor, features: Tensor) -> Scene:
+        """Make one of a picture ``(h, w)`` and its features ``(C, fh, fw)``."""
+        smooth = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+        unit = features - features.mean((1, 2), keepdim=True)
+        unit = unit / (unit.norm(dim=0, keepdim=True) + _TINY)
+        return cls(picture, valid, smooth, unit)
+
+
 def gather_evidence(
-    logits: Tensor,
-    iou: Tensor,
-    boxes: Tensor,
-    picture: Tensor,
-    valid: Tensor,
-    features: Tensor,
-    clicks: Tensor,
+    logits: Tensor, iou: Tensor, boxes: Tensor, scene: Scene, clicks: Tensor
 ) -> Tensor:
     """Describe `n` masks that answer the same clicks.
 
@@ -52,21 +78,18 @@ def gather_evidence(
         Predicted IoU.
     boxes : Tensor, (n, 4)
         ``(row_min, col_min, row_max, col_max)`` in pixels of the logits.
-    picture : Tensor, (h, w)
-        Intensities 0 … 1 on the grid of the logits.
-    valid : Tensor, (h, w), bool
-        Where there is a picture, and not padding.
-    features : Tensor, (C, fh, fw)
-        Of the image encoder.
-    clicks : Tensor, (p, 2), int64
+    scene : Scene
+        On the device of the masks, as all else but the clicks.
+    clicks : Tensor, (p, 2), int64, on the CPU
         Positive clicks, ``(row, column)`` on the grid of the logits; at least one.
 
     Returns
     -------
     Tensor, (n, len(EVIDENCE_NAMES)), float32
     """
+    valid = scene.valid
     # Nothing counts but what lies in a mask or around it, and that is a small part of the whole.
-    top, left, bottom, right = _relevant_part((logits > -1) & valid, features.shape[1:])
+    top, left, bottom, right = _relevant_part((logits > -1) & valid, scene.unit.shape[1:])
     part = slice(top, bottom), slice(left, right)
     logits, valid, boxes = logits[:, *part], valid[part], boxes - boxes.new_tensor([top, left] * 2)
     masks = (logits > 0) & valid  # (n, h, w)
@@ -78,7 +101,7 @@ def gather_evidence(
         (torch.tanh(logits / 2).abs() * inside).sum((1, 2)) / area,
         *_box_evidence(inside, area, boxes),
         *_consensus_evidence(inside, area, iou.clamp(0, 1)),
-        *_border_evidence(masks, picture, valid, features, clicks, part),
+        *_border_evidence(masks, valid, scene, clicks, part),
     ]
     evidence = torch.stack(columns, dim=1)
     return torch.nan_to_num(evidence, nan=0.0, posinf=0.0, neginf=0.0)
@@ -88,10 +111,10 @@ def _relevant_part(wide: Tensor, grid: tuple[int, ...]) -> tuple[int, int, int, 
     """First row and column, and those past the last, of all `wide` masks and their rims.
 
     They fall between cells of the features' `grid`; where its cells are no whole number of pixels,
-    it is everything.
+    it is everything. So it is on a GPU, which is done sooner than it could be asked.
     """
     height, width = wide.shape[1:]
-    if height % grid[0] or width % grid[1] or not wide.any():
+    if wide.is_cuda or height % grid[0] or width % grid[1] or not wide.any():
         return 0, 0, height, width
     limits = []
     for axis, length, cells in ((2, height, grid[0]), (1, width, grid[1])):
@@ -106,12 +129,27 @@ def _relevant_part(wide: Tensor, grid: tuple[int, ...]) -> tuple[int, int, int, 
 
 def _box_evidence(inside: Tensor, area: Tensor, boxes: Tensor) -> list[Tensor]:
     rows, columns = inside.amax(2), inside.amax(1)  # (n, h), (n, w)
-    tight = torch.stack([*_extent(rows), *_extent(columns)])[[0, 2, 1, 3]].T  # (n, 4)
+    tight = _boxes_of(rows, columns)
     overlap = torch.minimum(tight, boxes)[:, 2:] - torch.maximum(tight, boxes)[:, :2]
     common = overlap.clamp(min=0).prod(1)
     size, tight_size = _box_area(boxes), _box_area(tight)
     match = common / (size + tight_size - common + _TINY)
     return [match, (area / (size + _TINY)).clamp(max=2)]
+
+
+def mask_boxes(masks: Tensor) -> Tensor:
+    """Return the half-open bounding boxes ``(n, 4)`` of masks ``(n, h, w)``.
+
+    Those of empty ones hold one pixel.
+    """
+    inside = masks.float()
+    boxes = _boxes_of(inside.amax(2), inside.amax(1))
+    return torch.cat([boxes[:, :2], boxes[:, 2:].clamp(min=1)], dim=1)
+
+
+def _boxes_of(rows: Tensor, columns: Tensor) -> Tensor:
+    (top, bottom), (left, right) = _extent(rows), _extent(columns)
+    return torch.stack([top, left, bottom, right], dim=1)
 
 
 def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,27 +176,20 @@ def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tenso
 
 
 def _border_evidence(
-    masks: Tensor,
-    picture: Tensor,
-    valid: Tensor,
-    features: Tensor,
-    clicks: Tensor,
-    part: tuple[slice, slice],
+    masks: Tensor, valid: Tensor, scene: Scene, clicks: Tensor, part: tuple[slice, slice]
 ) -> list[Tensor]:
     """Compare inside and rim of masks in a part of the picture; all else is of the whole."""
     inside, core = masks.float(), (~_dilate(~masks, 1)).float()
     rim = (_dilate(masks, _RIM) & ~_dilate(masks, 1) & valid).float()
     core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside)
-    shown = picture[part]
+    shown = scene.picture[part]
     mean_in, spread_in = _moments(shown, core)
     mean_rim, spread_rim = _moments(shown, rim)
-    at_click = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
-    click_value = at_click[clicks[:, 0], clicks[:, 1]].median()
+    click_value = scene.smooth[clicks[:, 0], clicks[:, 1]].median()
 
-    unit = features - features.mean((1, 2), keepdim=True)
-    unit = unit / (unit.norm(dim=0, keepdim=True) + _TINY)  # (C, fh, fw)
-    size = unit.shape[1:]
-    step = torch.tensor([picture.shape[0] / size[0], picture.shape[1] / size[1]])
+    unit, size = scene.unit, scene.unit.shape[1:]
+    shape = scene.picture.shape
+    step = torch.tensor([whole / cells for whole, cells in zip(shape, size, strict=True)])
     place = (clicks / step).long()
     at_clicks = unit[:, place[:, 0], place[:, 1]].mean(1)  # (C,)
     rows, columns = (

@@ -86,6 +86,6 @@ def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
-def box_tensor(boxes: NDArray, device: torch.device) -> Tensor:
-    """Boxes ``(n, 4)`` as the float32 tensor that the decoder takes."""
-    return torch.as_tensor(np.asarray(boxes, np.float32).reshape(-1, 4), device=device)
+def box_tensor(boxes: NDArray) -> Tensor:
+    """Boxes ``(n, 4)`` as the float32 tensor, on the CPU, that the decoder takes."""
+    return torch.as_tensor(np.asarray(boxes, np.float32).reshape(-1, 4))

@@ -19,9 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.evidence import EVIDENCE_NAMES, gather_evidence
+from icmoe_core.evidence import EVIDENCE_NAMES, Scene, gather_evidence
 from icmoe_core.frames import Frame
-from icmoe_core.simulation import mask_box
 
 SIDES = (12 / 256, 22 / 256, 40 / 256, 54 / 256, 72 / 256, 96 / 256, 128 / 256)
 """Sides of the square boxes around a click, as shares of the model's input."""
@@ -133,8 +132,10 @@ def answer_clicks(
     scale = frame.logits_size / frame.input_size
     clicked, avoided = (cells_of(clicks * scale, frame) for clicks in (positive, negative))
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
-    logits, iou = (tensor.float().cpu() for tensor in decode(boxes))
-    evidence = describe_masks(logits, iou, boxes * scale, features, picture, frame, clicked)
+    logits, iou = (weighed(tensor) for tensor in decode(boxes))
+    limits = torch.as_tensor(boxes * scale, dtype=torch.float32)
+    scene = scene_of(features, picture, frame)
+    evidence = describe_masks(logits, iou, limits, scene, clicked)
     return decide(logits, iou, evidence, clicked, avoided)
 
 
@@ -170,22 +171,30 @@ def decide(
 def describe_masks(
     logits: Tensor,
     iou: Tensor,
-    boxes: NDArray,
-    features: Tensor,
-    picture: NDArray[np.float32],
-    frame: Frame,
+    boxes: Tensor,
+    scene: Scene,
     clicked: Tensor,
 ) -> Tensor:
-    """Gather the evidence for masks ``(n, h, w)``, ``(n, len(EVIDENCE_NAMES))``.
+    """Gather the evidence for masks ``(n, h, w)``: ``(n, len(EVIDENCE_NAMES))``, on the CPU.
 
     `boxes` and `clicked`, the positive clicks as indices ``(p, 2)``, lie on the logits' grid.
     """
-    valid = torch.zeros(logits.shape[1:], dtype=torch.bool)
+    return gather_evidence(logits, iou, boxes.to(logits.device), scene, clicked).cpu()
+
+
+def scene_of(features: Tensor, picture: NDArray[np.float32], frame: Frame) -> Scene:
+    """Return the slice that masks are compared with, where they are :func:`weighed`."""
+    seen = frame.to_logits(torch.from_numpy(picture)[None], fill=0.0)[0]
+    valid = torch.zeros_like(seen, dtype=torch.bool)
     rows, columns = frame.logits_hw()
     valid[:rows, :columns] = True
-    seen = frame.to_logits(torch.from_numpy(picture)[None], fill=0.0)[0]
-    limits = torch.as_tensor(boxes, dtype=torch.float32)
-    return gather_evidence(logits, iou, limits, seen, valid, features[0].cpu(), clicked)
+    known = weighed(features[0])
+    return Scene.of(seen.to(known.device), valid.to(known.device), known)
+
+
+def weighed(tensor: Tensor) -> Tensor:
+    """Return a tensor where evidence is weighed: on a CUDA GPU if it is there, or on the CPU."""
+    return tensor.float() if tensor.is_cuda else tensor.float().cpu()
 
 
 def score_masks(evidence: Tensor, preference: Tensor | None = None) -> Tensor:
@@ -197,7 +206,8 @@ def score_masks(evidence: Tensor, preference: Tensor | None = None) -> Tensor:
     preference : Tensor, (len(EVIDENCE_NAMES),), optional
         What is added to the weights of :func:`deviations`.
     """
-    linear, quadratic = torch.tensor([SCORE[name][2:] for name in EVIDENCE_NAMES]).T
+    # Contiguous, so that the same weights have the same products, wherever they are from.
+    linear, quadratic = torch.tensor([SCORE[name][2:] for name in EVIDENCE_NAMES]).T.contiguous()
     deviation = deviations(evidence)
     weights = linear if preference is None else linear + preference
     return deviation @ weights + deviation**2 @ quadratic + SCORE_BIAS
@@ -211,22 +221,19 @@ def deviations(evidence: Tensor) -> Tensor:
 
 def disagreement(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     """Share of the clicks, given as indices, on whose wrong side each mask is; ``(n,)``."""
-    missed = (logits[:, positive[:, 0], positive[:, 1]] <= 0).sum(1)
-    overrun = (logits[:, negative[:, 0], negative[:, 1]] > 0).sum(1)
-    return (missed + overrun) / (len(positive) + len(negative))
+    places = torch.cat([positive, negative])
+    inside = (logits[:, places[:, 0], places[:, 1]] > 0).cpu()
+    meant = torch.arange(len(places)) < len(positive)
+    return (inside != meant).sum(1) / len(places)
 
 
 def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> Verdict:
     """Fuse masks ``(n, h, w)`` by a vote of their pixels' probabilities, weighted by `scores`."""
     votes = torch.softmax(scores / TEMPERATURE, dim=0)
-    probability = torch.einsum("n,nhw->hw", votes, torch.sigmoid(logits))
-    return Verdict(torch.logit(probability, eps=_LOWEST), float(votes @ iou), votes)
-
-
-def boxes_of(masks: Tensor) -> NDArray[np.float64]:
-    """Return the bounding boxes of masks ``(n, h, w)``; those of empty ones hold one pixel."""
-    found = [mask_box(mask.numpy()) if mask.any() else (0, 0, 1, 1) for mask in masks]
-    return np.array(found, float)
+    given = votes.to(logits.device)
+    probability = torch.einsum("n,nhw->hw", given, torch.sigmoid(logits))
+    fused = torch.logit(probability, eps=_LOWEST).cpu()
+    return Verdict(fused, float(given @ iou), votes)
 
 
 def cells_of(positions: NDArray, frame: Frame) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from icmoe_core.backbones import Backbone, build_backbone, weights_hash
-from icmoe_core.devices import choose_device, choose_precision, device_memory_errors
+from icmoe_core.devices import choose_device, device_memory_errors
 from icmoe_core.errors import OvertakenError
 from icmoe_core.expert_files import check_base, load_experts, read_header
-from icmoe_core.experts.generations import Generations, JointAnswer
+from icmoe_core.experts.generations import Asked, Generations, JointAnswer
 from icmoe_core.experts.shipped import shipped_experts
 from icmoe_core.runtimes.choosing import load_runtime
 from icmoe_core.runtimes.runtime import Runtime
@@ -35,12 +35,10 @@ class PromptableModel:
         The frozen network.
     device : torch.device
         Where it is put.
-    precision : {"fp32", "bf16", "fp16"}, optional
-        In which the image encoder runs; by default what suits the device.
     experts : Generations, optional
         Made for this backbone.
     runtime : Runtime, optional
-        How the networks are calculated; plain torch in that precision when left out.
+        How the networks are calculated; plain torch when left out.
 
     Attributes
     ----------
@@ -60,7 +58,6 @@ class PromptableModel:
         self,
         backbone: Backbone,
         device: torch.device,
-        precision: str | None = None,
         experts: Generations | None = None,
         runtime: Runtime | None = None,
     ) -> None:
@@ -68,10 +65,7 @@ class PromptableModel:
             self.backbone = backbone.to(device)
             self.experts = None if experts is None else experts.to(device)
         self.device = device
-        if runtime is None:
-            chosen = choose_precision(device) if precision is None else precision
-            runtime = Runtime(self.backbone, chosen)
-        self.runtime = runtime
+        self.runtime = Runtime(self.backbone) if runtime is None else runtime
         self._experts_enabled = True
         self._is_wanted: Callable[[], bool] = _always
 
@@ -123,8 +117,8 @@ class PromptableModel:
 
         Parameters
         ----------
-        image : Tensor, (B, 3, H, W), float
-            Intensities 0 … 1, on any device.
+        image : Tensor, (B, 1 or 3, H, W), float
+            Intensities 0 … 1, on any device; one channel stands for all three.
 
         Returns
         -------
@@ -164,12 +158,10 @@ class PromptableModel:
 
     def ask(
         self,
-        features: Tensor,
+        asked: Sequence[Asked],
         shares: Sequence[float],
-        prompts: Mapping[str, Tensor | None],
-        base: Callable[[], tuple[Tensor, Tensor]],
         picture: Callable[[], Tensor] | None = None,
-    ) -> JointAnswer:
+    ) -> list[JointAnswer]:
         """Let the experts that take part answer; see :meth:`Generations.answer`.
 
         Raises
@@ -177,11 +169,14 @@ class PromptableModel:
         OvertakenError
             As :meth:`while_wanted` has it.
         """
-        self._go_on()
         experts = self.active_experts
         if experts is None:
             raise ValueError("This model has no experts that could be asked.")
-        return experts.answer(features, shares, prompts, base, picture, self.runtime.rule)
+        found = []
+        for some in [asked] if self.runtime.hears_together else [[one] for one in asked]:
+            self._go_on()
+            found += experts.answer(some, shares, picture, self.runtime.rule)
+        return found
 
     def _go_on(self) -> None:
         if not self._is_wanted():

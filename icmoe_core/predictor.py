@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,9 +26,13 @@ from icmoe_core.frames import Frame
 from icmoe_core.model import PromptableModel
 from icmoe_core.prediction import Prediction, empty_prediction, finish
 from icmoe_core.prompts import Prompts, check_prompts
+from icmoe_core.runtimes.threads import cores
 from icmoe_core.seeing import in_colour, in_grey, readable, through
 from icmoe_core.starts import Answering, clicked_pixels
 from icmoe_core.windowing import Window, choose_window
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 __all__ = ["Embedding", "Prediction", "Predictor"]
 
@@ -115,7 +121,7 @@ class Predictor:
         ImageError, DeviceMemoryError
             As :meth:`encode`.
         """
-        slices = [self._check(image, window) for image in images]
+        slices = _each(lambda image: self._check(image, window), images)
         known = {one.key: self.cache.get(one.key) for one in slices}
         missing = {one.key: one for one in slices if known[one.key] is None}
         made = {one.key: one for one in self._make(list(missing.values()))}
@@ -141,7 +147,7 @@ class Predictor:
 
     def _make(self, slices: list[_Slice]) -> list[Embedding]:
         """Make embeddings of slices that are not in memory, and keep them there."""
-        seen = [through(one.window, one.pixels) for one in slices]
+        seen = _each(lambda one: through(one.window, one.pixels), slices)
         found = self._features([one.key for one in slices], seen)
         backbone = self.model.backbone
         embeddings = []
@@ -217,6 +223,14 @@ class Predictor:
             notice = "There are only background clicks: add a click or a box on the object."
             return empty_prediction(embedding, (*embedding.notices, notice))
         return finish(embedding, start, pixels, labels)
+
+
+def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Apply a function to several items at once: a GPU encodes faster than one core looks."""
+    if len(items) <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(len(items), cores())) as pool:
+        return list(pool.map(function, items))
 
 
 def _nothing_to_see(window: Window) -> str:

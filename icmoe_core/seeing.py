@@ -60,7 +60,9 @@ def readable(image: NDArray) -> tuple[NDArray, tuple[str, ...]]:
 
 def through(window: Window, pixels: NDArray) -> NDArray[np.float32]:
     """Return finite pixels, ``(H, W)`` or ``(H, W, 3)``, as a window shows them: 0 … 1."""
-    return np.nan_to_num(window.apply(pixels))  # numbers too large for float32 leave NaN
+    shown = window.apply(pixels)
+    # Numbers too large for float32 leave NaN, which no whole number is.
+    return shown if np.issubdtype(pixels.dtype, np.integer) else np.nan_to_num(shown)
 
 
 def in_grey(seen: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,9 +75,9 @@ def in_colour(seen: NDArray[np.float32]) -> Tensor:
 
     Returns
     -------
-    Tensor, (1, 3, H, W), float32
-        Of a grey slice, three views of the same pixels.
+    Tensor, (1, 1 or 3, H, W), float32
+        One channel of a grey slice.
     """
     if seen.ndim == 2:
-        return torch.from_numpy(seen).expand(1, 3, -1, -1)
+        return torch.from_numpy(seen)[None, None]
     return torch.from_numpy(np.ascontiguousarray(seen.transpose(2, 0, 1)))[None]

@@ -17,7 +17,7 @@ from icmoe_core.drafts import ask_boxes, draft_each
 from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
-from icmoe_core.experts.generations import NEGLIGIBLE, Generations, JointAnswer
+from icmoe_core.experts.generations import NEGLIGIBLE, Asked, Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
@@ -76,7 +76,7 @@ class Answering:
         shown = self._mask_input(len(boxes))
         joint = self._ask_boxes(boxes, clicks) if shown is None else None
         if shown is not None:
-            given = {**clicks, "boxes": box_tensor(boxes, self.model.device), "earlier": shown}
+            given = {**clicks, "boxes": box_tensor(boxes), "earlier": shown}
             joint = self._ask(given, lambda: self._decode(boxes, shown))
         if joint is None:
             logits, iou = self._decode(boxes, shown)
@@ -194,7 +194,7 @@ class Answering:
         if not any(shares):
             return None
         if 1 - sum(shares) >= NEGLIGIBLE:
-            given = {**clicks, "boxes": box_tensor(boxes, self.model.device)}
+            given = {**clicks, "boxes": box_tensor(boxes)}
             return self._ask(given, lambda: self._decode(boxes))
         shown = clicks["points"][0].double().numpy() if clicks else np.empty((0, 2))
         drafts = draft_each(self.model, features, boxes, shown)
@@ -210,7 +210,8 @@ class Answering:
         shares = self._shares(points="boxes" not in prompts)
         if experts is None or not any(shares):
             return None
-        return self.model.ask(self.embedding.features, shares, prompts, base, self._picture)
+        asked = Asked(self.embedding.features, prompts, base)
+        return self.model.ask([asked], shares, self._picture)[0]
 
     def _picture(self) -> Tensor:
         """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""
@@ -223,7 +224,7 @@ class Answering:
         return [] if experts is None else experts.shares_of(self.embedding.description, points)
 
     def _decode(self, boxes: NDArray, mask_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        given, features = box_tensor(boxes, self.model.device), self.embedding.features
+        given, features = box_tensor(boxes), self.embedding.features
         if mask_logits is None:
             return self.model.decode(features, given)
         output = decode(self.model.backbone, features, boxes=given, mask_logits=mask_logits)

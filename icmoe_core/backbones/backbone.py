@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from icmoe_core.devices import full_precision
+from icmoe_core.tokens import TokenTables, token_tables
 
 
 class Backbone(nn.Module):
@@ -72,6 +73,7 @@ class Backbone(nn.Module):
         self.register_buffer("pixel_mean", _per_channel(pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _per_channel(pixel_std), persistent=False)
         self._dense_pe: Tensor | None = None
+        self._token_tables: TokenTables | None = None
         self.requires_grad_(False)
         self.eval()
         self.weights_sha256 = weights_hash(self)
@@ -90,8 +92,8 @@ class Backbone(nn.Module):
 
         Parameters
         ----------
-        image : Tensor, (B, 3, H, W), float
-            Intensities 0 … 1, on any device.
+        image : Tensor, (B, 1 or 3, H, W), float
+            Intensities 0 … 1, on any device; one channel stands for all three.
 
         Returns
         -------
@@ -110,7 +112,7 @@ class Backbone(nn.Module):
             x = functional.interpolate(
                 x, input_hw, mode="bilinear", align_corners=False, antialias=True
             )
-        x = (x.to(self.device) - self.pixel_mean) / self.pixel_std
+        x = (x.to(self.device).expand(-1, 3, -1, -1) - self.pixel_mean) / self.pixel_std
         rows, columns = input_hw
         return functional.pad(
             x, (0, self.input_size - columns, 0, self.input_size - rows)
@@ -139,6 +141,13 @@ class Backbone(nn.Module):
             with torch.inference_mode(False), torch.no_grad(), full_precision(self.device):
                 self._dense_pe = self.prompt_encoder.get_dense_pe()
         return self._dense_pe
+
+    def token_tables(self) -> TokenTables:
+        """Return the prompt encoder's weights for points and boxes, on the CPU."""
+        if self._token_tables is None:
+            with torch.inference_mode(False):  # kept, as above
+                self._token_tables = token_tables(self.prompt_encoder)
+        return self._token_tables
 
     def extra_repr(self) -> str:
         """Say what the parts do not show."""

@@ -43,7 +43,7 @@ def _version(package: str) -> str | None:
 def _device() -> dict[str, str]:
     import torch  # here: it takes seconds
 
-    from icmoe_core.devices import choose_device, choose_precision
+    from icmoe_core.devices import choose_device
 
     device = choose_device("auto")
     if device.type == "cuda":
@@ -51,7 +51,7 @@ def _device() -> dict[str, str]:
     else:
         name = platform.processor() or platform.machine()
         name += f", {torch.get_num_threads()} threads"
-    return {"device": str(device), "name": name, "precision": choose_precision(device)}
+    return {"device": str(device), "name": name}
 
 
 def _models() -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _print(record: dict[str, Any]) -> None:
     rows = [("python", f"{record['python']} on {record['system']}")]
     rows += [(name, found or "not installed") for name, found in record["packages"].items()]
     device = record["device"]
-    rows.append(("device", f"{device['device']} ({device['name']}, {device['precision']})"))
+    rows.append(("device", f"{device['device']} ({device['name']})"))
     for model in record["models"]:
         rows.append((model["name"], _describe(model)))
     cache = record["cache"]

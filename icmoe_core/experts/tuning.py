@@ -15,8 +15,7 @@ from torch.nn import functional as F
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import DecoderOutput, decode_tokens, embed_prompts
 from icmoe_core.experts.frozen_layers import with_updates
-
-_NOT_A_POINT = 4  # after the background, the object, and a box's two corners
+from icmoe_core.tokens import token_kinds
 
 
 class TunedPath(nn.Module):
@@ -105,7 +104,8 @@ class TunedPath(nn.Module):
         sparse, dense = embed_prompts(
             self.backbone, boxes=boxes, points=points, point_labels=point_labels
         )
-        sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
+        kinds = token_kinds(points, point_labels, boxes)
+        sparse = sparse + self.token_shift[kinds.to(sparse.device)]
         if earlier is not None:
             seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
             dense = dense[..., : seen.shape[2], : seen.shape[3]] + self.earlier(seen)
@@ -130,20 +130,3 @@ class TunedPath(nn.Module):
             places=places,
             alone=alone,
         )
-
-
-def token_kinds(
-    sparse: Tensor, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None
-) -> Tensor:
-    """Return which shift each prompt token gets, ``(B, tokens)``, in the prompt encoder's order."""
-    batch, kinds = len(sparse), []
-    if points is not None:
-        if labels is None:
-            labels = torch.ones(points.shape[:2], dtype=torch.int64)
-        given = labels.to(sparse.device).long()
-        kinds.append(torch.where(given < 0, _NOT_A_POINT, given))
-        if boxes is None:
-            kinds.append(torch.full((batch, 1), _NOT_A_POINT, device=sparse.device))
-    if boxes is not None:
-        kinds.append(torch.tensor([[2, 3]], device=sparse.device).expand(batch, 2))
-    return torch.cat(kinds, dim=1)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode_tokens, embed_prompts
 from icmoe_core.experts.mixture import BASIC, Vote
-from icmoe_core.experts.tuning import token_kinds
+from icmoe_core.tokens import token_kinds
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ class Peer(nn.Module):
             point_labels=point_labels,
             mask_logits=earlier,
         )
-        sparse = sparse + self.token_shift[token_kinds(sparse, points, point_labels, boxes)]
+        kinds = token_kinds(points, point_labels, boxes)
+        sparse = sparse + self.token_shift[kinds.to(sparse.device)]
         output = decode_tokens(backbone, features, sparse, dense, decoder=decoder, places=places)
         logits = output.logits.float()
         batch, cells = len(logits), output.Z.shape[2:]

@@ -14,7 +14,6 @@ from types import MappingProxyType
 import torch
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.devices import choose_precision
 from icmoe_core.errors import ModelError
 from icmoe_core.runtimes.measured import Measured, recall
 from icmoe_core.runtimes.runtime import Runtime
@@ -35,30 +34,29 @@ def _openvino(precision: str) -> Callable[[Backbone], Runtime]:
     return build
 
 
-def _reduced(backbone: Backbone) -> Runtime:
-    return Runtime(backbone, choose_precision(backbone.device))
+def _graphs(precision: str) -> Callable[[Backbone], Runtime]:
+    def build(backbone: Backbone) -> Runtime:
+        from icmoe_core.runtimes.cuda import GraphRuntime
 
+        return GraphRuntime(backbone, precision)
 
-def _graphs(backbone: Backbone) -> Runtime:
-    from icmoe_core.runtimes.cuda import GraphRuntime
-
-    return GraphRuntime(backbone, choose_precision(backbone.device))
+    return build
 
 
 RUNTIMES: Mapping[str, Callable[[Backbone], Runtime]] = MappingProxyType(
     {
         "torch": Runtime,  # in float32, which all others must agree with
-        "torch-reduced": _reduced,
         "openvino-bf16": _openvino("bf16"),
         "openvino-fp32": _openvino("fp32"),
-        "cuda-graphs": _graphs,
+        "cuda-fp16": _graphs("fp16"),
+        "cuda-bf16": _graphs("bf16"),
     }
 )
 """Builders by name."""
 
 _BY_DEVICE = {
     "cpu": ("openvino-bf16", "openvino-fp32", "torch"),
-    "cuda": ("cuda-graphs", "torch-reduced", "torch"),
+    "cuda": ("cuda-fp16", "cuda-bf16", "torch"),
     "mps": ("torch",),
 }
 

@@ -1,14 +1,14 @@
-"""CUDA graphs: the networks recorded once on a GPU, and replayed.
+"""The runtime of CUDA GPUs: reduced precision, and recorded graphs.
 
-A decoder pass is some two hundred small operations; the processor takes longer to give them than
-the GPU to do them. Recorded for the shapes asked for most, they are given at once. Other shapes,
-and gradients, go through plain torch.
+What is asked for most is recorded ahead, what else is asked the first time. Gradients, and prompts
+of unusual kinds, go through plain torch.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,139 +17,224 @@ from torch import Tensor
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import embed_prompts
+from icmoe_core.experts.generations import Hearing
 from icmoe_core.experts.mixture import Experts, Ruling, ruling_of
-from icmoe_core.runtimes.graphs import FrozenGraph, example_inputs
+from icmoe_core.runtimes.graphs import FrozenGraph
+from icmoe_core.runtimes.halved import halved
+from icmoe_core.runtimes.mixed import with_mixed_precision
+from icmoe_core.runtimes.recorded import Call, Recorded, replay_together
 from icmoe_core.runtimes.runtime import Runtime
 
+logger = logging.getLogger(__name__)
+
 BATCH = 16
-"""Slices that are encoded together."""
-_WARM_UP = 3
-_PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels"))
+"""Slices of 256 x 256 pixels that are encoded together, at most."""
+_BYTES_A_SLICE = 2**30
+"""Memory of the GPU for each of them, so that they take an eighth of it."""
+_COUNTS = (1, 2, 8)
+"""Numbers of prompts for which decoders are recorded; fewer are filled up."""
+_MOST = 24
+"""Recordings of one network."""
+_TOKENS = 2  # of a box, and of a click
+_FINALISTS = 2  # prompts about which experts are asked together
+_PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))
+
+_ENCODERS = {"fp16": halved, "bf16": with_mixed_precision}
 
 
 class GraphRuntime(Runtime):
-    """Recorded networks on a CUDA GPU; the encoder in reduced precision, channels last.
+    """Recorded networks on a CUDA GPU.
 
     Parameters
     ----------
     backbone : Backbone
         On the GPU.
-    precision : {"bf16", "fp16", "fp32"}
+    precision : {"fp16", "bf16"}
+        Of the encoder: float16 throughout, or bf16 where masks do not notice.
     """
 
-    name = "cuda-graphs"
-    batch = BATCH
-    asks_parts = False  # only the whole slice is recorded
+    asks_parts = False
+    hears_together = True
 
     def __init__(self, backbone: Backbone, precision: str) -> None:
-        super().__init__(backbone, precision)
+        super().__init__(backbone)
+        self.name, self.precision = f"cuda-{precision}", precision
+        self.batch = _batch(backbone)
         self._lock = threading.Lock()
-        side = backbone.input_size
-        encode = super().encode
-        self._encoders = {
-            count: Recorded(encode, self._blank(count, 3, side, side)) for count in (1, BATCH)
-        }
-        self._inputs = example_inputs(backbone, False)
-        self._frozen = Recorded(FrozenGraph(backbone), *self._inputs)
-        self._ready: WeakKeyDictionary[Experts, tuple[Recorded, Recorded]] = WeakKeyDictionary()
+        self._encoder = _ENCODERS[precision](backbone.image_encoder)
+        self._decoder = FrozenGraph(backbone)
+        self._encoders, self._decoders = Recordings(), Recordings()
+        self._votes: WeakKeyDictionary[Experts, Recordings] = WeakKeyDictionary()
+
+    @property
+    def encoding(self) -> str:
+        """Of the encoder: float16 throughout, or mixed."""
+        return "mixed" if self.precision == "bf16" else self.precision
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode pictures, one or a whole batch at a time from recordings."""
-        recorded = self._encoders.get(len(x))
-        if recorded is None:
-            return super().encode(x)
-        with self._lock:
-            return recorded(x.contiguous(memory_format=torch.channels_last))
+        with self._lock, torch.inference_mode(False), torch.no_grad():
+            parts = [self._encode(part) for part in x.split(self.batch)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        recorded = None
+        if len(x) in (1, self.batch):
+            recorded = self._encoders.of(len(x), self._encoder, x)
+        found: Tensor = self._encoder(x) if recorded is None else recorded(x)[0]
+        return found
 
     def decode(
         self, features: Tensor, boxes: Tensor, places: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Let the frozen base answer boxes."""
-        if places is not None or len(boxes) != 1:
-            return super().decode(features, boxes, places)
-        sparse, _ = embed_prompts(self.backbone, boxes=boxes)
-        with self._lock:
-            logits, iou = self._frozen(features, sparse, self._inputs[2])
-        return logits, iou
+        count = _filled_up(len(boxes))
+        if count is not None:
+            sparse, _ = embed_prompts(self.backbone, boxes=boxes)
+            codes = self.backbone.dense_pe() if places is None else places
+            with self._lock:
+                inputs = (features, _repeated(sparse, count), codes)
+                key = *features.shape, count
+                recorded = self._decoders.of(key, self._decoder, *inputs)
+                if recorded is not None:
+                    logits, iou = recorded(*inputs)
+                    return logits[: len(boxes)], iou[: len(boxes)]
+        return super().decode(features, boxes, places)
 
-    def rule(
+    def rule(self, hearings: Sequence[Hearing]) -> list[Ruling]:
+        """Let experts vote who have been prepared, beside each other."""
+        found: dict[int, Ruling] = {}
+        calls: dict[int, Call] = {}
+        with self._lock:
+            for number, hearing in enumerate(hearings):
+                call = self._call(hearing)
+                if call is not None:
+                    calls[number] = call
+            given = replay_together(list(calls.values())) if calls else []
+        for number, outputs in zip(calls, given, strict=True):
+            count = _prompts_in(hearings[number].prompts)
+            found[number] = Ruling(*(output[:count] for output in outputs))
+        for number, hearing in enumerate(hearings):
+            if number not in found:
+                found[number] = super().hear(*hearing)
+        return [found[number] for number in range(len(hearings))]
+
+    def hear(
         self,
         experts: Experts,
         features: Tensor,
         prompts: Mapping[str, Tensor | None],
         frozen: Tensor | None,
     ) -> Ruling:
-        """Let experts vote who have been prepared."""
-        given = {name: value for name, value in prompts.items() if value is not None}
-        recorded = self._ready.get(experts)
-        if recorded is None or not given.keys() <= _PROMPT_ARGUMENTS:
-            return super().rule(experts, features, prompts, frozen)
-        sparse, _ = experts.tuned.embed(**given)
-        if sparse.shape != self._inputs[1].shape:
-            return super().rule(experts, features, prompts, frozen)
-        clicked, boxed = recorded
-        with self._lock:
-            if frozen is None:
-                return Ruling(*clicked(features, sparse))
-            return Ruling(*boxed(features, sparse, frozen))
+        """Let the experts of one generation vote."""
+        return self.rule([Hearing(experts, features, prompts, frozen)])[0]
 
     def prepare(self, experts: Experts) -> None:
-        """Record the votes of experts, for one prompt of two tokens on a whole slice."""
+        """Record what is asked for most, of experts and of the base."""
         if type(experts) is not Experts or experts.training:
             return
-
-        def vote(features: Tensor, sparse: Tensor, frozen: Tensor | None = None) -> Ruling:
-            none = self.backbone.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-            dense = none.expand(len(sparse), -1, *features.shape[2:])
-            return ruling_of(experts.vote(features, sparse, dense, frozen=frozen))
-
-        features, sparse = self._inputs[:2]
-        frozen = example_inputs(self.backbone, True)[3]
+        whole = self.backbone.dense_pe()
+        side, channels = whole.shape[2], whole.shape[1]
+        finer = self.backbone.prompt_encoder.mask_input_size[0] // side
         with self._lock:
-            if experts in self._ready:
+            if experts in self._votes:
                 return
-            self._ready[experts] = (
-                Recorded(vote, features, sparse),
-                Recorded(vote, features, sparse, frozen),
-            )
+            votes, vote = Recordings(), _vote_of(experts)
+            self._votes[experts] = votes
+            for part in _parts(side, (4, 3, 2)):
+                places = whole[:, :, :part, :part].contiguous()
+                for count in _COUNTS:
+                    sparse = whole.new_zeros(count, _TOKENS, channels)
+                    inputs = (places, sparse, places)
+                    self._decoders.of((*places.shape, count), self._decoder, *inputs)
+                    if count <= _FINALISTS:
+                        drawn = whole.new_zeros(count, finer * part, finer * part)
+                        votes.of(_key(places, sparse, True), vote, *inputs, drawn)
+            for part in _parts(side, (4, 2, 1)):
+                places = whole[:, :, :part, :part].contiguous()
+                sparse = whole.new_zeros(1, _TOKENS, channels)
+                votes.of(_key(places, sparse, False), vote, places, sparse, places)
 
-    def _blank(self, *shape: int) -> Tensor:
-        blank = torch.zeros(shape, device=self.backbone.device)
-        return blank.contiguous(memory_format=torch.channels_last)
+    def _call(self, hearing: Hearing) -> Call | None:
+        """Return the recording of a vote, and its inputs; None if there is none."""
+        experts, features, prompts, frozen = hearing
+        votes = self._votes.get(experts)
+        given = {name: value for name, value in prompts.items() if value is not None}
+        if votes is None or not given.keys() <= _PROMPT_ARGUMENTS:
+            return None
+        places = given.pop("places", self.backbone.dense_pe())
+        sparse, _ = experts.tuned.embed(**given)
+        count = _filled_up(len(sparse))
+        if count is None:
+            return None
+        sparse = _repeated(sparse, count)
+        drawn = () if frozen is None else (_repeated(frozen, count),)
+        inputs = (features, sparse, places, *drawn)
+        key = _key(features, sparse, frozen is not None)
+        recorded = votes.of(key, _vote_of(experts), *inputs)
+        return None if recorded is None else (recorded, inputs)
 
 
-class Recorded:
-    """A function of tensors with fixed shapes, as a CUDA graph.
+class Recordings:
+    """Recordings of one function, for inputs of different shapes."""
 
-    Parameters
-    ----------
-    function : callable
-        Returns a tensor, or several.
-    inputs : Tensor
-        Of the shapes that it is recorded for, on the GPU.
-    """
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Recorded | None] = {}
 
-    def __init__(self, function: Callable[..., Any], *inputs: Tensor) -> None:
-        self._inputs = tuple(tensor.clone() for tensor in inputs)
-        self._graph = torch.cuda.CUDAGraph()
-        device = inputs[0].device
-        with torch.inference_mode(), torch.cuda.device(device):
-            # Memory is taken and kernels are chosen before, on a stream of its own.
-            side = torch.cuda.Stream(device)
-            side.wait_stream(torch.cuda.current_stream(device))
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UP):
-                    function(*self._inputs)
-            torch.cuda.current_stream(device).wait_stream(side)
-            with torch.cuda.graph(self._graph):
-                self._outputs = function(*self._inputs)
+    def of(self, key: Hashable, function: Callable[..., Any], *inputs: Tensor) -> Recorded | None:
+        """Return the recording for inputs of some shapes, made when it is first asked for.
 
-    def __call__(self, *inputs: Tensor) -> Any:
-        """Replay it; the outputs are the caller's."""
-        with torch.inference_mode():
-            for kept, given in zip(self._inputs, inputs, strict=True):
-                kept.copy_(given)
-            self._graph.replay()
-            if isinstance(self._outputs, Tensor):
-                return self._outputs.clone()
-            return tuple(output.clone() for output in self._outputs)
+        None if it cannot be recorded, or if there are too many already. The function is not kept.
+        """
+        if key not in self._made and len(self._made) < _MOST:
+            try:
+                self._made[key] = Recorded(function, *inputs)
+            except RuntimeError as error:  # full memory, or an operation that cannot be recorded
+                logger.warning("A network could not be recorded: %s", error)
+                self._made[key] = None
+        return self._made.get(key)
+
+
+def _vote_of(experts: Experts) -> Callable[..., Ruling]:
+    prompt_encoder = experts.tuned.backbone.prompt_encoder
+
+    def vote(
+        features: Tensor, sparse: Tensor, places: Tensor, frozen: Tensor | None = None
+    ) -> Ruling:
+        none = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        dense = none.expand(len(sparse), -1, *features.shape[2:])
+        return ruling_of(
+            experts.vote(features, sparse, dense, frozen=frozen, places=places, alone=True)
+        )
+
+    return vote
+
+
+def _key(features: Tensor, sparse: Tensor, boxed: bool) -> Hashable:
+    return (*features.shape, *sparse.shape, boxed)
+
+
+def _parts(side: int, quarters: Iterable[int]) -> list[int]:
+    return [side * number // 4 for number in quarters]
+
+
+def _filled_up(count: int) -> int | None:
+    """Return the number of prompts of which there is a recording, `count` or a few more."""
+    return next((number for number in _COUNTS if number >= count), None)
+
+
+def _repeated(tensor: Tensor, count: int) -> Tensor:
+    """Repeat the last of a few prompts until there are `count`."""
+    missing = count - len(tensor)
+    return torch.cat([tensor, *[tensor[-1:]] * missing]) if missing else tensor
+
+
+def _prompts_in(prompts: Mapping[str, Tensor | None]) -> int:
+    return next(len(prompts[name]) for name in ("boxes", "points") if prompts.get(name) is not None)  # type: ignore[arg-type]
+
+
+def _batch(backbone: Backbone) -> int:
+    """Return how many slices are encoded together: as many as keep the GPU busy, and fit in."""
+    memory = torch.cuda.get_device_properties(backbone.device).total_memory // _BYTES_A_SLICE
+    pixels = backbone.input_size**2
+    return max(1, min(BATCH * 256**2 // pixels, memory * 256**2 // pixels))

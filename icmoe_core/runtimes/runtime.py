@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode
-from icmoe_core.devices import autocast
-from icmoe_core.experts.generations import eager_ruling
+from icmoe_core.experts.generations import Hearing, eager_ruling
 from icmoe_core.experts.mixture import Experts, Ruling
 
 
@@ -21,26 +20,29 @@ class Runtime:
     ----------
     backbone : Backbone
         On its device.
-    precision : {"fp32", "bf16", "fp16"}
-        In which the image encoder runs.
 
     Attributes
     ----------
     name : str
         As people choose it.
+    precision : {"fp32", "bf16", "fp16"}
+        In which the image encoder runs.
     batch : int
         How many slices are best encoded together.
     asks_parts : bool
         Whether a box is answered faster on a part of the slice than on all of it.
+    hears_together : bool
+        Whether several votes take no longer than one.
     """
 
     name = "torch"
+    precision = "fp32"
     batch = 1
     asks_parts = True
+    hears_together = False
 
-    def __init__(self, backbone: Backbone, precision: str = "fp32") -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self.precision = precision
 
     @property
     def encoding(self) -> str:
@@ -49,8 +51,7 @@ class Runtime:
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode preprocessed pictures ``(B, 3, S, S)``: ``(B, C, h, w)``, float32."""
-        with autocast(self.backbone.device, self.precision):
-            return self.backbone.encode(x)
+        return self.backbone.encode(x)
 
     def decode(
         self, features: Tensor, boxes: Tensor, places: Tensor | None = None
@@ -74,14 +75,18 @@ class Runtime:
         output = decode(self.backbone, features, boxes=boxes, places=places)
         return output.logits, output.iou
 
-    def rule(
+    def rule(self, hearings: Sequence[Hearing]) -> list[Ruling]:
+        """Let experts vote; see :data:`icmoe_core.experts.generations.Rule`."""
+        return [self.hear(*one) for one in hearings]
+
+    def hear(
         self,
         experts: Experts,
         features: Tensor,
         prompts: Mapping[str, Tensor | None],
         frozen: Tensor | None,
     ) -> Ruling:
-        """Let experts vote; see :data:`icmoe_core.experts.generations.Rule`."""
+        """Let the experts of one generation vote."""
         return eager_ruling(experts, features, prompts, frozen)
 
     def prepare(self, experts: Experts) -> None:

@@ -15,7 +15,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from icmoe_core.errors import ImageError
-from napari_icmoe.ahead.portions import LARGEST, Portion, Prepared, prepare
+from napari_icmoe.ahead.portions import Portion, Prepared, prepare
 from napari_icmoe.ahead.queue import SliceQueue
 from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.ahead.stillness import Stillness
@@ -32,6 +32,8 @@ SETTLE_MS = 150
 """A slice is encoded once the slider has rested this long."""
 POLL_MS = 100
 """While others need the engine, or the person moves, it is tried again this often."""
+MOST = 16
+"""Slices that are looked for at a time; a GPU encodes so many together, in about 30 ms."""
 TELL_MS = 1000
 """Progress is told this often at most: what is shown of it redraws the canvas too."""
 
@@ -179,7 +181,7 @@ class EncodingAhead(QObject):
             return None
         if image is None or question is None or stack is None or c.asker.rests(question.model):
             return None
-        positions = self._queue.next(LARGEST)
+        positions = self._queue.next(MOST)
         # A click on the displayed slice would have to wait until it is encoded, anyway.
         shown = tuple(one for one in positions[:1] if one == self._queue.position)
         if self._held:

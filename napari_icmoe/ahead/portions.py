@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LARGEST = 16
-"""Most slices in a portion: on a GPU, at 256 x 256, about 50 ms."""
-_PIXELS = LARGEST * 256**2  # what a GPU encodes together
-
 
 @dataclass(frozen=True, eq=False)
 class Portion:
@@ -103,7 +99,7 @@ def prepare(engine: Engine, portion: Portion) -> Prepared:
     predictor = engine.load(portion.question.model)
     window = engine.window_of(portion.scan, portion.stack.window)
     begin = time.monotonic()
-    wanted = portion.positions[: _portion_size(predictor)]
+    wanted = portion.positions[: predictor.model.runtime.batch]
     for key in portion.former.values():
         predictor.cache.get(key)  # which counts as used
     read = {position: _read(engine, portion, position) for position in wanted}
@@ -169,10 +165,3 @@ def _room(predictor: Predictor, made: Sequence[Embedding]) -> int | None:
     if store is not None and store.fault is None:
         room = max(room, store.capacity_bytes // made[-1].compact.nbytes)
     return max(1, room)
-
-
-def _portion_size(predictor: Predictor) -> int:
-    model = predictor.model
-    if model.device.type == "cpu":
-        return 1
-    return max(1, _PIXELS // model.backbone.input_size**2)

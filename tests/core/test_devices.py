@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from icmoe_core.devices import (
-    autocast,
     choose_device,
-    choose_precision,
     device_memory_errors,
     full_precision,
 )
@@ -51,21 +49,9 @@ def test_an_absent_device_comes_with_the_way_out(monkeypatch):
         choose_device("cuda:2")
 
 
-def test_the_cpu_and_metal_calculate_in_full():
-    assert choose_precision(CPU) == choose_precision(torch.device("mps")) == "fp32"
-
-
-@pytest.mark.parametrize(("capability", "precision"), [((9, 0), "bf16"), ((7, 5), "fp16")])
-def test_a_gpu_calculates_in_what_it_is_fast_in(monkeypatch, capability, precision):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert choose_precision(torch.device("cuda:0")) == precision
-
-
-def test_casting_is_by_request():
+def test_full_precision_is_kept_whatever_is_around_it():
     a = torch.rand(4, 4)
-    with autocast(CPU, "fp32"):
-        assert (a @ a).dtype == torch.float32
-    with autocast(CPU, "bf16"):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (a @ a).dtype == torch.bfloat16
         with full_precision(CPU):
             assert (a @ a).dtype == torch.float32

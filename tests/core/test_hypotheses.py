@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icmoe_core.evidence import EVIDENCE_NAMES, gather_evidence
+from icmoe_core.evidence import EVIDENCE_NAMES, Scene, gather_evidence
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
     SCORE,
@@ -67,9 +67,9 @@ def evidence_of(masks, picture, boxes=None, click=(100, 100)):
         logits,
         torch.full((n,), 0.9),
         boxes,
-        torch.from_numpy(picture).float(),
-        torch.ones(SIDE, SIDE, dtype=torch.bool),
-        features,
+        Scene.of(
+            torch.from_numpy(picture).float(), torch.ones(SIDE, SIDE, dtype=torch.bool), features
+        ),
         torch.tensor([click]),
     )
     assert values.shape == (n, len(EVIDENCE_NAMES))

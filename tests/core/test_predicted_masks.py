@@ -20,7 +20,7 @@ def test_a_mask_prompt_is_shown_to_the_decoder_alone_or_with_a_box(predictor, ti
     box = np.array([[5.0, 6.0, 25.0, 36.0]])
     for boxes in ([], box):
         prediction = predictor.predict(embedding, Prompts(boxes=boxes, mask_input=shown))
-        drawn = box_tensor(embedding.frame.boxes_to_input(box), tiny_model.device)
+        drawn = box_tensor(embedding.frame.boxes_to_input(box))
         with torch.inference_mode():
             output = decode(
                 tiny_model.backbone,

@@ -42,7 +42,8 @@ def test_what_changes_a_key(other):
 def test_the_encoder_is_its_weights_its_size_and_its_precision(tiny_model):
     own = encoder_identity(tiny_model)
     assert encoder_identity(tiny_model.with_experts(None)) == own
-    reduced = PromptableModel(tiny_model.backbone, tiny_model.device, "bf16")
+    reduced = PromptableModel(tiny_model.backbone, tiny_model.device)
+    reduced.runtime.precision = "bf16"
     assert encoder_identity(reduced) != own
     changed = PromptableModel(tiny_model.backbone, tiny_model.device)
     former = tiny_model.backbone.weights_sha256

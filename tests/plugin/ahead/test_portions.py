@@ -1,13 +1,11 @@
 """Portions: several slices together where that is quicker, and what is wrong with one of them."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from slice_gate import noise
 
 from icmoe_core.errors import ImageError
-from napari_icmoe.ahead import portions
+from icmoe_core.runtimes.runtime import Runtime
 from napari_icmoe.ahead.portions import Portion, prepare
 from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.engine import Engine
@@ -52,7 +50,7 @@ def portion(tiny_name):
 @pytest.fixture
 def together(monkeypatch):
     """As on a GPU."""
-    monkeypatch.setattr(portions, "_portion_size", lambda predictor: portions.LARGEST)
+    monkeypatch.setattr(Runtime, "batch", 16)
 
 
 def test_one_slice_at_a_time_on_a_cpu(engine, portion):
@@ -154,14 +152,3 @@ def test_on_a_disk_that_can_be_written_there_is_room(engine, portion, tmp_path):
 def test_a_scan_without_a_window(engine, portion):
     with pytest.raises(ImageError, match="bright"):
         prepare(engine, portion(noise(5, 40, 64), (2,), window="bright"))
-
-
-def test_how_many_suit_a_device():
-    def size(device, input_size):
-        backbone = SimpleNamespace(input_size=input_size)
-        model = SimpleNamespace(device=SimpleNamespace(type=device), backbone=backbone)
-        return portions._portion_size(SimpleNamespace(model=model))
-
-    assert size("cpu", 256) == 1
-    assert size("cuda", 256) == portions.LARGEST
-    assert size("cuda", 1024) == 1

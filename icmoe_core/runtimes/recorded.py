@@ -1,0 +1,104 @@
+"""Recorded: functions of tensors as CUDA graphs, and several of them at once.
+
+A decoder pass is some two hundred small operations; the processor takes longer to give them than
+the GPU to do them. Recorded once, they are given at once; and since none of them fills a GPU,
+several recordings are replayed beside each other, each on a stream of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_WARM_UP = 3
+
+
+class Recorded:
+    """A function of tensors with fixed shapes, as a CUDA graph.
+
+    Parameters
+    ----------
+    function : callable
+        Returns a tensor, or several.
+    inputs : Tensor
+        Of the shapes that it is recorded for, on the GPU.
+    """
+
+    def __init__(self, function: Callable[..., Any], *inputs: Tensor) -> None:
+        self._inputs = tuple(tensor.clone() for tensor in inputs)
+        self._graph = torch.cuda.CUDAGraph()
+        self._device = inputs[0].device
+        self._stream = torch.cuda.Stream(self._device)
+        with _plainly(self._device):
+            # Memory is taken and kernels are chosen before, on a stream of its own.
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                for _ in range(_WARM_UP):
+                    function(*self._inputs)
+            torch.cuda.current_stream().wait_stream(self._stream)
+            # Other threads may go on meanwhile.
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                found = function(*self._inputs)
+        self._outputs = (found,) if isinstance(found, Tensor) else tuple(found)
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Replay it; the outputs are the caller's."""
+        with _plainly(self._device):
+            self._take(inputs)
+            self._graph.replay()
+            return self._given()
+
+    def _take(self, inputs: Sequence[Tensor]) -> None:
+        for kept, given in zip(self._inputs, inputs, strict=True):
+            kept.copy_(given, non_blocking=True)
+
+    def _begin(self, after: torch.cuda.Stream) -> None:
+        self._stream.wait_stream(after)
+        with torch.cuda.stream(self._stream):
+            self._graph.replay()
+
+    def _given(self) -> tuple[Tensor, ...]:
+        return tuple(output.clone() for output in self._outputs)
+
+
+@contextmanager
+def _plainly(device: torch.device) -> Iterator[None]:
+    """Context on a GPU without gradients, whose tensors may be learnt from later."""
+    with torch.inference_mode(False), torch.no_grad(), torch.cuda.device(device):
+        yield
+
+
+Call = tuple[Recorded, Sequence[Tensor]]
+"""A recording and its inputs."""
+
+
+def replay_together(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
+    """Replay recordings on one GPU beside each other; the same one twice in turn.
+
+    Returns
+    -------
+    list of tuple of Tensor
+        The outputs of each, which are the caller's.
+    """
+    if len(calls) == 1:
+        return [calls[0][0](*calls[0][1])]
+    found: dict[int, tuple[Tensor, ...]] = {}
+    while len(found) < len(calls):
+        turn: dict[Recorded, int] = {}
+        for number, (recorded, _) in enumerate(calls):
+            if number not in found:
+                turn.setdefault(recorded, number)
+        with _plainly(calls[0][0]._device):
+            here = torch.cuda.current_stream()
+            for recorded, number in turn.items():
+                recorded._take(calls[number][1])
+            for recorded in turn:
+                recorded._begin(here)
+            for recorded in turn:
+                here.wait_stream(recorded._stream)
+            found |= {number: recorded._given() for recorded, number in turn.items()}
+    return [found[number] for number in range(len(calls))]
