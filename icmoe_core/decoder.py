@@ -128,14 +128,27 @@ def embed_prompts(
     batch = batches.pop() if batches else 1
     sparse = encoder.no_mask_embed.weight.new_zeros(batch, 0, encoder.embed_dim)
     if points is not None or boxes is not None:
-        kinds = token_kinds(points, point_labels, boxes)
-        pixels = _sam_pixels(points, boxes)
-        sparse = tokens_of(backbone.token_tables(), pixels, kinds).to(backbone.device)
+        sparse = embed_tokens(backbone, boxes, points, point_labels)[0].to(backbone.device)
     with full_precision(backbone.device):
         if mask_logits is not None:
             return sparse, encoder.mask_downscaling(_to_backbone(backbone, mask_logits))
         none = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return sparse, none.expand(batch, -1, *encoder.image_embedding_size)
+
+
+def embed_tokens(
+    backbone: Backbone, boxes: Tensor | None, points: Tensor | None, labels: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Turn points and boxes, as for :func:`decode`, into tokens, on the CPU.
+
+    Returns
+    -------
+    sparse : Tensor, (B, tokens, C)
+    kinds : Tensor, (B, tokens)
+        From :func:`~icmoe_core.tokens.token_kinds`.
+    """
+    kinds = token_kinds(points, labels, boxes)
+    return tokens_of(backbone.token_tables(), _sam_pixels(points, boxes), kinds), kinds
 
 
 def decode_tokens(

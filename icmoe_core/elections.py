@@ -125,32 +125,42 @@ def nominate(
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
     drafts = draft_boxes(model, clicks.features, boxes, positive)
     if len(boxes) > finalists:
-        chosen = _most_likely(drafts, boxes, clicks, finalists, _preference(model, shares))
+        chosen = _most_likely(model, drafts, boxes, clicks, finalists, shares)
         boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
     boxed = ask_boxes(model, clicks.features, shares, drafts, see)
     joint = together([boxed, views.joint])
     logits = weighed(joint.logits)
     given = _on_logits(boxes, clicks.frame).to(logits.device)
     limits = torch.cat([given, mask_boxes(logits[len(boxes) :] > 0)])
-    evidence = describe_masks(logits, weighed(joint.iou), limits, clicks.scene, clicks.cells(1))
+    evidence = describe_masks(
+        logits,
+        weighed(joint.iou),
+        limits,
+        clicks.scene,
+        clicks.cells(1),
+        model.runtime.describe,
+    )
     # Votes are proportional to the share.
     given = views.favour + TEMPERATURE * math.log(views.share)
     return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), given]))
 
 
 def _most_likely(
+    model: PromptableModel,
     drafts: Sequence[Draft],
     boxes: NDArray[np.float64],
     clicks: Clicks,
     count: int,
-    preference: Tensor | None,
+    shares: Sequence[float],
 ) -> NDArray[np.int64]:
     """Return the numbers of the boxes with the best drafts, ascending."""
     logits, iou = (weighed(t) for t in logits_of(drafts, clicks.features.shape[2]))
     limits = _on_logits(boxes, clicks.frame)
-    evidence = describe_masks(logits, iou, limits, clicks.scene, clicks.cells(1))
+    evidence = describe_masks(
+        logits, iou, limits, clicks.scene, clicks.cells(1), model.runtime.describe
+    )
     missed = disagreement(logits, clicks.cells(1), clicks.cells(0))
-    scores = score_masks(evidence, preference) - DISAGREEMENT_COST * missed
+    scores = score_masks(evidence, _preference(model, shares)) - DISAGREEMENT_COST * missed
     return np.sort(scores.topk(count).indices.numpy())
 
 

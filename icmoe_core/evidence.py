@@ -79,8 +79,8 @@ def gather_evidence(
     boxes : Tensor, (n, 4)
         ``(row_min, col_min, row_max, col_max)`` in pixels of the logits.
     scene : Scene
-        On the device of the masks, as all else but the clicks.
-    clicks : Tensor, (p, 2), int64, on the CPU
+        On the device of the masks, as all else.
+    clicks : Tensor, (p, 2), int64
         Positive clicks, ``(row, column)`` on the grid of the logits; at least one.
 
     Returns
@@ -91,7 +91,9 @@ def gather_evidence(
     # Nothing counts but what lies in a mask or around it, and that is a small part of the whole.
     top, left, bottom, right = _relevant_part((logits > -1) & valid, scene.unit.shape[1:])
     part = slice(top, bottom), slice(left, right)
-    logits, valid, boxes = logits[:, *part], valid[part], boxes - boxes.new_tensor([top, left] * 2)
+    if top or left:
+        boxes = boxes - boxes.new_tensor([top, left] * 2)
+    logits, valid = logits[:, *part], valid[part]
     masks = (logits > 0) & valid  # (n, h, w)
     inside = masks.float()
     area = inside.sum((1, 2)) + _TINY
@@ -131,7 +133,8 @@ def _box_evidence(inside: Tensor, area: Tensor, boxes: Tensor) -> list[Tensor]:
     rows, columns = inside.amax(2), inside.amax(1)  # (n, h), (n, w)
     tight = _boxes_of(rows, columns)
     overlap = torch.minimum(tight, boxes)[:, 2:] - torch.maximum(tight, boxes)[:, :2]
-    common = overlap.clamp(min=0).prod(1)
+    overlap = overlap.clamp(min=0)
+    common = overlap[:, 0] * overlap[:, 1]
     size, tight_size = _box_area(boxes), _box_area(tight)
     match = common / (size + tight_size - common + _TINY)
     return [match, (area / (size + _TINY)).clamp(max=2)]
@@ -162,7 +165,7 @@ def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _box_area(boxes: Tensor) -> Tensor:
-    return (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _consensus_evidence(inside: Tensor, area: Tensor, iou: Tensor) -> list[Tensor]:
@@ -185,16 +188,18 @@ def _border_evidence(
     shown = scene.picture[part]
     mean_in, spread_in = _moments(shown, core)
     mean_rim, spread_rim = _moments(shown, rim)
-    click_value = scene.smooth[clicks[:, 0], clicks[:, 1]].median()
+    values = scene.smooth[clicks[:, 0], clicks[:, 1]].sort().values
+    click_value = values[(len(values) - 1) // 2]
 
-    unit, size = scene.unit, scene.unit.shape[1:]
-    shape = scene.picture.shape
-    step = torch.tensor([whole / cells for whole, cells in zip(shape, size, strict=True)])
-    place = (clicks / step).long()
-    at_clicks = unit[:, place[:, 0], place[:, 1]].mean(1)  # (C,)
+    unit = scene.unit
+    down, across = (
+        whole / cells for whole, cells in zip(scene.picture.shape, unit.shape[1:], strict=True)
+    )
+    row, column = (clicks[:, 0] / down).long(), (clicks[:, 1] / across).long()
+    at_clicks = unit[:, row, column].mean(1)  # (C,)
     rows, columns = (
         slice(int(one.start / finer), -int(-one.stop // finer))
-        for one, finer in zip(part, step, strict=True)
+        for one, finer in zip(part, (down, across), strict=True)
     )
     seen = unit[:, rows, columns]
     feature_in, feature_rim = _mean_features(seen, core), _mean_features(seen, rim)

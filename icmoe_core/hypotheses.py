@@ -58,6 +58,7 @@ OUTLIER = 4.0
 _MARGIN = 2 / 256  # around several clicks, as a share of the model's input
 _LOWEST = 1e-6
 
+Gather = Callable[[Tensor, Tensor, Tensor, Scene, Tensor], Tensor]
 Decode = Callable[[NDArray], tuple[Tensor, Tensor]]
 
 
@@ -174,12 +175,15 @@ def describe_masks(
     boxes: Tensor,
     scene: Scene,
     clicked: Tensor,
+    gather: Gather = gather_evidence,
 ) -> Tensor:
     """Gather the evidence for masks ``(n, h, w)``: ``(n, len(EVIDENCE_NAMES))``, on the CPU.
 
-    `boxes` and `clicked`, the positive clicks as indices ``(p, 2)``, lie on the logits' grid.
+    `boxes` and `clicked`, the positive clicks as indices ``(p, 2)``, lie on the logits' grid, and
+    on any device.
     """
-    return gather_evidence(logits, iou, boxes.to(logits.device), scene, clicked).cpu()
+    place = logits.device
+    return gather(logits, iou, boxes.to(place), scene, clicked.to(place)).cpu()
 
 
 def scene_of(features: Tensor, picture: NDArray[np.float32], frame: Frame) -> Scene:

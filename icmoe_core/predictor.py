@@ -178,9 +178,11 @@ class Predictor:
             if kept is not None:
                 features[key] = kept.to(self.model.device)
             else:
-                batches.setdefault(seen[number].shape[:2], []).append(number)
+                batches.setdefault(seen[number].shape, []).append(number)
         for batch in batches.values():
-            encoded, _ = self.model.encode(torch.cat([in_colour(seen[i]) for i in batch]))
+            # Resized one by one: large arrays take longer to be made than to be resized.
+            small = [self.model.backbone.resize(in_colour(seen[i])) for i in batch]
+            encoded, _ = self.model.encode(torch.cat(small))
             fresh = dict(zip([keys[i] for i in batch], compact(encoded), strict=True))
             if self.store is not None and len(fresh) == 1:
                 self.store.write(fresh)

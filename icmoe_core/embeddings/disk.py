@@ -13,9 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from torch import Tensor
 
@@ -111,18 +109,23 @@ class EmbeddingStore:
 
     def write(self, features: Mapping[str, Tensor]) -> None:
         """Keep features ``(1, C, h, w)`` of slices under their keys, if that can be done."""
-        fresh: dict[tuple[object, ...], dict[str, NDArray]] = {}
+        fresh: dict[tuple[object, ...], dict[str, Tensor]] = {}
         if self.capacity_bytes <= 0:
             return
         for key, tensor in features.items():
-            array = tensor[0].detach().cpu().numpy()
-            if self._index.known(key) is None and np.isfinite(array).all():
-                fresh.setdefault((*array.shape, array.dtype), {})[key] = array
-        for arrays in fresh.values():
+            if self._index.known(key) is None:
+                fresh.setdefault((*tensor.shape, tensor.dtype), {})[key] = tensor.detach()
+        for tensors in fresh.values():
+            # All at once, and where they are: a GPU copies a few large arrays faster than many.
+            whole = torch.cat(list(tensors.values()))
+            good = are_finite(whole).tolist()
+            keys = [key for key, fine in zip(tensors, good, strict=True) if fine]
+            if not keys:
+                continue
+            array = (whole if all(good) else whole[good]).cpu().numpy()
             try:
                 with suppress(VanishedPackError):
-                    whole = np.stack(list(arrays.values()))
-                    self._index.add(write_pack(self.folder, list(arrays), whole))
+                    self._index.add(write_pack(self.folder, keys, array))
                 self.fault = None
             except OSError as error:
                 self.fault = error
@@ -195,6 +198,12 @@ class EmbeddingStore:
             return
         remove_pack(pack.path)
         self._index.forget(pack)
+
+
+def are_finite(features: Tensor) -> Tensor:
+    """Tell which slices' features ``(n, C, h, w)`` are all numbers, ``(n,)``."""
+    # What is no number makes a sum of it, and what is one is too small to be too much for float64.
+    return torch.isfinite(features.flatten(1).sum(1, dtype=torch.float64))
 
 
 def _capacity() -> int:

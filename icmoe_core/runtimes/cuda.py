@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,13 +17,14 @@ import torch
 from torch import Tensor
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.decoder import embed_prompts
+from icmoe_core.decoder import embed_tokens
+from icmoe_core.evidence import Scene, gather_evidence
 from icmoe_core.experts.generations import Hearing
 from icmoe_core.experts.mixture import Experts, Ruling, ruling_of
 from icmoe_core.runtimes.graphs import FrozenGraph
 from icmoe_core.runtimes.halved import halved
 from icmoe_core.runtimes.mixed import with_mixed_precision
-from icmoe_core.runtimes.recorded import Call, Recorded, replay_together
+from icmoe_core.runtimes.recorded import Call, Lane, Recorded, replay_together
 from icmoe_core.runtimes.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,9 @@ _MOST = 24
 """Recordings of one network."""
 _TOKENS = 2  # of a box, and of a click
 _FINALISTS = 2  # prompts about which experts are asked together
+_USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 8), True), (1, (), True))
+"""What is recorded ahead: for views of so many quarters of the slice's side, numbers of boxes, and
+whether clicks are asked about there."""
 _PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))
 
 _ENCODERS = {"fp16": halved, "bf16": with_mixed_precision}
@@ -53,7 +58,6 @@ class GraphRuntime(Runtime):
         Of the encoder: float16 throughout, or bf16 where masks do not notice.
     """
 
-    asks_parts = False
     hears_together = True
 
     def __init__(self, backbone: Backbone, precision: str) -> None:
@@ -63,7 +67,10 @@ class GraphRuntime(Runtime):
         self._lock = threading.Lock()
         self._encoder = _ENCODERS[precision](backbone.image_encoder)
         self._decoder = FrozenGraph(backbone)
-        self._encoders, self._decoders = Recordings(), Recordings()
+        self._encoders, self._decoders, self._evidence = (Recordings() for _ in range(3))
+        # All but votes are replayed alone; those on views of different sizes beside each other.
+        self._lane = Lane(backbone.device)
+        self._lanes = defaultdict[int, Lane](lambda: Lane(backbone.device))
         self._votes: WeakKeyDictionary[Experts, Recordings] = WeakKeyDictionary()
 
     @property
@@ -80,7 +87,7 @@ class GraphRuntime(Runtime):
     def _encode(self, x: Tensor) -> Tensor:
         recorded = None
         if len(x) in (1, self.batch):
-            recorded = self._encoders.of(len(x), self._encoder, x)
+            recorded = self._encoders.of(len(x), self._lane, self._encoder, x)
         found: Tensor = self._encoder(x) if recorded is None else recorded(x)[0]
         return found
 
@@ -90,16 +97,28 @@ class GraphRuntime(Runtime):
         """Let the frozen base answer boxes."""
         count = _filled_up(len(boxes))
         if count is not None:
-            sparse, _ = embed_prompts(self.backbone, boxes=boxes)
+            sparse, _ = embed_tokens(self.backbone, boxes, None, None)
             codes = self.backbone.dense_pe() if places is None else places
             with self._lock:
                 inputs = (features, _repeated(sparse, count), codes)
                 key = *features.shape, count
-                recorded = self._decoders.of(key, self._decoder, *inputs)
+                recorded = self._decoders.of(key, self._lane, self._decoder, *inputs)
                 if recorded is not None:
                     logits, iou = recorded(*inputs)
                     return logits[: len(boxes)], iou[: len(boxes)]
         return super().decode(features, boxes, places)
+
+    def describe(
+        self, logits: Tensor, iou: Tensor, boxes: Tensor, scene: Scene, clicks: Tensor
+    ) -> Tensor:
+        """Describe masks."""
+        inputs = (logits, iou, boxes, clicks, *vars(scene).values())
+        with self._lock:
+            key = tuple(tensor.shape for tensor in inputs)
+            recorded = self._evidence.of(key, self._lane, _described, *inputs)
+            if recorded is not None:
+                return recorded(*inputs)[0]
+        return super().describe(logits, iou, boxes, scene, clicks)
 
     def rule(self, hearings: Sequence[Hearing]) -> list[Ruling]:
         """Let experts vote who have been prepared, beside each other."""
@@ -139,21 +158,21 @@ class GraphRuntime(Runtime):
         with self._lock:
             if experts in self._votes:
                 return
-            votes, vote = Recordings(), _vote_of(experts)
+            votes, vote = Recordings(experts.tuned.token_shift), _vote_of(experts)
             self._votes[experts] = votes
-            for part in _parts(side, (4, 3, 2)):
-                places = whole[:, :, :part, :part].contiguous()
-                for count in _COUNTS:
-                    sparse = whole.new_zeros(count, _TOKENS, channels)
-                    inputs = (places, sparse, places)
-                    self._decoders.of((*places.shape, count), self._decoder, *inputs)
+            for quarters, counts, clicked in _USUAL:
+                part = side * quarters // 4
+                places, lane = whole[:, :, :part, :part].contiguous(), self._lanes[part]
+                for count in counts:
+                    inputs = (places, whole.new_zeros(count, _TOKENS, channels), places)
+                    key = *places.shape, count
+                    self._decoders.of(key, self._lane, self._decoder, *inputs)
                     if count <= _FINALISTS:
                         drawn = whole.new_zeros(count, finer * part, finer * part)
-                        votes.of(_key(places, sparse, True), vote, *inputs, drawn)
-            for part in _parts(side, (4, 2, 1)):
-                places = whole[:, :, :part, :part].contiguous()
-                sparse = whole.new_zeros(1, _TOKENS, channels)
-                votes.of(_key(places, sparse, False), vote, places, sparse, places)
+                        votes.of(_key(*inputs[:2], True), lane, vote, *inputs, drawn)
+                if clicked:
+                    inputs = (places, whole.new_zeros(1, _TOKENS, channels), places)
+                    votes.of(_key(*inputs[:2], False), lane, vote, *inputs)
 
     def _call(self, hearing: Hearing) -> Call | None:
         """Return the recording of a vote, and its inputs; None if there is none."""
@@ -163,36 +182,53 @@ class GraphRuntime(Runtime):
         if votes is None or not given.keys() <= _PROMPT_ARGUMENTS:
             return None
         places = given.pop("places", self.backbone.dense_pe())
-        sparse, _ = experts.tuned.embed(**given)
+        tokens = (given.get(name) for name in ("boxes", "points", "point_labels"))
+        sparse, kinds = embed_tokens(self.backbone, *tokens)
+        sparse = sparse + votes.shift[kinds]
         count = _filled_up(len(sparse))
         if count is None:
             return None
         sparse = _repeated(sparse, count)
         drawn = () if frozen is None else (_repeated(frozen, count),)
         inputs = (features, sparse, places, *drawn)
-        key = _key(features, sparse, frozen is not None)
-        recorded = votes.of(key, _vote_of(experts), *inputs)
+        key, lane = _key(features, sparse, frozen is not None), self._lanes[features.shape[2]]
+        recorded = votes.of(key, lane, _vote_of(experts), *inputs)
         return None if recorded is None else (recorded, inputs)
 
 
 class Recordings:
-    """Recordings of one function, for inputs of different shapes."""
+    """Recordings of one function, for inputs of different shapes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    shift : Tensor, (kinds, C), optional
+        Of experts' prompt tokens; kept on the CPU.
+    """
+
+    def __init__(self, shift: Tensor | None = None) -> None:
+        self.shift = torch.zeros(5, 1) if shift is None else shift.detach().float().cpu()
         self._made: dict[Hashable, Recorded | None] = {}
 
-    def of(self, key: Hashable, function: Callable[..., Any], *inputs: Tensor) -> Recorded | None:
+    def of(
+        self, key: Hashable, lane: Lane, function: Callable[..., Any], *inputs: Tensor
+    ) -> Recorded | None:
         """Return the recording for inputs of some shapes, made when it is first asked for.
 
         None if it cannot be recorded, or if there are too many already. The function is not kept.
         """
         if key not in self._made and len(self._made) < _MOST:
             try:
-                self._made[key] = Recorded(function, *inputs)
+                self._made[key] = Recorded(lane, function, *inputs)
             except RuntimeError as error:  # full memory, or an operation that cannot be recorded
                 logger.warning("A network could not be recorded: %s", error)
                 self._made[key] = None
         return self._made.get(key)
+
+
+def _described(
+    logits: Tensor, iou: Tensor, boxes: Tensor, clicks: Tensor, *scene: Tensor
+) -> Tensor:
+    return gather_evidence(logits, iou, boxes, Scene(*scene), clicks)
 
 
 def _vote_of(experts: Experts) -> Callable[..., Ruling]:
@@ -212,10 +248,6 @@ def _vote_of(experts: Experts) -> Callable[..., Ruling]:
 
 def _key(features: Tensor, sparse: Tensor, boxed: bool) -> Hashable:
     return (*features.shape, *sparse.shape, boxed)
-
-
-def _parts(side: int, quarters: Iterable[int]) -> list[int]:
-    return [side * number // 4 for number in quarters]
 
 
 def _filled_up(count: int) -> int | None:

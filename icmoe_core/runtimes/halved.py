@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
@@ -22,6 +23,7 @@ def halved(encoder: nn.Module) -> nn.Module:
     """
     half = copy.deepcopy(encoder)
     _fold_norms(half)
+    _as_products(half)
     return _Halved(half.half().to(memory_format=torch.channels_last).eval())
 
 
@@ -34,6 +36,35 @@ class _Halved(nn.Module):
         low = x.to(torch.float16, memory_format=torch.channels_last)
         found: Tensor = self.encoder(low)
         return found.float()
+
+
+class Pointwise(nn.Module):
+    """A 1 × 1 convolution of maps whose channels lie next to each other: a product, bias and all.
+
+    Parameters
+    ----------
+    conv : nn.Conv2d
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(conv.weight.flatten(1)), conv.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply it to `x` ``(B, C, h, w)``."""
+        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+def _as_products(module: nn.Module) -> None:
+    for parent in list(module.modules()):
+        for name, conv in list(parent.named_children()):
+            if isinstance(conv, nn.Conv2d) and _is_pointwise(conv):
+                setattr(parent, name, Pointwise(conv))
+
+
+def _is_pointwise(conv: nn.Conv2d) -> bool:
+    ones = {*conv.kernel_size, *conv.stride, conv.groups}
+    return ones == {1} and conv.padding in ((0, 0), 0)
 
 
 def _fold_norms(module: nn.Module) -> None:

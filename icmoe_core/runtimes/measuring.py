@@ -33,7 +33,7 @@ def measure(model: PromptableModel, cases: Sequence[Case]) -> Iterator[Measured]
         model.backbone, model.device, experts=model.experts, runtime=Runtime(model.backbone)
     )
     # On a GPU convolutions are multiplied with 10 bits of mantissa, unless that is declined.
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         reference = masks_of(plain, cases)
     for name in candidates(model.device):
         try:

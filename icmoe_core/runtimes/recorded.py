@@ -17,23 +17,39 @@ from torch import Tensor
 _WARM_UP = 3
 
 
+class Lane:
+    """A stream and the memory of recordings of which one at a time is replayed.
+
+    Parameters
+    ----------
+    device : torch.device
+        A GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.stream = torch.cuda.Stream(device)
+        with torch.cuda.device(device):
+            self.memory = torch.cuda.graph_pool_handle()
+
+
 class Recorded:
     """A function of tensors with fixed shapes, as a CUDA graph.
 
     Parameters
     ----------
+    lane : Lane
+        Whose memory it uses.
     function : callable
         Returns a tensor, or several.
     inputs : Tensor
-        Of the shapes that it is recorded for, on the GPU.
+        Of the shapes that it is recorded for; the first on the GPU.
     """
 
-    def __init__(self, function: Callable[..., Any], *inputs: Tensor) -> None:
-        self._inputs = tuple(tensor.clone() for tensor in inputs)
+    def __init__(self, lane: Lane, function: Callable[..., Any], *inputs: Tensor) -> None:
+        self.lane, self._device, self._stream = lane, inputs[0].device, lane.stream
+        self._inputs = tuple(tensor.detach().to(self._device, copy=True) for tensor in inputs)
         self._graph = torch.cuda.CUDAGraph()
-        self._device = inputs[0].device
-        self._stream = torch.cuda.Stream(self._device)
-        with _plainly(self._device):
+        with _plainly(self._device), _fast_products():
             # Memory is taken and kernels are chosen before, on a stream of its own.
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
@@ -41,7 +57,7 @@ class Recorded:
                     function(*self._inputs)
             torch.cuda.current_stream().wait_stream(self._stream)
             # Other threads may go on meanwhile.
-            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            with torch.cuda.graph(self._graph, pool=lane.memory, capture_error_mode="thread_local"):
                 found = function(*self._inputs)
         self._outputs = (found,) if isinstance(found, Tensor) else tuple(found)
 
@@ -66,6 +82,17 @@ class Recorded:
 
 
 @contextmanager
+def _fast_products() -> Iterator[None]:
+    """Context in which float32 is multiplied with 10 bits of mantissa, by the matrix units."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@contextmanager
 def _plainly(device: torch.device) -> Iterator[None]:
     """Context on a GPU without gradients, whose tensors may be learnt from later."""
     with torch.inference_mode(False), torch.no_grad(), torch.cuda.device(device):
@@ -77,7 +104,7 @@ Call = tuple[Recorded, Sequence[Tensor]]
 
 
 def replay_together(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
-    """Replay recordings on one GPU beside each other; the same one twice in turn.
+    """Replay recordings on one GPU beside each other; those of one lane in turn.
 
     Returns
     -------
@@ -88,17 +115,18 @@ def replay_together(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
         return [calls[0][0](*calls[0][1])]
     found: dict[int, tuple[Tensor, ...]] = {}
     while len(found) < len(calls):
-        turn: dict[Recorded, int] = {}
+        turn: dict[Lane, int] = {}
         for number, (recorded, _) in enumerate(calls):
             if number not in found:
-                turn.setdefault(recorded, number)
+                turn.setdefault(recorded.lane, number)
+        numbers = list(turn.values())
         with _plainly(calls[0][0]._device):
             here = torch.cuda.current_stream()
-            for recorded, number in turn.items():
-                recorded._take(calls[number][1])
-            for recorded in turn:
-                recorded._begin(here)
-            for recorded in turn:
-                here.wait_stream(recorded._stream)
-            found |= {number: recorded._given() for recorded, number in turn.items()}
+            for number in numbers:
+                calls[number][0]._take(calls[number][1])
+            for number in numbers:
+                calls[number][0]._begin(here)
+            for number in numbers:
+                here.wait_stream(calls[number][0]._stream)
+            found |= {number: calls[number][0]._given() for number in numbers}
     return [found[number] for number in range(len(calls))]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode
+from icmoe_core.evidence import Scene, gather_evidence
 from icmoe_core.experts.generations import Hearing, eager_ruling
 from icmoe_core.experts.mixture import Experts, Ruling
 
@@ -88,6 +89,12 @@ class Runtime:
     ) -> Ruling:
         """Let the experts of one generation vote."""
         return eager_ruling(experts, features, prompts, frozen)
+
+    def describe(
+        self, logits: Tensor, iou: Tensor, boxes: Tensor, scene: Scene, clicks: Tensor
+    ) -> Tensor:
+        """Describe masks; see :func:`icmoe_core.evidence.gather_evidence`."""
+        return gather_evidence(logits, iou, boxes, scene, clicks)
 
     def prepare(self, experts: Experts) -> None:
         """Do ahead what the first question to `experts` would have to wait for."""

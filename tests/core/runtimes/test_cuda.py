@@ -16,7 +16,7 @@ from icmoe_core.metrics import dice
 from icmoe_core.model import PromptableModel
 from icmoe_core.runtimes import cuda
 from icmoe_core.runtimes.agreement import LOWEST, MEAN, agree, cases_of, masks_of
-from icmoe_core.runtimes.recorded import Recorded, replay_together
+from icmoe_core.runtimes.recorded import Lane, Recorded, replay_together
 from icmoe_core.runtimes.runtime import Runtime
 from icmoe_core.samples import SAMPLES
 
@@ -51,7 +51,7 @@ def test_masks_are_as_close_as_they_must_be(plain, cases, precision):
     runtime = cuda.GraphRuntime(plain.backbone, precision)
     model = PromptableModel(plain.backbone, plain.device, experts=plain.experts, runtime=runtime)
     model.prepare()
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         exact = masks_of(plain, cases)
     found = agree(exact, masks_of(model, cases))
     assert found.mean >= MEAN
@@ -114,8 +114,10 @@ def test_several_votes_are_those_of_each(fast):
         together = fast.runtime.rule(hearings)
         for hearing, found in zip(hearings, together, strict=True):
             alone = Runtime.hear(fast.runtime, *hearing)
-            for ours, theirs in zip(found, alone, strict=True):
-                torch.testing.assert_close(ours, theirs, atol=2e-2, rtol=2e-3)
+            # Products are rounded to 10 bits of mantissa.
+            assert (found.logits - alone.logits).abs().mean() < 0.02
+            assert (found.probability - alone.probability).abs().mean() < 2e-3
+            assert (found.iou - alone.iou).abs().max() < 0.02
 
 
 @on_a_gpu
@@ -157,9 +159,10 @@ def test_experts_in_training_are_never_recorded(fast):
 
 
 @on_a_gpu
-def test_the_same_recording_twice_is_replayed_in_turn():
-    double = Recorded(lambda x: 2 * x, torch.zeros(4, device=GPU))
-    triple = Recorded(lambda x: (3 * x, x), torch.zeros(2, device=GPU))
+def test_recordings_of_one_lane_are_replayed_in_turn():
+    lane = Lane(GPU)
+    double = Recorded(lane, lambda x: 2 * x, torch.zeros(4, device=GPU))
+    triple = Recorded(Lane(GPU), lambda x: (3 * x, x), torch.zeros(2, device=GPU))
     one, two = torch.ones(4, device=GPU), torch.full((4,), 2.0, device=GPU)
     first, other, second = replay_together([(double, [one]), (triple, [one[:2]]), (double, [two])])
     assert first[0].tolist() == [2.0] * 4
@@ -171,9 +174,10 @@ def test_the_same_recording_twice_is_replayed_in_turn():
 def test_what_cannot_be_recorded_is_calculated_plainly(plain, caplog):
     recordings = cuda.Recordings()
     x = torch.ones(3, device=GPU)
-    assert recordings.of(1, lambda x: x * float(x.sum()), x) is None  # waits for the GPU
+    lane = Lane(GPU)
+    assert recordings.of(1, lane, lambda x: x * float(x.sum()), x) is None  # waits for the GPU
     assert "could not be recorded" in caplog.text
-    assert recordings.of(2, lambda x: x + 1, x)(x)[0].tolist() == [2.0] * 3
+    assert recordings.of(2, lane, lambda x: x + 1, x)(x)[0].tolist() == [2.0] * 3
 
 
 @pytest.mark.parametrize(
