@@ -222,6 +222,7 @@ class Recordings:
             except RuntimeError as error:  # full memory, or an operation that cannot be recorded
                 logger.warning("A network could not be recorded: %s", error)
                 self._made[key] = None
+                lane.begin_anew()
         return self._made.get(key)
 
 

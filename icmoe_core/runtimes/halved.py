@@ -35,7 +35,7 @@ class _Halved(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         low = x.to(torch.float16, memory_format=torch.channels_last)
         found: Tensor = self.encoder(low)
-        return found.float()
+        return found.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 class Pointwise(nn.Module):

@@ -27,8 +27,13 @@ class Lane:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.Stream(device)
-        with torch.cuda.device(device):
+        self._device = device
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Leave the memory to those who have it, as one must when a recording has failed."""
+        self.stream = torch.cuda.Stream(self._device)
+        with torch.cuda.device(self._device):
             self.memory = torch.cuda.graph_pool_handle()
 
 
@@ -47,9 +52,9 @@ class Recorded:
 
     def __init__(self, lane: Lane, function: Callable[..., Any], *inputs: Tensor) -> None:
         self.lane, self._device, self._stream = lane, inputs[0].device, lane.stream
-        self._inputs = tuple(tensor.detach().to(self._device, copy=True) for tensor in inputs)
         self._graph = torch.cuda.CUDAGraph()
         with _plainly(self._device), _fast_products():
+            self._inputs = tuple(one.to(self._device, copy=True) for one in inputs)
             # Memory is taken and kernels are chosen before, on a stream of its own.
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
