@@ -188,12 +188,13 @@ def describe_masks(
 
 def scene_of(features: Tensor, picture: NDArray[np.float32], frame: Frame) -> Scene:
     """Return the slice that masks are compared with, where they are :func:`weighed`."""
-    seen = frame.to_logits(torch.from_numpy(picture)[None], fill=0.0)[0]
+    known = weighed(features[0])
+    shown = torch.from_numpy(picture).to(known.device)
+    seen = frame.to_logits(shown[None], fill=0.0)[0]
     valid = torch.zeros_like(seen, dtype=torch.bool)
     rows, columns = frame.logits_hw()
     valid[:rows, :columns] = True
-    known = weighed(features[0])
-    return Scene.of(seen.to(known.device), valid.to(known.device), known)
+    return Scene.of(seen, valid, known)
 
 
 def weighed(tensor: Tensor) -> Tensor:

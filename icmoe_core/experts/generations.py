@@ -261,6 +261,9 @@ def _join(
     rest: float,
     names: tuple[str, ...],
 ) -> JointAnswer:
+    if len(rulings) == 1 and rulings[0][0] == 1.0:  # nobody else has a share
+        ruling = rulings[0][1]
+        return JointAnswer(ruling.logits, ruling.iou, ruling.probability, names, ruling.weights)
     if frozen is None:  # the base has no share: the first generation's answer stands in for it
         frozen = rulings[0][1].logits, rulings[0][1].iou
     logits, iou = fused, score = frozen

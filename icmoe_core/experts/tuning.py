@@ -107,7 +107,8 @@ class TunedPath(nn.Module):
         kinds = token_kinds(points, point_labels, boxes)
         sparse = sparse + self.token_shift[kinds.to(sparse.device)]
         if earlier is not None:
-            seen = F.avg_pool2d(torch.tanh(earlier / 4), 4)  # (B, 1, h, w), certainty -1 … 1
+            given = earlier.to(dense.device)
+            seen = F.avg_pool2d(torch.tanh(given / 4), 4)  # (B, 1, h, w), certainty -1 … 1
             dense = dense[..., : seen.shape[2], : seen.shape[3]] + self.earlier(seen)
         return sparse, dense
 

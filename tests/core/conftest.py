@@ -22,7 +22,7 @@ def encoded_once() -> Iterator[None]:
         real = model.backbone.name == "lite-medsam" and model.runtime.name == "torch"
         if not real or len(image) > 1:
             return whole(model, image)
-        pixels = hashlib.sha256(image.numpy().tobytes()).digest()
+        pixels = hashlib.sha256(image.cpu().numpy().tobytes()).digest()
         key = (model.backbone.weights_sha256, image.shape, pixels)
         if key not in known:
             known[key] = whole(model, image)
