@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from icmoe_core.experts.generations import Asked, JointAnswer
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import (
@@ -178,16 +178,13 @@ def ask_boxes(
     JointAnswer
         Of all their boxes, in the order of their numbers, on the grid of the whole slice.
     """
-    side, left = features.shape[2], [draft for draft in drafts if len(draft.numbers)]
-    asked = []
-    for draft in left:
+    side, found = features.shape[2], []
+    asked = [draft for draft in drafts if len(draft.numbers)]
+    for draft in asked:
         prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
-        asked.append(Asked(draft.seen, prompts, partial(_answered, draft)))
-    answers = model.ask(asked, shares, see)
-    found = [
-        on_the_slice(one, *draft.place, side) for one, draft in zip(answers, left, strict=True)
-    ]
-    order = np.argsort(np.concatenate([draft.numbers for draft in left]))
+        answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
+        found.append(on_the_slice(answer, *draft.place, side))
+    order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
     return in_order(together(found), order)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from icmoe_core.backbones import Backbone, build_backbone, weights_hash
 from icmoe_core.devices import choose_device, device_memory_errors
 from icmoe_core.errors import OvertakenError
 from icmoe_core.expert_files import check_base, load_experts, read_header
-from icmoe_core.experts.generations import Asked, Generations, JointAnswer
+from icmoe_core.experts.generations import Generations, JointAnswer
 from icmoe_core.experts.shipped import shipped_experts
 from icmoe_core.runtimes.choosing import load_runtime
 from icmoe_core.runtimes.runtime import Runtime
@@ -158,10 +158,12 @@ class PromptableModel:
 
     def ask(
         self,
-        asked: Sequence[Asked],
+        features: Tensor,
         shares: Sequence[float],
+        prompts: Mapping[str, Tensor | None],
+        base: Callable[[], tuple[Tensor, Tensor]],
         picture: Callable[[], Tensor] | None = None,
-    ) -> list[JointAnswer]:
+    ) -> JointAnswer:
         """Let the experts that take part answer; see :meth:`Generations.answer`.
 
         Raises
@@ -169,14 +171,11 @@ class PromptableModel:
         OvertakenError
             As :meth:`while_wanted` has it.
         """
+        self._go_on()
         experts = self.active_experts
         if experts is None:
             raise ValueError("This model has no experts that could be asked.")
-        found = []
-        for some in [asked] if self.runtime.hears_together else [[one] for one in asked]:
-            self._go_on()
-            found += experts.answer(some, shares, picture, self.runtime.rule)
-        return found
+        return experts.answer(features, shares, prompts, base, picture, self.runtime.rule)
 
     def _go_on(self) -> None:
         if not self._is_wanted():

@@ -17,7 +17,7 @@ from icmoe_core.drafts import ask_boxes, draft_each
 from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
-from icmoe_core.experts.generations import NEGLIGIBLE, Asked, Generations, JointAnswer
+from icmoe_core.experts.generations import NEGLIGIBLE, Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
@@ -210,8 +210,7 @@ class Answering:
         shares = self._shares(points="boxes" not in prompts)
         if experts is None or not any(shares):
             return None
-        asked = Asked(self.embedding.features, prompts, base)
-        return self.model.ask([asked], shares, self._picture)[0]
+        return self.model.ask(self.embedding.features, shares, prompts, base, self._picture)
 
     def _picture(self) -> Tensor:
         """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""

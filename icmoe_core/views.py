@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.experts.generations import Asked, JointAnswer
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import (
     See,
@@ -94,27 +94,22 @@ def ask_views(
     known = [share / total for share in shares]
     side = features.shape[2]
     cells = clicks * (side / model.backbone.input_size)
-    asked, places = [], []
-    for place in places_around(side, cells[labels == 1], [side // part for part in PARTS]):
-        top, left, size = place
+    found = []
+    sizes = [side // part for part in PARTS]
+    for top, left, size in places_around(side, cells[labels == 1], sizes):
         if size < side and sees_pictures(model):
             break
-        seen, codes = show_part(model, features, place)
+        seen, codes = show_part(model, features, (top, left, size))
         shown = ((cells >= (top, left)) & (cells < (top + size, left + size))).all(1)
         prompts = {
             "points": torch.as_tensor(clicks[shown][None], dtype=torch.float32),
             "point_labels": torch.from_numpy(labels[shown])[None],
             "places": codes,
         }
-        asked.append(Asked(seen, prompts, _no_base))
-        places.append(place)
-    # Where they are answered together, the others cost no time.
-    first = len(asked) if model.runtime.hears_together else 1
-    answers = model.ask(asked[:first], known, see)
-    if Views(answers[0], total).sureness >= enough:
-        return Views(answers[0], total)
-    answers += model.ask(asked[first:], known, see) if asked[first:] else []
-    found = [on_the_slice(one, *place, side) for one, place in zip(answers, places, strict=True)]
+        answer = model.ask(seen, known, prompts, _no_base, see)
+        found.append(on_the_slice(answer, top, left, size, side))
+        if len(found) == 1 and Views(answer, total).sureness >= enough:
+            break
     return Views(together(found), total)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,17 +23,8 @@ NEGLIGIBLE = 0.02
 """A generation with a smaller share of an answer is not asked."""
 
 
-class Hearing(NamedTuple):
-    """What the experts of one generation are asked; arguments of :meth:`Experts.forward`."""
-
-    experts: Experts
-    features: Tensor
-    prompts: Mapping[str, Tensor | None]
-    frozen: Tensor | None
-
-
-Rule = Callable[[Sequence[Hearing]], list[Ruling]]
-"""How experts are asked: several of them, or about several pictures."""
+Rule = Callable[[Experts, Tensor, Mapping[str, Tensor | None], "Tensor | None"], Ruling]
+"""``rule(experts, features, prompts, frozen)``, with the arguments of :meth:`Experts.forward`."""
 
 
 def eager_ruling(
@@ -44,11 +35,6 @@ def eager_ruling(
 ) -> Ruling:
     """Ask experts, operation by operation."""
     return ruling_of(experts(features, **prompts, frozen=frozen))
-
-
-def eager_rulings(hearings: Sequence[Hearing]) -> list[Ruling]:
-    """Ask experts one after the other, operation by operation."""
-    return [eager_ruling(*one) for one in hearings]
 
 
 class Generation(nn.Module):
@@ -85,24 +71,6 @@ class Generation(nn.Module):
         self.familiarity = familiarity
         self.answers_points = answers_points
         self.record = {} if record is None else record
-
-
-class Asked(NamedTuple):
-    """Prompts on one picture, or on a part of it.
-
-    Attributes
-    ----------
-    features : Tensor, (1, C, h, w)
-    prompts : dict
-        Arguments of :meth:`Experts.forward`: boxes, points, point_labels, earlier, places.
-    base : callable
-        ``base() -> logits (B, S, S), iou (B,)``, the base's way to answer them; only called where
-        its answer counts.
-    """
-
-    features: Tensor
-    prompts: Mapping[str, Tensor | None]
-    base: Callable[[], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -196,51 +164,49 @@ class Generations(nn.ModuleList):
 
     def answer(
         self,
-        asked: Sequence[Asked],
+        features: Tensor,
         shares: Sequence[float],
+        prompts: Mapping[str, Tensor | None],
+        base: Callable[[], tuple[Tensor, Tensor]],
         picture: Callable[[], Tensor] | None = None,
-        rule: Rule = eager_rulings,
-    ) -> list[JointAnswer]:
-        """Answer prompts on one picture, or on several parts of it.
+        rule: Rule = eager_ruling,
+    ) -> JointAnswer:
+        """Answer `B` prompts on one picture.
 
         Parameters
         ----------
-        asked : sequence of Asked
-            Each of `B` prompts.
+        features : Tensor, (1, C, h, w)
         shares : sequence of float
             From :meth:`shares`.
+        prompts : dict
+            Arguments of :meth:`Experts.forward`: boxes, points, point_labels, earlier, places.
+        base : callable
+            ``base() -> logits (B, S, S), iou (B,)``, the base's way to answer them; only called
+            where its answer counts.
         picture : callable, optional
             ``picture() -> Tensor (1, 3, S, S)``, as the backbone's encoder takes it; called, and
             needed, for experts who encode it themselves.
         rule : callable
-            How the experts are asked.
+            How the experts of one generation are asked.
         """
         rest = 1.0 - sum(shares)
-        heard = [
-            (share, one.experts) for share, one in zip(shares, self.members, strict=True) if share
-        ]
+        boxed = prompts.get("boxes") is not None
+        frozen = base() if boxed or rest >= NEGLIGIBLE else None
+        own = frozen[0] if frozen is not None and boxed else None
 
-        def seen(experts: Experts, features: Tensor) -> Tensor:
-            if not experts.sees_pictures:
+        def seen(generation: Generation) -> Tensor:
+            if not generation.experts.sees_pictures:
                 return features
             if picture is None:
                 raise ValueError("These experts encode the picture themselves, and need it.")
             return picture()
 
-        bases: list[tuple[Tensor, Tensor] | None] = []
-        hearings: list[Hearing] = []
-        for features, prompts, base in asked:
-            boxed = prompts.get("boxes") is not None
-            frozen = base() if boxed or rest >= NEGLIGIBLE else None
-            own = frozen[0] if frozen is not None and boxed else None
-            bases.append(frozen)
-            hearings += [Hearing(one, seen(one, features), prompts, own) for _, one in heard]
-        rulings = iter(rule(hearings))
-        names = self._names(shares)
-        return [
-            _join([(share, next(rulings)) for share, _ in heard], one.features, frozen, rest, names)
-            for one, frozen in zip(asked, bases, strict=True)
+        rulings = [
+            (share, rule(generation.experts, seen(generation), prompts, own))
+            for share, generation in zip(shares, self.members, strict=True)
+            if share
         ]
+        return _join(rulings, features, frozen, rest, self._names(shares))
 
     def _names(self, shares: Sequence[float]) -> tuple[str, ...]:
         asked = [g for share, g in zip(shares, self.members, strict=True) if share]

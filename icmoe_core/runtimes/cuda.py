@@ -6,11 +6,9 @@ of unusual kinds, go through plain torch.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
@@ -19,15 +17,12 @@ from torch import Tensor
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import embed_tokens
 from icmoe_core.evidence import Scene, gather_evidence
-from icmoe_core.experts.generations import Hearing
 from icmoe_core.experts.mixture import Experts, Ruling, ruling_of
 from icmoe_core.runtimes.graphs import FrozenGraph
 from icmoe_core.runtimes.halved import halved
 from icmoe_core.runtimes.mixed import with_mixed_precision
-from icmoe_core.runtimes.recorded import Call, Lane, Recorded, replay_together
+from icmoe_core.runtimes.recorded import Recordings, SharedMemory
 from icmoe_core.runtimes.runtime import Runtime
-
-logger = logging.getLogger(__name__)
 
 BATCH = 16
 """Slices of 256 x 256 pixels that are encoded together, at most."""
@@ -35,8 +30,6 @@ _BYTES_A_SLICE = 2**30
 """Memory of the GPU for each of them, so that they take an eighth of it."""
 _COUNTS = (1, 2, 8)
 """Numbers of prompts for which decoders are recorded; fewer are filled up."""
-_MOST = 24
-"""Recordings of one network."""
 _TOKENS = 2  # of a box, and of a click
 _FINALISTS = 2  # prompts about which experts are asked together
 _USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 8), True), (1, (), True))
@@ -58,8 +51,6 @@ class GraphRuntime(Runtime):
         Of the encoder: float16 throughout, or bf16 where masks do not notice.
     """
 
-    hears_together = True
-
     def __init__(self, backbone: Backbone, precision: str) -> None:
         super().__init__(backbone)
         self.name, self.precision = f"cuda-{precision}", precision
@@ -67,11 +58,11 @@ class GraphRuntime(Runtime):
         self._lock = threading.Lock()
         self._encoder = _ENCODERS[precision](backbone.image_encoder)
         self._decoder = FrozenGraph(backbone)
-        self._encoders, self._decoders, self._evidence = (Recordings() for _ in range(3))
-        # All but votes are replayed alone; those on views of different sizes beside each other.
-        self._lane = Lane(backbone.device)
-        self._lanes = defaultdict[int, Lane](lambda: Lane(backbone.device))
-        self._votes: WeakKeyDictionary[Experts, Recordings] = WeakKeyDictionary()
+        self._memory = SharedMemory()
+        self._encoders, self._decoders, self._evidence = (
+            Recordings(self._memory) for _ in range(3)
+        )
+        self._votes: WeakKeyDictionary[Experts, _Votes] = WeakKeyDictionary()
 
     @property
     def encoding(self) -> str:
@@ -87,7 +78,7 @@ class GraphRuntime(Runtime):
     def _encode(self, x: Tensor) -> Tensor:
         recorded = None
         if len(x) in (1, self.batch):
-            recorded = self._encoders.of(len(x), self._lane, self._encoder, x)
+            recorded = self._encoders.of(len(x), self._encoder, x)
         found: Tensor = self._encoder(x) if recorded is None else recorded(x)[0]
         return found
 
@@ -102,7 +93,7 @@ class GraphRuntime(Runtime):
             with self._lock:
                 inputs = (features, _repeated(sparse, count), codes)
                 key = *features.shape, count
-                recorded = self._decoders.of(key, self._lane, self._decoder, *inputs)
+                recorded = self._decoders.of(key, self._decoder, *inputs)
                 if recorded is not None:
                     logits, iou = recorded(*inputs)
                     return logits[: len(boxes)], iou[: len(boxes)]
@@ -115,38 +106,38 @@ class GraphRuntime(Runtime):
         inputs = (logits, iou, boxes, clicks, *vars(scene).values())
         with self._lock:
             key = tuple(tensor.shape for tensor in inputs)
-            recorded = self._evidence.of(key, self._lane, _described, *inputs)
+            recorded = self._evidence.of(key, _described, *inputs)
             if recorded is not None:
                 return recorded(*inputs)[0]
         return super().describe(logits, iou, boxes, scene, clicks)
 
-    def rule(self, hearings: Sequence[Hearing]) -> list[Ruling]:
-        """Let experts vote who have been prepared, beside each other."""
-        found: dict[int, Ruling] = {}
-        calls: dict[int, Call] = {}
-        with self._lock:
-            for number, hearing in enumerate(hearings):
-                call = self._call(hearing)
-                if call is not None:
-                    calls[number] = call
-            given = replay_together(list(calls.values())) if calls else []
-        for number, outputs in zip(calls, given, strict=True):
-            count = _prompts_in(hearings[number].prompts)
-            found[number] = Ruling(*(output[:count] for output in outputs))
-        for number, hearing in enumerate(hearings):
-            if number not in found:
-                found[number] = super().hear(*hearing)
-        return [found[number] for number in range(len(hearings))]
-
-    def hear(
+    def rule(
         self,
         experts: Experts,
         features: Tensor,
         prompts: Mapping[str, Tensor | None],
         frozen: Tensor | None,
     ) -> Ruling:
-        """Let the experts of one generation vote."""
-        return self.rule([Hearing(experts, features, prompts, frozen)])[0]
+        """Let experts vote who have been prepared."""
+        votes = self._votes.get(experts)
+        given = {name: value for name, value in prompts.items() if value is not None}
+        if votes is None or not given.keys() <= _PROMPT_ARGUMENTS:
+            return super().rule(experts, features, prompts, frozen)
+        places = given.pop("places", self.backbone.dense_pe())
+        tokens = (given.get(name) for name in ("boxes", "points", "point_labels"))
+        sparse, kinds = embed_tokens(self.backbone, *tokens)
+        count = _filled_up(len(sparse))
+        if count is None:
+            return super().rule(experts, features, prompts, frozen)
+        shifted = _repeated(sparse + votes.shift[kinds], count)
+        drawn = () if frozen is None else (_repeated(frozen, count),)
+        inputs = (features, shifted, places, *drawn)
+        with self._lock:
+            key = _key(features, shifted, frozen is not None)
+            recorded = votes.recordings.of(key, _vote_of(experts), *inputs)
+            if recorded is not None:
+                return Ruling(*(output[: len(sparse)] for output in recorded(*inputs)))
+        return super().rule(experts, features, prompts, frozen)
 
     def prepare(self, experts: Experts) -> None:
         """Record what is asked for most, of experts and of the base."""
@@ -158,72 +149,29 @@ class GraphRuntime(Runtime):
         with self._lock:
             if experts in self._votes:
                 return
-            votes, vote = Recordings(experts.tuned.token_shift), _vote_of(experts)
-            self._votes[experts] = votes
+            votes, vote = Recordings(self._memory), _vote_of(experts)
+            self._votes[experts] = _Votes(votes, experts.tuned.token_shift.detach().float().cpu())
             for quarters, counts, clicked in _USUAL:
                 part = side * quarters // 4
-                places, lane = whole[:, :, :part, :part].contiguous(), self._lanes[part]
+                places = whole[:, :, :part, :part].contiguous()
                 for count in counts:
                     inputs = (places, whole.new_zeros(count, _TOKENS, channels), places)
                     key = *places.shape, count
-                    self._decoders.of(key, self._lane, self._decoder, *inputs)
+                    self._decoders.of(key, self._decoder, *inputs)
                     if count <= _FINALISTS:
                         drawn = whole.new_zeros(count, finer * part, finer * part)
-                        votes.of(_key(*inputs[:2], True), lane, vote, *inputs, drawn)
+                        votes.of(_key(*inputs[:2], True), vote, *inputs, drawn)
                 if clicked:
                     inputs = (places, whole.new_zeros(1, _TOKENS, channels), places)
-                    votes.of(_key(*inputs[:2], False), lane, vote, *inputs)
-
-    def _call(self, hearing: Hearing) -> Call | None:
-        """Return the recording of a vote, and its inputs; None if there is none."""
-        experts, features, prompts, frozen = hearing
-        votes = self._votes.get(experts)
-        given = {name: value for name, value in prompts.items() if value is not None}
-        if votes is None or not given.keys() <= _PROMPT_ARGUMENTS:
-            return None
-        places = given.pop("places", self.backbone.dense_pe())
-        tokens = (given.get(name) for name in ("boxes", "points", "point_labels"))
-        sparse, kinds = embed_tokens(self.backbone, *tokens)
-        sparse = sparse + votes.shift[kinds]
-        count = _filled_up(len(sparse))
-        if count is None:
-            return None
-        sparse = _repeated(sparse, count)
-        drawn = () if frozen is None else (_repeated(frozen, count),)
-        inputs = (features, sparse, places, *drawn)
-        key, lane = _key(features, sparse, frozen is not None), self._lanes[features.shape[2]]
-        recorded = votes.of(key, lane, _vote_of(experts), *inputs)
-        return None if recorded is None else (recorded, inputs)
+                    votes.of(_key(*inputs[:2], False), vote, *inputs)
 
 
-class Recordings:
-    """Recordings of one function, for inputs of different shapes.
+@dataclass(frozen=True)
+class _Votes:
+    """Recordings of experts' votes, and the shifts of their tokens, on the CPU."""
 
-    Parameters
-    ----------
-    shift : Tensor, (kinds, C), optional
-        Of experts' prompt tokens; kept on the CPU.
-    """
-
-    def __init__(self, shift: Tensor | None = None) -> None:
-        self.shift = torch.zeros(5, 1) if shift is None else shift.detach().float().cpu()
-        self._made: dict[Hashable, Recorded | None] = {}
-
-    def of(
-        self, key: Hashable, lane: Lane, function: Callable[..., Any], *inputs: Tensor
-    ) -> Recorded | None:
-        """Return the recording for inputs of some shapes, made when it is first asked for.
-
-        None if it cannot be recorded, or if there are too many already. The function is not kept.
-        """
-        if key not in self._made and len(self._made) < _MOST:
-            try:
-                self._made[key] = Recorded(lane, function, *inputs)
-            except RuntimeError as error:  # full memory, or an operation that cannot be recorded
-                logger.warning("A network could not be recorded: %s", error)
-                self._made[key] = None
-                lane.begin_anew()
-        return self._made.get(key)
+    recordings: Recordings
+    shift: Tensor
 
 
 def _described(
@@ -260,10 +208,6 @@ def _repeated(tensor: Tensor, count: int) -> Tensor:
     """Repeat the last of a few prompts until there are `count`."""
     missing = count - len(tensor)
     return torch.cat([tensor, *[tensor[-1:]] * missing]) if missing else tensor
-
-
-def _prompts_in(prompts: Mapping[str, Tensor | None]) -> int:
-    return next(len(prompts[name]) for name in ("boxes", "points") if prompts.get(name) is not None)  # type: ignore[arg-type]
 
 
 def _batch(backbone: Backbone) -> int:

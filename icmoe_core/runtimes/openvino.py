@@ -109,7 +109,7 @@ class OpenVinoRuntime(Runtime):
             return super().decode(features, boxes, places)
         return torch.from_numpy(logits), torch.from_numpy(iou)
 
-    def hear(
+    def rule(
         self,
         experts: Experts,
         features: Tensor,
@@ -120,7 +120,7 @@ class OpenVinoRuntime(Runtime):
         given = {name: value for name, value in prompts.items() if value is not None}
         network = self._ready.get(experts)
         if network is None or not given.keys() <= _PROMPT_ARGUMENTS:
-            return super().hear(experts, features, prompts, frozen)
+            return super().rule(experts, features, prompts, frozen)
         places = given.pop("places", None)
         sparse, _ = experts.tuned.embed(**given)
         arrays = self._arrays(features, sparse, places)
@@ -133,7 +133,7 @@ class OpenVinoRuntime(Runtime):
         except RuntimeError as error:
             logger.warning("Experts could not be compiled: %s", error)
             self._ready.pop(experts, None)
-            return super().hear(experts, features, prompts, frozen if heard[0] else None)
+            return super().rule(experts, features, prompts, frozen if heard[0] else None)
         return Ruling(*(torch.from_numpy(array) for array in found))
 
     def prepare(self, experts: Experts) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from torch import Tensor
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode
 from icmoe_core.evidence import Scene, gather_evidence
-from icmoe_core.experts.generations import Hearing, eager_ruling
+from icmoe_core.experts.generations import eager_ruling
 from icmoe_core.experts.mixture import Experts, Ruling
 
 
@@ -32,15 +32,12 @@ class Runtime:
         How many slices are best encoded together.
     asks_parts : bool
         Whether a box is answered faster on a part of the slice than on all of it.
-    hears_together : bool
-        Whether several votes take no longer than one.
     """
 
     name = "torch"
     precision = "fp32"
     batch = 1
     asks_parts = True
-    hears_together = False
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -76,18 +73,14 @@ class Runtime:
         output = decode(self.backbone, features, boxes=boxes, places=places)
         return output.logits, output.iou
 
-    def rule(self, hearings: Sequence[Hearing]) -> list[Ruling]:
-        """Let experts vote; see :data:`icmoe_core.experts.generations.Rule`."""
-        return [self.hear(*one) for one in hearings]
-
-    def hear(
+    def rule(
         self,
         experts: Experts,
         features: Tensor,
         prompts: Mapping[str, Tensor | None],
         frozen: Tensor | None,
     ) -> Ruling:
-        """Let the experts of one generation vote."""
+        """Let experts vote; see :data:`icmoe_core.experts.generations.Rule`."""
         return eager_ruling(experts, features, prompts, frozen)
 
     def describe(

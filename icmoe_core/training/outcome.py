@@ -15,7 +15,7 @@ from torch import Tensor
 from icmoe_core.decoder import decode
 from icmoe_core.devices import device_memory_errors
 from icmoe_core.evaluation import BOX, CLICK, Record, choose_objects, evaluate, summarise
-from icmoe_core.experts.generations import Asked, Generations
+from icmoe_core.experts.generations import Generations
 from icmoe_core.model import PromptableModel
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.comparisons import Comparison, compare_worst
@@ -186,7 +186,7 @@ def _answer(model: PromptableModel, example: Example, prompts: PromptBatch) -> T
     shares = [] if experts is None else experts.shares(features[0], cells_of(example), False)
     if experts is None or not any(shares):
         return base()[0]
-    return experts.answer([Asked(features, prompts.arguments(), base)], shares)[0].logits
+    return experts.answer(features, shares, prompts.arguments(), base).logits
 
 
 def conclude(record: dict[str, Any], output: Path | None) -> str:

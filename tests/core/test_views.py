@@ -13,7 +13,6 @@ from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
 from icmoe_core.drafts import ask_boxes, draft_boxes, draft_each, logits_of
 from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
-from icmoe_core.experts.generations import Asked
 from icmoe_core.frames import box_tensor
 from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
@@ -192,12 +191,12 @@ def test_a_view_changes_masks_for_boxes_little_and_keeps_their_order(lite_model,
             embedding.features,
             boxes=box_tensor(boxes),
         ).logits
-        asked = Asked(
+        whole = lite_model.experts.answer(
             embedding.features,
+            [1.0],
             {"boxes": box_tensor(boxes)},
             lambda: (base, torch.zeros(len(boxes))),
         )
-        [whole] = lite_model.experts.answer([asked], [1.0])
     overlaps = [
         dice((one > 0).numpy(), (other > 0).numpy())
         for one, other in zip(found.logits, whole.logits, strict=True)

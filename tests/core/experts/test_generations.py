@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from icmoe_core.decoder import decode
 from icmoe_core.experts.familiarity import LIMIT, Familiarity, describe, make_familiarity
 from icmoe_core.experts.frozen_layers import fold_updates
-from icmoe_core.experts.generations import NEGLIGIBLE, Asked, Generation, Generations
+from icmoe_core.experts.generations import NEGLIGIBLE, Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 
 BOXES = torch.tensor([[8.0, 10.0, 40.0, 50.0], [4.0, 4.0, 20.0, 60.0]])
@@ -99,7 +99,7 @@ def test_generations_that_learnt_nothing_give_the_base_answer_to_the_bit(
         fold_updates(made.eval())
     base = base_of(tiny_backbone, features, **prompts)
     with torch.no_grad():
-        answer = made.answer([Asked(features, prompts, base)], [0.3, 0.4])[0]
+        answer = made.answer(features, [0.3, 0.4], prompts, base)
     logits, iou = base()
     assert torch.equal(answer.logits, logits)
     assert torch.equal(answer.iou, iou)
@@ -113,7 +113,7 @@ def test_a_foreign_picture_gets_the_base_answer_to_the_bit(tiny_backbone, prompt
     shares = made.shares(features[0], (CELLS, CELLS), points="points" in prompts)
     assert shares == [0.0]
     base = base_of(tiny_backbone, features, **prompts)
-    answer = made.answer([Asked(features, prompts, base)], shares)[0]
+    answer = made.answer(features, shares, prompts, base)
     assert torch.equal(answer.logits, base()[0])
     assert torch.equal(answer.iou, base()[1])
     assert answer.names == ("frozen",)
@@ -125,7 +125,7 @@ def test_clicks_that_one_generation_answers_alone_do_not_ask_the_base(tiny_backb
     experts = taught(tiny_backbone)
     made = Generations([Generation(experts, at(0.0), answers_points=True)])
     with torch.no_grad():
-        answer = made.answer([Asked(features, {"points": POINTS}, never)], [1.0])[0]
+        answer = made.answer(features, [1.0], {"points": POINTS}, never)
         alone = experts(features, points=POINTS)
     torch.testing.assert_close(answer.logits, alone.logits)
     torch.testing.assert_close(answer.iou, alone.iou)
@@ -139,7 +139,7 @@ def test_an_answer_is_shared_out_as_the_shares_say(tiny_backbone):
     made = Generations([Generation(old, at(0.0), True), Generation(new, at(0.0), True)])
     base = base_of(tiny_backbone, features, boxes=BOXES)
     with torch.no_grad():
-        answer = made.answer([Asked(features, {"boxes": BOXES}, base)], [0.25, 0.5])[0]
+        answer = made.answer(features, [0.25, 0.5], {"boxes": BOXES}, base)
         frozen = base()[0]
         votes = [experts(features, boxes=BOXES, frozen=frozen) for experts in (old, new)]
     expected = 0.25 * frozen + 0.25 * votes[0].logits + 0.5 * votes[1].logits
@@ -167,7 +167,7 @@ def test_ready_generations_are_frozen_and_answer_as_before(tiny_backbone):
     features = drawn(0, 1, CHANNELS, CELLS, CELLS)
     made = Generations([Generation(taught(tiny_backbone), at(0.0), answers_points=True)])
     with torch.no_grad():
-        before = made.answer([Asked(features, {"points": POINTS}, never)], [1.0])[0]
-        after = made.ready().answer([Asked(features, {"points": POINTS}, never)], [1.0])[0]
+        before = made.answer(features, [1.0], {"points": POINTS}, never)
+        after = made.ready().answer(features, [1.0], {"points": POINTS}, never)
     torch.testing.assert_close(after.logits, before.logits, atol=1e-5, rtol=1e-4)
     assert not any(weight.requires_grad for weight in made.parameters())

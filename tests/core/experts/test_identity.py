@@ -12,7 +12,7 @@ from icmoe_core.errors import ModelError
 from icmoe_core.expert_files import load_experts, round_to_file, save_experts
 from icmoe_core.experts.familiarity import Familiarity
 from icmoe_core.experts.frozen_layers import fold_updates
-from icmoe_core.experts.generations import Asked, Generation, Generations
+from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import ExpertConfig, Experts
 
 BOXES = torch.tensor([[40.0, 50.0, 120.0, 140.0], [10.0, 20.0, 90.0, 200.0]])
@@ -107,6 +107,7 @@ def test_foreign_pictures_get_the_base_answer_to_the_bit(backbone, features):
     shares = generations.shares(features[0], (64, 64), points=False)
     assert shares == [0.0]
     output = decode(backbone, features[:1], boxes=BOXES[:1])
-    asked = Asked(features[:1], {"boxes": BOXES[:1]}, lambda: (output.logits, output.iou))
-    [answer] = generations.answer([asked], shares)
+    answer = generations.answer(
+        features[:1], shares, {"boxes": BOXES[:1]}, lambda: (output.logits, output.iou)
+    )
     assert torch.equal(answer.logits, output.logits)

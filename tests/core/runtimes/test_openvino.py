@@ -103,12 +103,12 @@ def test_experts_that_were_not_prepared_are_asked_in_torch(exact, cases):
     prompts = {"boxes": torch.tensor([[60.0, 60.0, 120.0, 140.0]])}
     frozen = exact.decode(features, **prompts)[0]
     with torch.inference_mode():
-        plain = exact.runtime.hear(experts, features, prompts, frozen)
+        plain = exact.runtime.rule(experts, features, prompts, frozen)
         assert torch.equal(
-            plain.logits, Runtime.hear(exact.runtime, experts, features, prompts, frozen).logits
+            plain.logits, Runtime.rule(exact.runtime, experts, features, prompts, frozen).logits
         )
         exact.runtime.prepare(experts)
-        compiled = exact.runtime.hear(experts, features, prompts, frozen)
+        compiled = exact.runtime.rule(experts, features, prompts, frozen)
     assert not torch.equal(compiled.logits, plain.logits)
     for ours, theirs in zip(plain, compiled, strict=True):
         torch.testing.assert_close(theirs, ours, atol=2e-3, rtol=1e-3)
@@ -192,14 +192,14 @@ def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(ex
     boxes = torch.tensor([[80.0, 90, 120, 130], [60, 80, 140, 150], [70, 100, 100, 150]])
     with torch.inference_mode():
         base, iou = runtime.decode(seen, boxes, codes)
-        ruling = runtime.hear(experts, seen, {"boxes": boxes, "places": codes}, base)
+        ruling = runtime.rule(experts, seen, {"boxes": boxes, "places": codes}, base)
         for number, box in enumerate(boxes[:, None]):
             alone, sure = runtime.decode(seen, box, codes)
             torch.testing.assert_close(base[number], alone[0], atol=1e-2, rtol=1e-3)
             torch.testing.assert_close(iou[number], sure[0], atol=1e-3, rtol=1e-3)
-            own = runtime.hear(experts, seen, {"boxes": box, "places": codes}, alone)
+            own = runtime.rule(experts, seen, {"boxes": box, "places": codes}, alone)
             torch.testing.assert_close(ruling.logits[number], own.logits[0], atol=2e-2, rtol=1e-3)
-        theirs = Runtime.hear(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
+        theirs = Runtime.rule(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
     torch.testing.assert_close(ruling.logits, theirs.logits, atol=2e-2, rtol=1e-3)
     assert compiled.Shape(32, 32, 2) in runtime._frozen._compiled
 
@@ -212,8 +212,8 @@ def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
         "point_labels": torch.tensor([[1, 0]]),
     }
     with torch.inference_mode():
-        ours = runtime.hear(experts, embedding.features, prompts, None)
-        theirs = Runtime.hear(runtime, experts, embedding.features, prompts, None)
+        ours = runtime.rule(experts, embedding.features, prompts, None)
+        theirs = Runtime.rule(runtime, experts, embedding.features, prompts, None)
     torch.testing.assert_close(ours.logits, theirs.logits, atol=2e-2, rtol=1e-3)
     torch.testing.assert_close(ours.weights, theirs.weights, atol=1e-3, rtol=1e-3)
     assert not ours.weights[:, 0].any(), "the frozen path was not asked"
