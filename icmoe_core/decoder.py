@@ -5,7 +5,8 @@ on the model's input, in its pixels, 0 … S from edge to edge: the centre of th
 (0.5, 0.5). What lies on the way to the logits is given back, since the experts work on the image
 tokens `Z` and read them out through the same frozen head.
 
-Everything here is differentiable in the features and prompts, and runs in full precision.
+Everything here is differentiable in the features and in embedded prompts, and runs in full
+precision.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ def embed_tokens(
         From :func:`~icmoe_core.tokens.token_kinds`.
     """
     kinds = token_kinds(points, labels, boxes)
-    return tokens_of(backbone.token_tables(), _sam_pixels(points, boxes), kinds), kinds
+    with full_precision(torch.device("cpu")):
+        return tokens_of(backbone.token_tables(), _sam_pixels(points, boxes), kinds), kinds
 
 
 def decode_tokens(

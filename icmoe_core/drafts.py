@@ -92,7 +92,7 @@ def draft_each(
     """
     side = features.shape[2]
     scale = side / model.backbone.input_size
-    alone = sees_pictures(model) or not model.runtime.asks_parts
+    alone = sees_pictures(model)
     views: dict[tuple[int, int, int], list[int]] = {}
     for number, box in enumerate(boxes):
         low = np.vstack([box[None, :2], clicks]).min(0) * scale

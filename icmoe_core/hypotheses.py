@@ -115,6 +115,7 @@ def answer_clicks(
     frame: Frame,
     positive: NDArray,
     negative: NDArray,
+    gather: Gather = gather_evidence,
 ) -> Verdict:
     """Vote on what was clicked, among the masks for boxes around the clicks.
 
@@ -129,6 +130,8 @@ def answer_clicks(
     frame : Frame
     positive, negative : ndarray, (n, 2)
         Clicks, ``(row, column)`` positions on the model's input; at least one positive.
+    gather : callable
+        How the evidence is gathered.
     """
     scale = frame.logits_size / frame.input_size
     clicked, avoided = (cells_of(clicks * scale, frame) for clicks in (positive, negative))
@@ -136,7 +139,7 @@ def answer_clicks(
     logits, iou = (weighed(tensor) for tensor in decode(boxes))
     limits = torch.as_tensor(boxes * scale, dtype=torch.float32)
     scene = scene_of(features, picture, frame)
-    evidence = describe_masks(logits, iou, limits, scene, clicked)
+    evidence = describe_masks(logits, iou, limits, scene, clicked, gather)
     return decide(logits, iou, evidence, clicked, avoided)
 
 

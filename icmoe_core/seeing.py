@@ -61,8 +61,13 @@ def readable(image: NDArray) -> tuple[NDArray, tuple[str, ...]]:
 def through(window: Window, pixels: NDArray) -> NDArray[np.float32]:
     """Return finite pixels, ``(H, W)`` or ``(H, W, 3)``, as a window shows them: 0 … 1."""
     shown = window.apply(pixels)
-    # Numbers too large for float32 leave NaN, which no whole number is.
-    return shown if np.issubdtype(pixels.dtype, np.integer) else np.nan_to_num(shown)
+    # Pixels or windows too large, or too small, for float32 leave NaN.
+    with np.errstate(over="ignore"):
+        limits = np.array([window.low, window.high, window.high - window.low]).astype(np.float32)
+    sound = np.isfinite(limits).all() and limits[2] > 0
+    if sound and np.issubdtype(pixels.dtype, np.integer):
+        return shown
+    return np.nan_to_num(shown, copy=False)
 
 
 def in_grey(seen: NDArray[np.float32]) -> NDArray[np.float32]:

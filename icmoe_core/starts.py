@@ -124,6 +124,7 @@ class Answering:
             clicks.frame,
             clicks.positions[self.labels == 1],
             clicks.positions[self.labels == 0],
+            self.model.runtime.describe,
         )
         return self._from_logits(verdict.logits, verdict.iou)
 
@@ -215,7 +216,7 @@ class Answering:
     def _picture(self) -> Tensor:
         """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""
         grey = torch.from_numpy(self.embedding.picture)
-        return self.model.backbone.preprocess(grey.expand(1, 3, -1, -1))[0]
+        return self.model.backbone.preprocess(grey[None, None])[0]
 
     def _shares(self, *, points: bool) -> list[float]:
         """Share of the answer that each generation of experts gives."""

@@ -43,8 +43,16 @@ class Updated(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Keep the whole weight, for as long as the layer is not trained."""
-        self._folded = (self.whole_weight().detach().clone(),)
+        """Keep the whole weight, for as long as the layer is not trained.
+
+        It stays where it is: a GPU's recordings read it there.
+        """
+        whole = self.whole_weight().detach()
+        if not self._folded:
+            self._folded = (whole.clone(),)
+            return
+        with torch.inference_mode(self._folded[0].is_inference()):
+            self._folded[0].copy_(whole)
 
     def as_plain(self) -> nn.Module:
         """Return a layer of the frozen one's kind with the whole weight."""

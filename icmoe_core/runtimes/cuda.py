@@ -1,7 +1,7 @@
 """The runtime of CUDA GPUs: reduced precision, and recorded graphs.
 
-What is asked for most is recorded ahead, what else is asked the first time. Gradients, and prompts
-of unusual kinds, go through plain torch.
+What is asked for most is recorded ahead, and other shapes when they are first met. What cannot be
+recorded, and prompts of unusual kinds, are calculated in plain torch. Nothing here has gradients.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from icmoe_core.runtimes.graphs import FrozenGraph
 from icmoe_core.runtimes.halved import halved
 from icmoe_core.runtimes.mixed import with_mixed_precision
 from icmoe_core.runtimes.recorded import Recordings, SharedMemory
-from icmoe_core.runtimes.runtime import Runtime
+from icmoe_core.runtimes.runtime import Runtime, batch_of
 
-BATCH = 16
-"""Slices of 256 x 256 pixels that are encoded together, at most."""
 _BYTES_A_SLICE = 2**30
-"""Memory of the GPU for each of them, so that they take an eighth of it."""
+"""Memory of the GPU for each slice of 256 x 256 that is encoded together with others, so that they
+take an eighth of it."""
 _COUNTS = (1, 2, 8)
 """Numbers of prompts for which decoders are recorded; fewer are filled up."""
 _TOKENS = 2  # of a box, and of a click
@@ -58,7 +57,7 @@ class GraphRuntime(Runtime):
         self._lock = threading.Lock()
         self._encoder = _ENCODERS[precision](backbone.image_encoder)
         self._decoder = FrozenGraph(backbone)
-        self._memory = SharedMemory()
+        self._memory = SharedMemory(backbone.device)
         self._encoders, self._decoders, self._evidence = (
             Recordings(self._memory) for _ in range(3)
         )
@@ -87,7 +86,7 @@ class GraphRuntime(Runtime):
     ) -> tuple[Tensor, Tensor]:
         """Let the frozen base answer boxes."""
         count = _filled_up(len(boxes))
-        if count is not None:
+        if count is not None and len(features) == 1:
             sparse, _ = embed_tokens(self.backbone, boxes, None, None)
             codes = self.backbone.dense_pe() if places is None else places
             with self._lock:
@@ -121,13 +120,13 @@ class GraphRuntime(Runtime):
         """Let experts vote who have been prepared."""
         votes = self._votes.get(experts)
         given = {name: value for name, value in prompts.items() if value is not None}
-        if votes is None or not given.keys() <= _PROMPT_ARGUMENTS:
+        if votes is None or experts.training or not given.keys() <= _PROMPT_ARGUMENTS:
             return super().rule(experts, features, prompts, frozen)
         places = given.pop("places", self.backbone.dense_pe())
         tokens = (given.get(name) for name in ("boxes", "points", "point_labels"))
         sparse, kinds = embed_tokens(self.backbone, *tokens)
         count = _filled_up(len(sparse))
-        if count is None:
+        if count is None or len(features) > 1:
             return super().rule(experts, features, prompts, frozen)
         shifted = _repeated(sparse + votes.shift[kinds], count)
         drawn = () if frozen is None else (_repeated(frozen, count),)
@@ -201,7 +200,7 @@ def _key(features: Tensor, sparse: Tensor, boxed: bool) -> Hashable:
 
 def _filled_up(count: int) -> int | None:
     """Return the number of prompts of which there is a recording, `count` or a few more."""
-    return next((number for number in _COUNTS if number >= count), None)
+    return next((number for number in _COUNTS if number >= count > 0), None)
 
 
 def _repeated(tensor: Tensor, count: int) -> Tensor:
@@ -213,5 +212,4 @@ def _repeated(tensor: Tensor, count: int) -> Tensor:
 def _batch(backbone: Backbone) -> int:
     """Return how many slices are encoded together: as many as keep the GPU busy, and fit in."""
     memory = torch.cuda.get_device_properties(backbone.device).total_memory // _BYTES_A_SLICE
-    pixels = backbone.input_size**2
-    return max(1, min(BATCH * 256**2 // pixels, memory * 256**2 // pixels))
+    return max(1, min(batch_of(backbone), memory * 256**2 // backbone.input_size**2))

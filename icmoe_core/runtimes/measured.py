@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 from icmoe_core.backbones import Backbone
 from icmoe_core.io.atomic import atomic_path
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the runtimes change so much that they should be measured again."""
 
 _unwritten: dict[Path, list[Measured]] = {}

@@ -7,6 +7,7 @@ the GPU to do them. Recorded once, they are given at once.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,24 +17,39 @@ from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
+MOST = 24
+"""Recordings of one function, at most; other shapes are calculated plainly."""
 _WARM_UP = 3
+_recording = threading.Lock()  # torch makes one recording at a time in a process
 
 
 class SharedMemory:
     """GPU memory of recordings of which one at a time is replayed, all on one stream.
 
+    Parameters
+    ----------
+    device : torch.device
+        The GPU.
+
     Attributes
     ----------
-    pool : tuple of int
+    pool : tuple
         As :class:`torch.cuda.graph` takes it.
+    stream : torch.cuda.Stream
+        On which recordings are made.
     """
 
-    def __init__(self) -> None:
+    pool: Any
+    stream: torch.cuda.Stream
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """Leave the memory to those who have it, as one must when a recording has failed."""
-        self.pool = torch.cuda.graph_pool_handle()
+        with torch.cuda.device(self.device):
+            self.pool, self.stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream()
 
 
 class Recorded:
@@ -45,24 +61,28 @@ class Recorded:
     function : callable
         Returns a tensor, or several.
     inputs : Tensor
-        Of the shapes that it is recorded for; the first on the GPU, others may be on the CPU.
+        Of the shapes that it is recorded for, on the GPU or the CPU.
     """
 
     def __init__(self, memory: SharedMemory, function: Callable[..., Any], *inputs: Tensor) -> None:
-        self._device = inputs[0].device
+        self._device = memory.device
         self._graph = torch.cuda.CUDAGraph()
-        with _plainly(self._device):
+        with _recording, _plainly(self._device):
             self._inputs = tuple(one.to(self._device, copy=True) for one in inputs)
-            # Kernels are chosen before, on a stream of its own.
-            side = torch.cuda.Stream(self._device)
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UP):
-                    function(*self._inputs)
-            torch.cuda.current_stream().wait_stream(side)
-            # Other threads may go on meanwhile.
-            with torch.cuda.graph(self._graph, pool=memory.pool, capture_error_mode="thread_local"):
-                found = function(*self._inputs)
+            here, stream = torch.cuda.current_stream(), memory.stream
+            stream.wait_stream(here)
+            try:
+                with torch.cuda.stream(stream):  # kernels are chosen before
+                    for _ in range(_WARM_UP):
+                        function(*self._inputs)
+                # Other threads may go on meanwhile.
+                with torch.cuda.graph(
+                    self._graph, memory.pool, stream, capture_error_mode="thread_local"
+                ):
+                    found = function(*self._inputs)
+            finally:
+                torch.cuda.set_stream(here)  # which a recording that fails does not see to
+            here.wait_stream(stream)
         self._outputs = (found,) if isinstance(found, Tensor) else tuple(found)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -81,12 +101,10 @@ class Recordings:
     Parameters
     ----------
     memory : SharedMemory
-    most : int
-        So many at most.
     """
 
-    def __init__(self, memory: SharedMemory, most: int = 24) -> None:
-        self._memory, self._most = memory, most
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
         self._made: dict[Hashable, Recorded | None] = {}
 
     def of(self, key: Hashable, function: Callable[..., Any], *inputs: Tensor) -> Recorded | None:
@@ -94,7 +112,7 @@ class Recordings:
 
         None if it cannot be recorded, or if there are too many already. The function is not kept.
         """
-        if key not in self._made and len(self._made) < self._most:
+        if key not in self._made and len(self._made) < MOST:
             try:
                 self._made[key] = Recorded(self._memory, function, *inputs)
             except RuntimeError as error:  # full memory, or an operation that cannot be recorded

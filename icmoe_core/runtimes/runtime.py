@@ -13,6 +13,9 @@ from icmoe_core.evidence import Scene, gather_evidence
 from icmoe_core.experts.generations import eager_ruling
 from icmoe_core.experts.mixture import Experts, Ruling
 
+BATCH = 16
+"""Slices of 256 x 256 pixels that a GPU encodes together."""
+
 
 class Runtime:
     """Plain torch, on any device; others take over what they are faster at.
@@ -30,17 +33,14 @@ class Runtime:
         In which the image encoder runs.
     batch : int
         How many slices are best encoded together.
-    asks_parts : bool
-        Whether a box is answered faster on a part of the slice than on all of it.
     """
 
     name = "torch"
     precision = "fp32"
-    batch = 1
-    asks_parts = True
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
+        self.batch = batch_of(backbone)
 
     @property
     def encoding(self) -> str:
@@ -99,3 +99,10 @@ class Runtime:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.backbone.name!r}, {self.precision!r})"
+
+
+def batch_of(backbone: Backbone) -> int:
+    """Return how many slices are best encoded together: one on a CPU, several on a GPU."""
+    if backbone.device.type == "cpu":
+        return 1
+    return max(1, BATCH * 256**2 // backbone.input_size**2)

@@ -9,6 +9,7 @@ from icmoe_core import Predictor, Prompts, Window
 from icmoe_core.errors import ImageError
 from icmoe_core.frames import Frame
 from icmoe_core.metrics import dice
+from icmoe_core.seeing import through
 
 RNG = np.random.default_rng(0)
 
@@ -124,3 +125,10 @@ def test_a_box_finds_a_bright_ellipse_where_it_is(lite, lite_model, shape, box):
     rows, columns = np.nonzero(mask)
     middle = [(box[0] + box[2] - 1) / 2, (box[1] + box[3] - 1) / 2]
     np.testing.assert_allclose([rows.mean(), columns.mean()], middle, atol=0.35)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1e39, 1e39), (0.0, 1e-50)])
+def test_a_window_that_float32_cannot_hold_leaves_no_holes(low, high):
+    pixels = np.arange(6, dtype=np.int16).reshape(2, 3)
+    shown = through(Window(low, high), pixels)
+    assert np.isfinite(shown).all()

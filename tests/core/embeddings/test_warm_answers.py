@@ -108,3 +108,14 @@ def test_features_that_are_no_numbers_are_not_kept(tiny_model, store, monkeypatc
     monkeypatch.setattr(tiny_model, "encode", lambda image: (features, (46, 64)))
     Predictor(tiny_model, store=store).encode(PICTURE)
     assert store.usage().slices == 0
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_one_bad_slice_among_good_ones_is_left_out(store, wrong, dtype):
+    features = {name: torch.rand(1, 4, 8, 8).to(dtype) for name in "abc"}
+    features["b"][0, 1, 2, 3] = wrong
+    store.write(features)
+    assert store.kept("abc") == {"a", "c"}
+    for name in "ac":
+        assert torch.equal(store.read(name), features[name])

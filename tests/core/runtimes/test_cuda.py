@@ -159,7 +159,7 @@ def test_experts_in_training_are_never_recorded(fast):
 
 @on_a_gpu
 def test_recordings_that_share_memory_do_not_disturb_each_other():
-    memory, x = SharedMemory(), torch.ones(4, device=GPU)
+    memory, x = SharedMemory(GPU), torch.ones(4, device=GPU)
     double = Recorded(memory, lambda x: 2 * (x + 1), torch.zeros(4, device=GPU))
     triple = Recorded(memory, lambda x: (3 * (x + 1), x), torch.zeros(4, device=GPU))
     first, other, second = double(x), triple(x), double(2 * x)
@@ -170,9 +170,11 @@ def test_recordings_that_share_memory_do_not_disturb_each_other():
 
 @on_a_gpu
 def test_what_cannot_be_recorded_is_calculated_plainly(plain, caplog):
-    recordings = Recordings(SharedMemory())
+    recordings = Recordings(SharedMemory(GPU))
     x = torch.ones(3, device=GPU)
+    here = torch.cuda.current_stream()
     assert recordings.of(1, lambda x: x * float(x.sum()), x) is None  # waits for the GPU
+    assert torch.cuda.current_stream() == here
     assert "could not be recorded" in caplog.text
     assert recordings.of(2, lambda x: x + 1, x)(x)[0].tolist() == [2.0] * 3
 
@@ -182,10 +184,12 @@ class Imitated:
 
     def __init__(self, memory, function, *inputs):
         self.function, self.shapes = function, [one.shape for one in inputs]
+        self.replays = 0
         function(*inputs)
 
     def __call__(self, *inputs):
         assert [one.shape for one in inputs] == self.shapes
+        self.replays += 1
         with torch.inference_mode(False), torch.no_grad():
             found = self.function(*inputs)
         return (found,) if isinstance(found, torch.Tensor) else tuple(found)
@@ -237,6 +241,9 @@ def test_what_is_asked_for_most_is_recorded_ahead(imitated, cases, monkeypatch):
     predictor.predict(embedding, Prompts([case.middles[0]]))
     predictor.predict(embedding, Prompts(boxes=[case.boxes[0]]))
     assert (set(votes._made), set(runtime._decoders._made)) == before
+    made = [*votes._made.values(), *runtime._decoders._made.values()]
+    assert sum(one.replays for one in made) >= 9, "three views, two drafts, two finalists; a box"
+    assert sum(one.replays for one in runtime._evidence._made.values()) == 2
 
 
 def test_slices_are_encoded_in_batches(imitated, lite_model, monkeypatch):
@@ -251,6 +258,15 @@ def test_slices_are_encoded_in_batches(imitated, lite_model, monkeypatch):
     assert encoder is lite_model.backbone.image_encoder
 
 
+def test_a_second_fine_tune_leaves_weights_where_recordings_read_them(imitated):
+    experts = imitated.experts.members[-1].experts
+    layers = [one for one in experts.modules() if hasattr(one, "fold")]
+    places = [layer.weight.data_ptr() for layer in layers]
+    imitated.experts.ready()
+    assert layers
+    assert [layer.weight.data_ptr() for layer in layers] == places
+
+
 def test_a_failed_recording_is_not_tried_again(monkeypatch, caplog):
     begun = []
     monkeypatch.setattr(SharedMemory, "begin_anew", lambda self: begun.append(1))
@@ -259,7 +275,8 @@ def test_a_failed_recording_is_not_tried_again(monkeypatch, caplog):
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(recorded, "Recorded", fail)
-    recordings = Recordings(SharedMemory(), most=2)
+    monkeypatch.setattr(recorded, "MOST", 2)
+    recordings = Recordings(SharedMemory(GPU))
     assert recordings.of("a", len) is None
     assert recordings.of("a", len) is None
     assert len(begun) == 2, "once at first, once after the failure"
@@ -278,8 +295,16 @@ def test_a_batch_suits_the_memory(monkeypatch, gigabytes, side, batch):
     assert cuda._batch(SimpleNamespace(device=GPU, input_size=side)) == batch
 
 
+@pytest.mark.parametrize(
+    ("kind", "side", "batch"), [("cpu", 256, 1), ("mps", 256, 16), ("mps", 1024, 1)]
+)
+def test_a_batch_suits_the_device(kind, side, batch):
+    backbone = SimpleNamespace(device=torch.device(kind), input_size=side)
+    assert Runtime(backbone).batch == batch
+
+
 def test_a_few_prompts_are_filled_up():
-    assert [cuda._filled_up(count) for count in (1, 2, 3, 8, 9)] == [1, 2, 8, 8, None]
+    assert [cuda._filled_up(count) for count in (0, 1, 2, 3, 8, 9)] == [None, 1, 2, 8, 8, None]
     filled = cuda._repeated(torch.arange(3)[:, None], 8)
     assert filled[:, 0].tolist() == [0, 1, 2, 2, 2, 2, 2, 2]
     assert cuda._repeated(filled, 8) is filled

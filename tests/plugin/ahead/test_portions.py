@@ -5,7 +5,7 @@ import pytest
 from slice_gate import noise
 
 from icmoe_core.errors import ImageError
-from icmoe_core.runtimes.runtime import Runtime
+from icmoe_core.runtimes import runtime
 from napari_icmoe.ahead.portions import Portion, prepare
 from napari_icmoe.ahead.stacks import stack_of
 from napari_icmoe.engine import Engine
@@ -50,7 +50,7 @@ def portion(tiny_name):
 @pytest.fixture
 def together(monkeypatch):
     """As on a GPU."""
-    monkeypatch.setattr(Runtime, "batch", 16)
+    monkeypatch.setattr(runtime, "batch_of", lambda backbone: 16)
 
 
 def test_one_slice_at_a_time_on_a_cpu(engine, portion):
