@@ -72,8 +72,6 @@ class Predictor:
         self.model = model
         self.cache = EmbeddingCache() if cache is None else cache
         self.store = store
-        # Where pictures are resized; see :meth:`Backbone.preprocess`.
-        self._front = model.device if model.device.type == "cuda" else torch.device("cpu")
 
     def with_model(self, model: PromptableModel) -> Predictor:
         """Return a predictor for a model with other experts, which shares all embeddings."""
@@ -182,9 +180,10 @@ class Predictor:
             else:
                 batches.setdefault(seen[number].shape, []).append(number)
         for batch in batches.values():
-            # To the device one by one: a large array takes long to be made.
-            pictures = [in_colour(seen[i]).to(self._front) for i in batch]
-            encoded, _ = self.model.encode(torch.cat(pictures))
+            # Taken there one by one: a large array takes long to be made.
+            place = self.model.backbone.resizes_on
+            pictures = torch.cat([in_colour(seen[i]).to(place) for i in batch])
+            encoded, _ = self.model.encode(pictures)
             fresh = dict(zip([keys[i] for i in batch], compact(encoded), strict=True))
             if self.store is not None and len(fresh) == 1:
                 self.store.write(fresh)

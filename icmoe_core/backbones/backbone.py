@@ -83,6 +83,11 @@ class Backbone(nn.Module):
         """Where the weights are."""
         return self.pixel_mean.device
 
+    @property
+    def resizes_on(self) -> torch.device:
+        """Where pictures are resized: Metal has no antialiased resizing in every torch."""
+        return self.device if self.device.type == "cuda" else torch.device("cpu")
+
     def train(self, mode: bool = True) -> Backbone:
         """Stay in evaluation mode, whatever `mode` a module around this one is put in."""
         return super().train(False)
@@ -105,8 +110,7 @@ class Backbone(nn.Module):
         """
         height, width = image.shape[-2:]
         input_hw = resized_shape(height, width, self.input_size)
-        # Metal has no antialiased resizing in every torch; a GPU is a hundred times faster at it.
-        x = image.to(self.device if self.device.type == "cuda" else image.device, torch.float32)
+        x = image.to(self.resizes_on, torch.float32)
         if input_hw != (height, width):
             x = functional.interpolate(
                 x, input_hw, mode="bilinear", align_corners=False, antialias=True

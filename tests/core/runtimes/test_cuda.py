@@ -44,6 +44,16 @@ def cases():
     return list(cases_of(np.asarray(volume.array), labels, 4))
 
 
+def all_kinds(case):
+    """A click, two, a click with a box, and several boxes."""
+    return (
+        Prompts([case.middles[0]]),
+        Prompts([case.middles[0], (3, 3)], [1, 0]),
+        Prompts([case.middles[0]], boxes=[case.boxes[0]]),
+        Prompts(boxes=list(case.boxes[:3])),
+    )
+
+
 @on_a_gpu
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_masks_are_as_close_as_they_must_be(plain, cases, precision):
@@ -63,12 +73,7 @@ def test_clicks_are_answered_as_in_torch(plain, fast, cases, sure, monkeypatch):
     monkeypatch.setattr("icmoe_core.starts.SURE", sure)
     for case in cases[:2]:
         embedding = Predictor(plain).encode(case.image, case.window)
-        for prompts in (
-            Prompts([case.middles[0]]),
-            Prompts([case.middles[0], (3, 3)], [1, 0]),
-            Prompts([case.middles[0]], boxes=[case.boxes[0]]),
-            Prompts(boxes=list(case.boxes[:3])),
-        ):
+        for prompts in all_kinds(case):
             ours, theirs = (Predictor(one).predict(embedding, prompts) for one in (plain, fast))
             assert dice(ours.mask, theirs.mask) > 0.99
             assert abs(ours.probability - theirs.probability).mean() < 2e-3
@@ -217,12 +222,7 @@ def test_prompts_of_all_kinds_come_to_the_right_recording(
     monkeypatch.setattr("icmoe_core.starts.SURE", sure)
     case = cases[0]
     embedding = Predictor(lite_model).encode(case.image, case.window)
-    for prompts in (
-        Prompts([case.middles[0]]),
-        Prompts([case.middles[0], (3, 3)], [1, 0]),
-        Prompts([case.middles[0]], boxes=[case.boxes[0]]),
-        Prompts(boxes=list(case.boxes[:3])),
-    ):
+    for prompts in all_kinds(case):
         ours, theirs = (
             Predictor(one).predict(embedding, prompts) for one in (lite_model, imitated)
         )
