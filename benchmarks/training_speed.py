@@ -28,10 +28,11 @@ from icmoe_core.experts.mixture import ExpertConfig, Experts
 from icmoe_core.model import PromptableModel
 from icmoe_core.training.examples import Example
 from icmoe_core.training.learners import make_learner, settings_of
-from icmoe_core.training.loop import Training, train
+from icmoe_core.training.loop import train
 from icmoe_core.training.replay import replay_objects
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import Settings
+from icmoe_core.training.state import Training
 
 _WARM_UP = 5  # steps
 _SIDE = {"cuda": 8192, "cpu": 2048}
@@ -66,9 +67,8 @@ def measure(
     method: str, model: PromptableModel, examples: list[Example], steps: int, rate: float
 ) -> Speed:
     """Train for some steps, and measure what follows the first ones."""
-    settings = settings_of(
-        method, Settings(max_seconds=None, max_steps=_WARM_UP + steps, validate_every=10**9)
-    )
+    asked = Settings(max_seconds=None, max_steps=_WARM_UP + steps, validate_every=10**9)
+    settings = settings_of(method, asked, model.backbone)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         # A peer offers what the loop needs of experts.

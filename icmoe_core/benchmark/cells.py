@@ -25,10 +25,11 @@ from icmoe_core.predictor import Predictor
 from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
 from icmoe_core.training.learners import settings_of
-from icmoe_core.training.loop import Training, train
+from icmoe_core.training.loop import train
 from icmoe_core.training.preference import learn_preference
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import ICMOE, LossWeights, Settings
+from icmoe_core.training.state import Training
 
 _NEVER = 10**9  # steps; no method may choose its weights by what is held out
 

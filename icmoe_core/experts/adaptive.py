@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class AdaptiveExpert(nn.Module):
@@ -45,7 +44,7 @@ def keep_top(scores: Tensor, k: int) -> Tensor:
     return scores.masked_fill(kept == 0, -torch.inf)
 
 
-def load_balance(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def load_balance(scores: Tensor, k: int, shown: Tensor) -> tuple[Tensor, Tensor]:
     """Loss that keeps every expert at work, after Switch Transformers (arXiv 2101.03961, eq. 4).
 
     ``N · Σ f_i P_i``, with `f_i` the share of pixels that choose expert `i` and `P_i` its mean
@@ -57,16 +56,20 @@ def load_balance(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
         Of the gate, before the choice.
     k : int
         Experts that each pixel chooses.
+    shown : Tensor, (B, h, w), bool
+        The pixels that count.
 
     Returns
     -------
-    loss : Tensor, ()
-    load : Tensor, (experts,)
+    loss : Tensor, (B,)
+    load : Tensor, (B, experts)
         Share of the choices that fell on each expert; adds up to 1.
     """
     count = scores.shape[1]
     k = min(k, count)
-    chosen = F.one_hot(scores.detach().topk(k, dim=1).indices, count)  # (B, k, h, w, experts)
-    load = chosen.float().mean((0, 1, 2, 3))
-    probability = torch.softmax(scores, dim=1).mean((0, 2, 3))
-    return count * (load * probability).sum(), load
+    places = shown[:, None] / shown.sum((1, 2))[:, None, None, None]  # of each picture, a mean
+    highest = scores.detach().topk(k, dim=1).indices
+    chosen = torch.zeros_like(scores).scatter(1, highest, 1 / k)
+    load = (chosen * places).sum((2, 3))
+    probability = (torch.softmax(scores, dim=1) * places).sum((2, 3))
+    return count * (load * probability).sum(1), load

@@ -5,13 +5,16 @@ holds the frozen one in a tuple, so that torch does not count it as a part: an e
 its updates alone, and the frozen weights exist once in memory.
 
 For answering, an update can be folded into a copy of the frozen weights: the layer then costs what
-the frozen one does.
+the frozen one does. For a step of training, all of them can be folded once, for several passes
+forth and back (:func:`folded_once`).
 """
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,6 +43,10 @@ class Updated(nn.Module):
     def bias(self) -> Tensor:
         """The frozen layer's."""
         return self._frozen[0].bias
+
+    def lend(self, whole: Tensor | None) -> None:
+        """Answer with `whole` in the place of the frozen weight and its update; with None, not."""
+        self._folded = () if whole is None else (whole,)
 
     @torch.no_grad()
     def fold(self) -> None:
@@ -195,3 +202,40 @@ def fold_updates(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, Updated):
             layer.fold()
+
+
+@contextmanager
+def folded_once(module: nn.Module) -> Iterator[None]:
+    """Fold all updates in `module`, which is being trained, for as long as this lasts.
+
+    Gradients gather at the whole weights; in the end the updates are given theirs, in one go. A
+    decoder has some forty of them, and a step asks it three times on average, forth and back.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, Updated)]
+    wholes = _whole_weights(layers)
+    lent = [whole.detach().requires_grad_() for whole in wholes]
+    try:
+        for layer, leaf in zip(layers, lent, strict=True):
+            layer.lend(leaf)
+        yield
+    finally:
+        for layer in layers:
+            layer.lend(None)
+    found = [(whole, leaf.grad) for whole, leaf in zip(wholes, lent, strict=True)]
+    asked = [(whole, grad) for whole, grad in found if grad is not None]
+    if asked:
+        torch.autograd.backward([whole for whole, _ in asked], [grad for _, grad in asked])
+
+
+def _whole_weights(layers: Sequence[Updated]) -> list[Tensor]:
+    """Return the layers' whole weights; low-rank updates of one size are multiplied together."""
+    alike: dict[tuple[torch.Size, torch.Size], list[UpdatedLinear]] = {}
+    for layer in layers:
+        if isinstance(layer, UpdatedLinear):
+            alike.setdefault((layer.B.shape, layer.A.shape), []).append(layer)
+    wholes: dict[Updated, Tensor] = {}
+    for group in alike.values():
+        products = torch.stack([one.B for one in group]) @ torch.stack([one.A for one in group])
+        for layer, product in zip(group, products.unbind(0), strict=True):
+            wholes[layer] = layer._frozen[0].weight + product
+    return [wholes[layer] if layer in wholes else layer.whole_weight() for layer in layers]

@@ -16,10 +16,16 @@ from torch import Tensor
 from icmoe_core.decoder import decode
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.model import PromptableModel
-from icmoe_core.training.contrast import MemoryBank
+from icmoe_core.training.contrast import MemoryBank, Seen, summarise
 from icmoe_core.training.crops import crop, crop_side, stack_places
 from icmoe_core.training.examples import Example, stack_features, stack_truth
-from icmoe_core.training.objective import Terms, learning_terms, remember, retention_terms
+from icmoe_core.training.objective import (
+    Terms,
+    find_anchors,
+    learning_terms,
+    retention_terms,
+    target_of,
+)
 from icmoe_core.training.prompting import (
     PromptBatch,
     add_corrections,
@@ -45,7 +51,7 @@ def learn(
     weights: LossWeights,
     *,
     with_earlier: bool = True,
-) -> tuple[Terms, tuple[Tensor, Tensor, Tensor]]:
+) -> tuple[Terms, Seen | None]:
     """Answer simulated prompts on labelled examples, and compare with the labels.
 
     Parameters
@@ -66,8 +72,8 @@ def learn(
     Returns
     -------
     terms : Terms
-    memory : tuple of Tensor
-        What the bank is to remember, as from :func:`remember`.
+    seen : Seen or None
+        What the bank is to remember; None if there is no contrast.
     """
     batch, rngs = list(batch), list(rngs)
     features = stack_features(batch, model.device)
@@ -87,11 +93,14 @@ def learn(
             prompts = replace(prompts, earlier=None)
     frozen = frozen_logits(model, features, prompts, places) if experts.asks_frozen else None
     vote = experts(features, **prompts.arguments(), frozen=frozen, places=places)
-    classes = [example.label for example in batch]
+    rows, columns = vote.scores.shape[2:]
+    target, anchors = target_of(truth, valid, (rows, columns)), None
+    if weights.contrast:
+        anchors = find_anchors(experts, vote, target, [example.label for example in batch])
     terms = learning_terms(
-        experts, vote, truth, valid, classes, bank, weights, frozen_votes=frozen is not None
+        experts, vote, target, anchors, bank, weights, frozen_votes=frozen is not None
     )
-    return terms, remember(experts, vote, truth, valid, classes)
+    return terms, None if anchors is None else summarise(anchors)
 
 
 def replay(

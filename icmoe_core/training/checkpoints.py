@@ -21,9 +21,10 @@ from torch import Tensor
 
 from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.io.atomic import atomic_path
-from icmoe_core.training.loop import Training, is_over
+from icmoe_core.training.loop import is_over
 from icmoe_core.training.progress import Progress, Scores
 from icmoe_core.training.settings import Settings
+from icmoe_core.training.state import Training
 
 FORMAT = "icmoe-training"
 VERSION = 1

@@ -8,6 +8,9 @@ how far both look up the same prototypes. That is what lets a few labelled slice
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +22,44 @@ ANCHORS = 24
 """Hard pixels taken on each side of each object."""
 BACKGROUND = -1
 """The class of what was not meant by the prompt."""
+_NEVER = -1e4
+
+
+class Anchors(NamedTuple):
+    """Hard pixels of `B` objects and of what is around them, as many of each.
+
+    Attributes
+    ----------
+    features : Tensor, (B, 2 k, width)
+        Of unit length; `k` of the object, the hardest first, and `k` of its background.
+    meanings : Tensor, (B, 2 k, p)
+        Assignments to the semantic prototypes, which add up to 1.
+    classes : Tensor, (B, 2 k)
+    counted : Tensor, (B, 2 k), bool
+        Those that there are: an object may have fewer pixels.
+    """
+
+    features: Tensor
+    meanings: Tensor
+    classes: Tensor
+    counted: Tensor
+
+
+class Seen(NamedTuple):
+    """What a batch shows of its classes.
+
+    Attributes
+    ----------
+    features : Tensor, (n, width)
+        Means of hard pixels, of unit length.
+    meanings : Tensor, (n, p)
+        Means of their assignments.
+    labels : Tensor, (n,)
+    """
+
+    features: Tensor
+    meanings: Tensor
+    labels: Tensor
 
 
 class MemoryBank:
@@ -74,55 +115,22 @@ def hardness(vote: Vote, truth: Tensor) -> Tensor:
     vote : Vote
     truth : Tensor, (B, h, w)
         0 … 1: how much of each cell is inside.
-    """
-    size = truth.shape[1:]
-    p = F.interpolate(torch.sigmoid(vote.opinions.detach()), size, mode="area")
-    fused = F.interpolate(torch.sigmoid(vote.logits.detach())[:, None], size, mode="area")[:, 0]
-    border = F.max_pool2d(truth[:, None], 3, 1, 1) + F.max_pool2d(-truth[:, None], 3, 1, 1)
-    return (fused - truth).abs() + p.std(1, correction=0) + 0.5 * border[:, 0]
-
-
-def contrastive_loss(
-    anchors: Tensor,
-    meanings: Tensor,
-    labels: Tensor,
-    bank_features: Tensor,
-    bank_meanings: Tensor,
-    bank_labels: Tensor,
-) -> Tensor:
-    """Supervised InfoNCE against the memory bank, with semantic weights.
-
-    ``-log Σ_pos w e^{s/τ} / (Σ_pos w e^{s/τ} + Σ_neg e^{s/τ})``, averaged over anchors that have a
-    positive and a negative, after Khosla et al. 2020 (arXiv 2004.11362). The weight of a positive
-    pair is the overlap of its semantic assignments, scaled to a mean of 1.
-
-    Parameters
-    ----------
-    anchors, meanings, labels : Tensor, (n, width), (n, p), (n,)
-        Unit features, assignments (adding up to 1) and classes.
-    bank_features, bank_meanings, bank_labels : Tensor, (m, width), (m, p), (m,)
 
     Returns
     -------
-    Tensor, ()
-        0 where no anchor has both.
+    Tensor, (B, h, w)
+        At least 0.
     """
-    similar = anchors @ bank_features.T / TEMPERATURE  # (n, m)
-    same = labels[:, None] == bank_labels[None]
-    usable = same.any(1) & (~same).any(1)
-    if not usable.any():
-        return anchors.sum() * 0.0
-    similar, same = similar[usable], same[usable]
-    weight = (meanings[usable].detach() @ bank_meanings.T) * same
-    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-8) * same.sum(1, keepdim=True)
-    positive = torch.logsumexp(similar + weight.clamp(min=1e-8).log(), dim=1)
-    negative = torch.logsumexp(similar.masked_fill(same, -torch.inf), dim=1)
-    return F.softplus(negative - positive).mean()
+    answers = torch.cat([vote.opinions, vote.logits[:, None]], dim=1).detach()
+    p = F.interpolate(torch.sigmoid(answers), truth.shape[1:], mode="area")
+    wrong, disagreement = (p[:, -1] - truth).abs(), p[:, :-1].std(1, correction=0)
+    border = F.max_pool2d(torch.stack([truth, -truth], dim=1), 3, 1, 1).sum(1)
+    return wrong + disagreement + 0.5 * border
 
 
 def pick_anchors(
-    vote: Vote, truth: Tensor, shown: Tensor, labels: list[int], assignments: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+    vote: Vote, truth: Tensor, shown: Tensor, labels: Sequence[int], assignments: Tensor | None
+) -> Anchors:
     """Take the hardest cells inside and outside of each object.
 
     Parameters
@@ -132,32 +140,73 @@ def pick_anchors(
         0 … 1.
     shown : Tensor, (B, h, w), bool
         Where there is a picture, and not padding.
-    labels : list of int
+    labels : sequence of int
         The objects' classes.
     assignments : Tensor, (B, p, h, w), or None
         The cells' semantic prototypes; None where there is no semantic expert.
+    """
+    if assignments is None:
+        assignments = torch.ones(len(truth), 1, *truth.shape[1:], device=truth.device)
+    hard = hardness(vote, truth)
+    sides = torch.stack([truth > 0.5, (truth < 0.1) & shown], dim=1)
+    ranked = hard[:, None].masked_fill(~sides, -1.0).flatten(2)  # (B, 2, h w)
+    hardest = ranked.topk(min(ANCHORS, ranked.shape[2]), dim=2)
+    chosen = hardest.indices.flatten(1)  # (B, 2 k)
+    names = torch.tensor([[label, BACKGROUND] for label in labels], device=truth.device)
+    return Anchors(
+        F.normalize(_at(vote.found.float(), chosen), dim=2),
+        _at(assignments.detach(), chosen),
+        names.repeat_interleave(hardest.indices.shape[2], dim=1),
+        (hardest.values >= 0).flatten(1),
+    )
+
+
+def contrastive_loss(
+    anchors: Anchors, bank_features: Tensor, bank_meanings: Tensor, bank_labels: Tensor
+) -> Tensor:
+    """Supervised InfoNCE against the memory bank, with semantic weights.
+
+    ``-log Σ_pos w e^{s/τ} / (Σ_pos w e^{s/τ} + Σ_neg e^{s/τ})``, averaged over an object's anchors
+    that have a positive and a negative, after Khosla et al. 2020 (arXiv 2004.11362). The weight of
+    a positive pair is the overlap of its semantic assignments, scaled to a mean of 1.
+
+    Parameters
+    ----------
+    anchors : Anchors
+        Of `B` objects.
+    bank_features, bank_meanings, bank_labels : Tensor, (m, width), (m, p), (m,)
 
     Returns
     -------
-    features : Tensor, (n, width)
-        Of unit length.
-    meanings : Tensor, (n, p)
-    classes : Tensor, (n,)
+    Tensor, (B,)
+        0 where no anchor has both.
     """
-    unit = F.normalize(vote.found.float(), dim=1).flatten(2)  # (B, width, h w)
-    if assignments is None:
-        assignments = torch.ones(len(truth), 1, *truth.shape[1:], device=truth.device)
-    flat = assignments.flatten(2)
-    hard = hardness(vote, truth).flatten(1)
-    inside, shown = truth.flatten(1), shown.flatten(1)
-    features, meanings, classes = [], [], []
-    for i, label in enumerate(labels):
-        around = (inside[i] < 0.1) & shown[i]
-        for mask, name in ((inside[i] > 0.5, label), (around, BACKGROUND)):
-            count = min(ANCHORS, int(mask.sum()))
-            if count:
-                chosen = hard[i].masked_fill(~mask, -1.0).topk(count).indices
-                features.append(unit[i][:, chosen].T)
-                meanings.append(flat[i][:, chosen].T)
-                classes.append(torch.full((count,), name, device=truth.device))
-    return torch.cat(features), torch.cat(meanings), torch.cat(classes)
+    similar = anchors.features @ bank_features.T / TEMPERATURE  # (B, n, m)
+    same = anchors.classes[:, :, None] == bank_labels
+    usable = anchors.counted & same.any(2) & ~same.all(2)
+    weight = (anchors.meanings @ bank_meanings.T) * same
+    weight = weight / weight.sum(2, keepdim=True).clamp(min=1e-8) * same.sum(2, keepdim=True)
+    positive = torch.logsumexp(similar + weight.clamp(min=1e-8).log(), dim=2)
+    # Far below any similarity, and not infinite: an anchor without negatives has a gradient, too.
+    negative = torch.logsumexp(similar.masked_fill(same, _NEVER), dim=2)
+    each = torch.where(usable, F.softplus(negative - positive), 0.0)
+    return each.sum(1) / usable.sum(1).clamp(min=1)
+
+
+@torch.no_grad()
+def summarise(anchors: Anchors) -> Seen:
+    """Return what the memory bank keeps of `anchors`: means of each object and its background."""
+    counted = anchors.counted.unflatten(1, (2, -1))[..., None]  # (B, 2, k, 1)
+    seen = counted.any(2).flatten()
+    features, meanings = (
+        ((part.unflatten(1, (2, -1)) * counted).sum(2) / counted.sum(2).clamp(min=1)).flatten(0, 1)
+        for part in (anchors.features, anchors.meanings)
+    )
+    labels = anchors.classes.unflatten(1, (2, -1))[..., 0].flatten()
+    return Seen(F.normalize(features, dim=1)[seen], meanings[seen], labels[seen])
+
+
+def _at(maps: Tensor, places: Tensor) -> Tensor:
+    """Return what maps ``(B, c, h, w)`` show at `places` ``(B, n)``, ``(B, n, c)``."""
+    wide = places[:, None].expand(-1, maps.shape[1], -1)
+    return maps.flatten(2).gather(2, wide).transpose(1, 2)

@@ -30,7 +30,7 @@ from icmoe_core.training.examples import Example
 from icmoe_core.training.growth import make_generation
 from icmoe_core.training.inputs import check_output, of_classes, read_all
 from icmoe_core.training.learners import check_method, make_learner, settings_of
-from icmoe_core.training.loop import Training, train
+from icmoe_core.training.loop import train
 from icmoe_core.training.outcome import (
     MEASURED,
     conclude,
@@ -44,6 +44,7 @@ from icmoe_core.training.records import describe_run, fingerprint, learnt_before
 from icmoe_core.training.retention import Memory, recall
 from icmoe_core.training.settings import ICMOE, Settings
 from icmoe_core.training.splits import VALIDATION, Split, split_by_patient
+from icmoe_core.training.state import Training
 
 _SLICE_BYTES = 10_000_000  # of memory for each slice that is measured: for 1,400 by 1,400 pixels
 

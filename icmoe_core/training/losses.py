@@ -12,23 +12,26 @@ def mask_loss(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits, truth, valid : Tensor, (B, S, S)
-        `truth` 0 … 1; `valid` is 0 on padding, which is left out.
+    logits : Tensor, (…, S, S)
+    truth, valid : Tensor, (…, S, S)
+        Of as many masks, or to be broadcast; `truth` 0 … 1, and `valid` is 0 on padding, which is
+        left out.
 
     Returns
     -------
-    Tensor, (B,)
+    Tensor, (…)
         ``BCE + 1 - Dice`` (Milletari et al. 2016, arXiv 1606.04797), with the cross-entropy
         averaged over the surroundings of the object rather than over all of the slice, which is
         background nearly everywhere.
     """
-    entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none") * valid
+    wanted = truth.expand_as(logits)
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * valid
     p = torch.sigmoid(logits) * valid
-    inside = (truth * valid).sum((1, 2))
-    common = (p * truth).sum((1, 2))
-    dice = (2 * common + 1) / (p.sum((1, 2)) + inside + 1)
-    room = torch.minimum(4 * inside + 400, valid.sum((1, 2)))
-    return entropy.sum((1, 2)) / room + 1 - dice
+    inside = (truth * valid).sum((-2, -1))
+    common = (p * truth).sum((-2, -1))
+    dice = (2 * common + 1) / (p.sum((-2, -1)) + inside + 1)
+    room = torch.minimum(4 * inside + 400, valid.sum((-2, -1)))
+    return entropy.sum((-2, -1)) / room + 1 - dice
 
 
 def soft_iou(logits: Tensor, truth: Tensor, valid: Tensor) -> Tensor:

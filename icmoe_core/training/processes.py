@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from icmoe_core.training.contrast import Seen
+
 
 def is_alone(fabric: Any) -> bool:
     """Whether there is no other process."""
@@ -34,21 +36,19 @@ def release(fabric: Any) -> None:
         fabric.broadcast(True)
 
 
-def gathered(
-    memory: tuple[Tensor, Tensor, Tensor], fabric: Any
-) -> Iterator[tuple[int, Tensor, Tensor]]:
+def gathered(seen: Seen, fabric: Any) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Yield what all processes saw, entry by entry and in the same order in each of them."""
-    parts = [memory]
+    parts = [seen]
     if not is_alone(fabric):
         found: list[Any] = [None] * fabric.world_size
-        torch.distributed.all_gather_object(found, tuple(t.cpu() for t in memory))
-        parts = [tuple(t.to(memory[0].device) for t in part) for part in found]
+        torch.distributed.all_gather_object(found, tuple(t.cpu() for t in seen))
+        parts = [Seen(*(t.to(seen.labels.device) for t in part)) for part in found]
     for features, meanings, labels in parts:
         for i, label in enumerate(labels.tolist()):
             yield label, features[i : i + 1], meanings[i : i + 1]
 
 
-def average_gradients(module: nn.Module, fabric: Any, finite: bool) -> None:
+def average_gradients(module: nn.Module, fabric: Any, finite: Tensor) -> None:
     """Average over the processes; if it is no number in one of them, all of them see it."""
     if is_alone(fabric):
         return

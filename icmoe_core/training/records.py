@@ -16,9 +16,9 @@ from icmoe_core.experts.generations import Generations
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.duplicates import pixel_hash
 from icmoe_core.training.examples import Example
-from icmoe_core.training.loop import Training
 from icmoe_core.training.settings import Settings
 from icmoe_core.training.splits import Split
+from icmoe_core.training.state import Training
 
 
 def describe_run(

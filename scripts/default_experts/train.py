@@ -28,9 +28,10 @@ from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.predictor import Predictor
 from icmoe_core.training.examples import Example
-from icmoe_core.training.loop import Training, train
+from icmoe_core.training.loop import train
 from icmoe_core.training.replay import describe_picture
 from icmoe_core.training.settings import Settings
+from icmoe_core.training.state import Training
 
 LIMIT = 1.25
 """Distance at which a picture is half familiar: wide, since these experts are for all kinds."""

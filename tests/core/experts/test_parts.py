@@ -24,10 +24,12 @@ from icmoe_core.experts.voting import (
 )
 from icmoe_core.training.contrast import (
     TEMPERATURE,
+    Anchors,
     MemoryBank,
     contrastive_loss,
     hardness,
     pick_anchors,
+    summarise,
 )
 from icmoe_core.training.examples import Example
 from icmoe_core.training.losses import hard_dice, mask_loss, soft_iou
@@ -88,23 +90,35 @@ def test_the_highest_scores_are_kept():
     assert torch.equal(keep_top(scores, 3), scores)
 
 
+EVERYWHERE = torch.ones(1, 1, 2, dtype=torch.bool)
+
+
 def test_balance_by_hand():
     # two pixels, two experts, one chosen each: both choose the first
     scores = torch.tensor([[2.0, 2.0], [0.0, 0.0]]).view(1, 2, 1, 2)
     p = 1 / (1 + math.exp(-2.0))
-    loss, load = load_balance(scores, 1)
-    assert load.tolist() == [1.0, 0.0]
+    loss, load = load_balance(scores, 1, EVERYWHERE)
+    assert load.tolist() == [[1.0, 0.0]]
     assert float(loss) == pytest.approx(2 * p)
     # one pixel each way: even load and mean probabilities of a half
     even = torch.tensor([[2.0, 0.0], [0.0, 2.0]]).view(1, 2, 1, 2)
-    loss, load = load_balance(even, 1)
-    assert load.tolist() == [0.5, 0.5]
+    loss, load = load_balance(even, 1, EVERYWHERE)
+    assert load.tolist() == [[0.5, 0.5]]
     assert float(loss) == pytest.approx(1.0)
+
+
+def test_balance_counts_each_picture_for_itself_and_no_padding():
+    scores = torch.tensor([[[2.0, 0.0], [0.0, 2.0]], [[0.0, 2.0], [2.0, 0.0]]])[:, :, None]
+    shown = torch.tensor([[[True, False]], [[True, True]]])
+    loss, load = load_balance(scores, 1, shown)
+    assert load.tolist() == [[1.0, 0.0], [0.5, 0.5]]
+    alone, _ = load_balance(scores[:1, :, :, :1], 1, shown[:1, :, :1])
+    assert loss.tolist() == pytest.approx([float(alone), 1.0])
 
 
 def test_balance_pulls_towards_the_expert_that_is_not_chosen():
     scores = torch.tensor([[2.0, 2.0], [0.0, 0.0]]).view(1, 2, 1, 2).requires_grad_()
-    load_balance(scores, 1)[0].backward()
+    load_balance(scores, 1, EVERYWHERE)[0].sum().backward()
     assert (scores.grad[:, 0] > 0).all()
     assert (scores.grad[:, 1] < 0).all()
 
@@ -155,17 +169,24 @@ def test_contrast_equals_a_plain_loop():
     )
     labels = torch.tensor([1, 1, 2, -1, -1, 3, 2])  # nothing of class 3 is known yet
     bank_labels = torch.tensor([1, 2, 2, -1, -1, 1, 1, 2, -1, -1, 1])
-    arguments = (anchors, meanings, labels, bank, bank_meanings, bank_labels)
-    assert float(contrastive_loss(*arguments)) == pytest.approx(
-        plain_contrast(*arguments), rel=1e-5
-    )
+    known = (bank, bank_meanings, bank_labels)
+    counted = torch.tensor([[True] * 7, [True, False, True, True, False, True, False]])
+    both = Anchors(*(part.expand(2, *part.shape) for part in (anchors, meanings, labels)), counted)
+    expected = [
+        plain_contrast(anchors[which], meanings[which], labels[which], *known) for which in counted
+    ]
+    assert contrastive_loss(both, *known).tolist() == pytest.approx(expected, rel=1e-5)
 
 
 def test_contrast_without_negatives_costs_nothing():
-    unit = torch.nn.functional.normalize(drawn(0, 3, 5), dim=1)
+    unit = torch.nn.functional.normalize(drawn(0, 3, 5), dim=1).requires_grad_()
     meanings, labels = torch.ones(3, 1), torch.ones(3)
-    loss = contrastive_loss(unit, meanings, labels, unit, meanings, labels)
-    assert float(loss) == 0
+    counted = torch.ones(3, dtype=torch.bool)
+    anchors = Anchors(*(part[None] for part in (unit, meanings, labels, counted)))
+    loss = contrastive_loss(anchors, unit.detach(), meanings, labels)
+    loss.sum().backward()
+    assert loss.tolist() == [0]
+    assert not unit.grad.any()
 
 
 def test_the_bank_forgets_the_oldest_and_comes_back():
@@ -189,14 +210,28 @@ def test_anchors_are_the_hardest_cells(tiny_backbone):
         vote = experts(features, points=torch.tensor([[[20.0, 20.0]]]))
     truth = torch.zeros(1, side, side)
     truth[:, : side // 2] = 1
-    found, _, labels = pick_anchors(vote, truth, truth >= 0, [5], None)
+    found = pick_anchors(vote, truth, truth >= 0, [5], None)
     hard = hardness(vote, truth)[0]
-    assert set(labels.tolist()) == {5, -1}
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found)))
+    assert found.counted.sum() == truth.numel()  # there are fewer than are asked for
+    assert found.classes.unique().tolist() == [-1, 5]
+    norms = found.features.norm(dim=2)
+    torch.testing.assert_close(norms, torch.ones_like(norms))
     inside = hard[: side // 2].flatten()
     hardest = vote.found[0, :, : side // 2].flatten(1)[:, inside.argmax()]
-    first = found[labels == 5][0]
+    first = found.features[0, 0]
     torch.testing.assert_close(first, torch.nn.functional.normalize(hardest, dim=0))
+
+
+def test_the_bank_keeps_means_of_what_there_is():
+    features = torch.nn.functional.normalize(drawn(0, 2, 6, 4), dim=2)
+    meanings = torch.softmax(drawn(1, 2, 6, 3), dim=2)
+    classes = torch.tensor([[5, 5, 5, -1, -1, -1], [7, 7, 7, -1, -1, -1]])
+    counted = torch.tensor([[True, True, False, True, True, True], [False] * 3 + [True] * 3])
+    kept = summarise(Anchors(features, meanings, classes, counted))
+    assert kept.labels.tolist() == [5, -1, -1]  # of 7 nothing was seen
+    mean = torch.nn.functional.normalize(features[0, :2].mean(0), dim=0)
+    torch.testing.assert_close(kept.features[0], mean)
+    torch.testing.assert_close(kept.meanings[1], meanings[0, 3:].mean(0))
 
 
 def test_mask_losses_by_hand():

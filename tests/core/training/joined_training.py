@@ -22,6 +22,7 @@ from icmoe_core.model import PromptableModel
 from icmoe_core.training import batches, loop
 from icmoe_core.training.examples import Example
 from icmoe_core.training.settings import Settings
+from icmoe_core.training.state import Training
 
 TESTS = Path(__file__).parents[2]
 
@@ -57,7 +58,7 @@ def learn(backbone, batch, how="whole", fabric=None):
         wide_crop=4,
         wide_share=0.3,
     )
-    training = loop.Training.begin(Experts(backbone), settings)
+    training = Training.begin(Experts(backbone), settings)
     whole = batches.learning_terms
 
     def broken(*arguments, **options):

@@ -16,6 +16,7 @@ from icmoe_core.experts.mixture import Experts
 from icmoe_core.training import batches, checkpoints, loop
 from icmoe_core.training.examples import Example
 from icmoe_core.training.finetuning import finetune
+from icmoe_core.training.state import Training
 
 LONG = replace(SHORT, max_steps=200)
 
@@ -113,7 +114,7 @@ def test_a_broken_gradient_leaves_the_weights_alone(tiny_model, slices, monkeypa
     experts = Experts(tiny_model.backbone)
     before = {name: tensor.clone() for name, tensor in experts.state_dict().items()}
     example = Example(torch.randn(32, 4, 4).half(), disc((8, 8), 4, 16), (16, 16), 4.0, 1, "scan")
-    training = loop.Training.begin(experts, SHORT)
+    training = Training.begin(experts, SHORT)
     with pytest.raises(TrainingError, match="no longer a number"):
         list(loop.train(training, tiny_model, [example], [], SHORT))
     assert all(torch.equal(before[name], t) for name, t in experts.state_dict().items())

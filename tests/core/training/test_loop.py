@@ -14,11 +14,12 @@ from icmoe_core.decoder import decode
 from icmoe_core.errors import TrainingError
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.training.examples import Example
-from icmoe_core.training.loop import Training, make_optimizer, train
+from icmoe_core.training.loop import train
 from icmoe_core.training.losses import hard_dice
 from icmoe_core.training.prompting import draw_boxes
 from icmoe_core.training.retention import recall
 from icmoe_core.training.settings import LossWeights, Settings
+from icmoe_core.training.state import Training, make_optimizer
 
 SIDE, CELLS, CHANNELS = 16, 4, 32
 FEW = Settings(

@@ -8,9 +8,9 @@ import torch
 from icmoe_core.errors import OutputFileError, TrainingError
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.training.checkpoints import resume_training, save_training
-from icmoe_core.training.loop import Training
 from icmoe_core.training.progress import Scores
 from icmoe_core.training.settings import Settings
+from icmoe_core.training.state import Training
 
 SETTINGS = Settings(max_steps=5)
 PURPOSE = {"data": "abc", "settings": SETTINGS.to_dict()}
