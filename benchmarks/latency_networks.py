@@ -7,6 +7,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,11 @@ def measure_networks(scan: Path, labels: Path, label: int, device: str) -> dict[
         box, point = mask_box(truth[chosen]), deepest_point(truth[chosen])
         predictor.predict(embedding, Prompts(boxes=[box]))
         asked = Prompts(boxes=[box])
-        boxes.append(_ms(lambda e=embedding, p=asked: predictor.predict(e, p), model.runtime))
+        boxes.append(_ms(partial(predictor.predict, embedding, asked), model.runtime))
         asked = Prompts([point])
-        clicks.append(_ms(lambda e=embedding, p=asked: predictor.predict(e, p), model.runtime))
+        clicks.append(_ms(partial(predictor.predict, embedding, asked), model.runtime))
         known = reference.encode(window.apply(image[chosen]))
-        their_boxes.append(_ms(lambda k=known, b=box: reference.predict(k, b)))
+        their_boxes.append(_ms(partial(reference.predict, known, box)))
     ours["box_core"], ours["click_core"] = _median(boxes), _median(clicks)
     theirs["box_core"] = _median(their_boxes)
     backbone = model.backbone

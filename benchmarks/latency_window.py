@@ -132,7 +132,8 @@ class Window:
         The event loop runs as it does for a person: to ask it again and again would take time from
         the model. It runs until the canvas has been drawn as well; that is kept in :attr:`drawn`.
         """
-        controller, loop, painted = self.controller, QEventLoop(), []
+        controller, loop = self.controller, QEventLoop()
+        painted: list[float] = []
 
         def look() -> None:
             answer = controller.answer

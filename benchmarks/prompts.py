@@ -124,7 +124,7 @@ def measure(
     predictor = Predictor(load_model("lite-medsam", experts=experts, device="cpu"))
     reference = Reference()
     rng = np.random.default_rng(seed)
-    rows = []
+    rows: list[Row] = []
     for case in cases:
         image = read_volume(data / "pyradiomics" / f"{case}_image.nrrd").array
         labels = read_volume(data / "pyradiomics" / f"{case}_label.nrrd").array > 0

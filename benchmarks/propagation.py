@@ -118,14 +118,16 @@ def measure(case: Case, predictor: Predictor, ways: Sequence[str], seed: int) ->
         )
         proposals = [step for step in steps if isinstance(step, Proposal)]
         found = np.zeros(case.truth.shape, bool)
-        for one in (*seeds, *proposals):
+        for given in seeds:
+            found[..., given.index] = given.mask
+        for one in proposals:
             found[..., one.index] = one.mask
         return found, proposals, [step for step in steps if isinstance(step, Ending)]
 
     every, rng = np.zeros(case.truth.shape, bool), np.random.default_rng(seed)
     began = time.perf_counter()
-    for index in filled:
-        every[..., index] = boxed(int(index), rng).mask
+    for index in filled.tolist():
+        every[..., index] = boxed(index, rng).mask
     answering = (time.perf_counter() - began) / len(filled)
     largest = int(case.truth.sum((0, 1)).argmax())
     for way in ways:

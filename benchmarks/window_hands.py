@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from event_loop import rest
@@ -28,7 +29,7 @@ def organs(controller: AnnotateController, slices: range) -> dict[Place, tuple[P
         raise ValueError("organs are proposed on the displayed stack of slices")
     rows, columns = np.ogrid[:512, :512]
     middle, reach = (slices.start + slices.stop) / 2, len(slices) / 2
-    change = Change(score=0.9, overlap=0.9, area=1.0, before=1.0, doubt=0.1)
+    change = Change(score=0.9, overlap=0.9, area=1, before=1, doubt=0.1)
     found = {}
     for index in slices:
         size = np.sqrt(1 - 0.7 * ((index - middle) / reach) ** 2)  # smaller towards the ends
@@ -92,11 +93,11 @@ class Person(QObject):
         while True:
             index = self._slices[number % len(self._slices)]
             mask = self._truth[index]
-            box = Box(*(float(side) for side in mask_box(mask)))
+            top, left, bottom, right = map(float, mask_box(mask))
             row, column = np.argwhere(mask)[mask.sum() // 2].tolist()
-            yield lambda index=index: controller.reviewing.go_to(index)
-            yield lambda box=box: controller.prompting.add(box)
-            yield lambda row=row, column=column: controller.prompting.add(Click(row, column))
+            yield partial(controller.reviewing.go_to, index)
+            yield partial(controller.prompting.add, Box(top, left, bottom, right))
+            yield partial(controller.prompting.add, Click(row, column))
             yield self._accept
             if number % 5 == 4:
                 yield controller.undo

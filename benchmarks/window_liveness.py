@@ -78,7 +78,8 @@ class Session:
     def annotate(self, reach: int) -> None:
         """Outline an object on a slice, carry it to others, accept and save them."""
         controller, reviewing = self.controller, self.controller.reviewing
-        box = Box(*(float(side) for side in mask_box(self.truth[self.index])))
+        top, left, bottom, right = map(float, mask_box(self.truth[self.index]))
+        box = Box(top, left, bottom, right)
         self.measure(
             "first prompt, model loaded",
             lambda: controller.prompting.add(box),

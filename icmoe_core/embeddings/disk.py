@@ -209,8 +209,11 @@ def _together(features: Sequence[Tensor]) -> Tensor:
 
 def are_finite(features: Tensor) -> Tensor:
     """Tell which slices' features ``(n, C, h, w)`` are all numbers, ``(n,)``."""
-    # What is no number makes a sum of it, and what is one is too small to be too much for float64.
-    return torch.isfinite(features.flatten(1).sum(1, dtype=torch.float64))
+    # What is no number makes a sum of it, which takes a twentieth of a look at each. A sum may also
+    # be too large for float16; then each is looked at.
+    rows = features.flatten(1)
+    fine = torch.isfinite(rows.sum(1))
+    return fine if fine.all() else torch.isfinite(rows).all(1)
 
 
 def _capacity() -> int:
