@@ -62,8 +62,7 @@ class Patch:
     def list_voxels(self, shape: tuple[int, ...]) -> ChangedVoxels:
         """Return the voxels of an array of `shape` that changed, one by one."""
         changed = self.changed
-        rows, columns = np.nonzero(changed)
-        voxels = self.plane.voxels(rows + self.rows.start, columns + self.columns.start, shape)
+        voxels = self.plane.voxels(changed, (self.rows.start, self.columns.start), shape)
         return ChangedVoxels(voxels, self.before[changed], self.after[changed])
 
 
@@ -90,11 +89,19 @@ class StackEdit(LayerEdit):
     def list_voxels(self) -> ChangedVoxels:
         """Return the voxels one by one, on any thread; takes a while."""
         parts = [patch.list_voxels(self._shape) for patch in self.patches]
+        if len(parts) == 1:
+            return parts[0]
         indices, before, after = (np.concatenate(part) for part in zip(*parts, strict=True))
         if (indices[1:] < indices[:-1]).any():  # the planes do not cut the first axis
             order = np.argsort(indices)
             indices, before, after = indices[order], before[order], after[order]
         return ChangedVoxels(indices, before, after)
+
+    @property
+    def growth(self) -> int:
+        """How many more voxels hold a label after it than before."""
+        counts = (np.count_nonzero(p.after) - np.count_nonzero(p.before) for p in self.patches)
+        return sum(map(int, counts))
 
     def slices(self, axis: int) -> set[int]:
         """Return which slices along an axis were changed, or some more."""

@@ -63,15 +63,29 @@ class Plane:
         return cuts[-1] if cuts else None
 
     def voxels(
-        self, rows: NDArray[np.intp], columns: NDArray[np.intp], shape: tuple[int, ...]
+        self, mask: NDArray[np.bool_], corner: tuple[int, int], shape: tuple[int, ...]
     ) -> NDArray[np.int64]:
-        """Return the flat indices of pixels ``(n,)`` in an array of `shape`."""
-        where = dict(zip(self.axes, (rows, columns), strict=True))
-        indices = tuple(
-            where[axis] if cut is None else np.full(len(rows), cut)
-            for axis, cut in enumerate(self.fixed)
-        )
-        return np.ravel_multi_index(indices, shape).astype(np.int64)
+        """Return the flat indices ``(n,)``, in an array of `shape`, of pixels on the plane.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, (rows, columns)
+            The pixels, in a rectangle of the plane.
+        corner : (int, int)
+            Row and column of the plane at which the rectangle begins.
+        shape : tuple of int
+        """
+        steps = [int(np.prod(shape[axis + 1 :], dtype=int)) for axis in range(len(shape))]
+        down, across = (steps[axis] for axis in self.axes)
+        first = sum(step * (cut or 0) for step, cut in zip(steps, self.fixed, strict=True))
+        # There may be millions, so all is done in place.
+        found = np.flatnonzero(mask).astype(np.int64, copy=False)
+        rows = found // mask.shape[1]
+        rows *= down - across * mask.shape[1]
+        found *= across
+        found += rows
+        found += first + down * corner[0] + across * corner[1]
+        return found
 
     def from_data(self, position: Sequence[float]) -> tuple[float, float]:
         """Return the ``(row, column)`` of a position in data coordinates."""

@@ -17,6 +17,8 @@ from napari_icmoe.regions import Region
 
 BAND = 8_000_000
 """How many pixels are read at a time."""
+PART = 500_000
+"""Of how many of them means are made at a time: beside them, that takes ten bytes a pixel."""
 MEAN = 8
 """A pixel of the picture is the mean of at most this many along each side: enough against noise."""
 
@@ -81,6 +83,12 @@ def _mean(pixels: NDArray, block: int) -> NDArray:
     """Return the means of blocks of pixels; the last ones may be smaller."""
     if block == 1:
         return pixels
+    high = block * max(1, PART // (pixels.shape[1] * block))
+    parts = [pixels[start : start + high] for start in range(0, len(pixels), high)]
+    return np.concatenate([_mean_of_part(part, block) for part in parts])
+
+
+def _mean_of_part(pixels: NDArray, block: int) -> NDArray:
     rows, columns = pixels.shape[:2]
     missing = ((0, -rows % block), (0, -columns % block), *[(0, 0)] * (pixels.ndim - 2))
     padded = np.pad(pixels, missing, mode="edge")

@@ -20,8 +20,8 @@ from icmoe_core.embeddings.packs import (
     write_pack,
 )
 
-SLICES = 12
-"""Of a full pack, at least: it is made in memory, where 32 take 240 MB for a moment."""
+SLICES = 8
+"""Of a full pack, at least: it is made in memory, where 12 take 100 MB for a moment, and 32 240."""
 PATIENCE_S = 30.0
 """So long at most somebody else who merges packs is waited for, where it matters."""
 

@@ -51,7 +51,8 @@ def pack_voxels(voxels: NDArray[np.int64]) -> Packed:
     A mask of an organ has some hundred thousand voxels and a few thousand runs.
     """
     voxels = np.asarray(voxels, np.int64)
-    firsts = np.flatnonzero(np.diff(voxels, prepend=-2) != 1)
+    firsts = np.flatnonzero(np.diff(voxels) != 1) + 1
+    firsts = np.concatenate([np.zeros(min(len(voxels), 1), firsts.dtype), firsts])
     starts = voxels[firsts]
     lengths = np.diff(firsts, append=len(voxels))
     return {

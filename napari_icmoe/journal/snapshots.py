@@ -74,10 +74,10 @@ class MaskSnapshot:
         labels = np.count_nonzero(array)
         marks = 0 if noted is None else np.count_nonzero(noted)
         for what, edit in list(self._later):
-            _, before, after = edit.list_voxels()
             sign = -1 if what == "undo" else 1
-            labels -= sign * (np.count_nonzero(after) - np.count_nonzero(before))
+            labels -= sign * edit.growth
             if noted is not None and edit.noted is not None:
+                after = edit.list_voxels().after
                 marks -= sign * (np.count_nonzero(after) - np.count_nonzero(edit.noted))
         return labels == 0 and marks == 0
 

@@ -140,13 +140,13 @@ def test_damaged_packs_are_dropped(store, harm):
 
 
 def test_batches_are_written_in_threads_and_found_at_once(store):
-    batches = [{f"{n}": features_of(n) for n in range(8 * b, 8 * b + 8)} for b in range(20)]
+    batches = [{f"{n}": features_of(n) for n in range(5 * b, 5 * b + 5)} for b in range(20)]
     for batch in batches:
         store.write_soon(batch)
         assert all(key in store for key in batch)
         assert all(torch.equal(store.read(key), features) for key, features in batch.items())
     store.tidy()
-    assert all(holds(store, range(160)))
+    assert all(holds(store, range(100)))
     assert store.usage().packs == 10  # each of two batches, the least that make a full one
 
 

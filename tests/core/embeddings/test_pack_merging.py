@@ -71,7 +71,7 @@ def test_writers_start_one_thread_among_them(store, monkeypatch):
 
     def write(number):
         at_once.wait()
-        store.write({f"{number} {n}": features_of(n) for n in range(8)})
+        store.write({f"{number} {n}": features_of(n) for n in range(merging.SLICES - 1)})
 
     writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for writer in writers:
