@@ -126,6 +126,7 @@ def test_lazy_arrays_and_bands_give_the_same_picture_and_only_the_region_is_read
     for array in (lazy, stored):
         np.testing.assert_array_equal(read_region([array], plane, region), expected)
     monkeypatch.setattr("napari_icmoe.region_pixels.BAND", 10_000)
+    monkeypatch.setattr("napari_icmoe.region_pixels.PART", 3_000)
     counted = Counted(volume)
     np.testing.assert_array_equal(read_region([counted], plane, region), expected)
     assert counted.read == region.rows * region.columns
