@@ -74,11 +74,16 @@ class Plane:
         corner : (int, int)
             Row and column of the plane at which the rectangle begins.
         shape : tuple of int
+
+        Returns
+        -------
+        ndarray of int64, (n,)
+            Ascending.
         """
         steps = [int(np.prod(shape[axis + 1 :], dtype=int)) for axis in range(len(shape))]
         down, across = (steps[axis] for axis in self.axes)
         first = sum(step * (cut or 0) for step, cut in zip(steps, self.fixed, strict=True))
-        # There may be millions, so all is done in place.
+        # There may be millions, so no more copies are made than these two.
         found = np.flatnonzero(mask).astype(np.int64, copy=False)
         rows = found // mask.shape[1]
         rows *= down - across * mask.shape[1]

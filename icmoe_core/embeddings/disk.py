@@ -209,8 +209,8 @@ def _together(features: Sequence[Tensor]) -> Tensor:
 
 def are_finite(features: Tensor) -> Tensor:
     """Tell which slices' features ``(n, C, h, w)`` are all numbers, ``(n,)``."""
-    # What is no number makes a sum of it, which takes a twentieth of a look at each. A sum may also
-    # be too large for float16; then each is looked at.
+    # One NaN or infinity makes the sum one, too, and a sum takes a twentieth of looking at each
+    # number. The sum of fine numbers may be too large for float16, though; then each is looked at.
     rows = features.flatten(1)
     fine = torch.isfinite(rows.sum(1))
     return fine if fine.all() else torch.isfinite(rows).all(1)

@@ -21,7 +21,7 @@ from icmoe_core.embeddings.packs import (
 )
 
 SLICES = 8
-"""Of a full pack, at least: it is made in memory, where 12 take 100 MB for a moment, and 32 240."""
+"""Of a full pack, at least: it is made in memory, where 12 slices take 100 MB for a moment."""
 PATIENCE_S = 30.0
 """So long at most somebody else who merges packs is waited for, where it matters."""
 

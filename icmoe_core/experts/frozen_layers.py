@@ -228,7 +228,11 @@ def folded_once(module: nn.Module) -> Iterator[None]:
 
 
 def _whole_weights(layers: Sequence[Updated]) -> list[Tensor]:
-    """Return the layers' whole weights; low-rank updates of one size are multiplied together."""
+    """Return the layers' whole weights; low-rank updates of one size are multiplied together.
+
+    If some of those were not asked, their gradients would be zeros rather than none: a decoder
+    asks all of its layers.
+    """
     alike: dict[tuple[torch.Size, torch.Size], list[UpdatedLinear]] = {}
     for layer in layers:
         if isinstance(layer, UpdatedLinear):

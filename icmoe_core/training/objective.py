@@ -132,7 +132,7 @@ def learning_terms(
         load = loads.mean(0)
         if weights.balance:
             terms["balance"] = balance.mean()
-    if weights.contrast and anchors is not None and len(bank):
+    if anchors is not None and len(bank):
         terms["contrast"] = contrastive_loss(anchors, *bank.entries()).mean()
     return _weighted(terms, weights, load)
 

@@ -1,4 +1,4 @@
-"""The state of a training: all that is needed to go on with it."""
+"""The state of a training, and how it begins."""
 
 from __future__ import annotations
 
@@ -65,5 +65,6 @@ def make_optimizer(experts: Experts, settings: Settings) -> torch.optim.Optimize
         {"params": tokens, "lr": rate, "rate": rate * _TOKEN_RATE, "weight_decay": 0.0},
     ]
     # One operation for all of them, where torch has it, in place of eight for each.
-    fused = others[0].device.type in ("cpu", "cuda")
+    devices = ("cpu", "cuda") if torch.__version__ >= "2.4" else ("cuda",)
+    fused = True if others[0].device.type in devices else None
     return torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=fused)

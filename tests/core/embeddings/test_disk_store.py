@@ -47,6 +47,18 @@ def test_features_come_back_exactly(store):
     assert "3" not in store
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+def test_a_slice_that_is_no_numbers_is_not_kept_and_one_with_a_large_sum_is(store, broken):
+    shape = 1, 2, 64, 64
+    large = torch.full(shape, 60_000.0, dtype=torch.float16)  # whose sum float16 does not hold
+    bad = torch.ones(shape, dtype=torch.float16)
+    bad[0, 1, 3, 5] = broken
+    store.write({"large": large, "bad": bad, "fine": torch.ones_like(bad)})
+    assert torch.equal(store.read("large"), large)
+    assert store.read("fine") is not None
+    assert store.read("bad") is None
+
+
 def test_a_volume_is_a_few_files(store):
     fill(store, range(130))
     assert all(holds(store, range(130)))
