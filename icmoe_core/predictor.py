@@ -38,8 +38,19 @@ __all__ = ["Embedding", "Prediction", "Predictor"]
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """A slice that was checked, and the key under which its features are kept."""
+class CheckedSlice:
+    """A slice that can be encoded.
+
+    Attributes
+    ----------
+    pixels : ndarray, (H, W) or (H, W, 3)
+        Finite.
+    window : Window
+    key : str
+        Under which its features are kept.
+    notices : tuple of str
+        What was replaced, in a sentence.
+    """
 
     pixels: NDArray
     window: Window
@@ -121,7 +132,16 @@ class Predictor:
         ImageError, DeviceMemoryError
             As :meth:`encode`.
         """
-        slices = _each(lambda image: self._check(image, window), images)
+        return self.encode_checked(_each(lambda image: self.check(image, window), images))
+
+    def encode_checked(self, slices: Sequence[CheckedSlice]) -> list[Embedding]:
+        """Encode slices from :meth:`check`, as :meth:`encode_many` does.
+
+        Raises
+        ------
+        DeviceMemoryError
+            As :meth:`encode`.
+        """
         known = {one.key: self.cache.get(one.key) for one in slices}
         missing = {one.key: one for one in slices if known[one.key] is None}
         made = {one.key: one for one in self._make(list(missing.values()))}
@@ -135,17 +155,21 @@ class Predictor:
         ImageError
             As :meth:`encode`.
         """
-        key = self._check(image, window).key
-        return key in self.cache or (self.store is not None and key in self.store)
+        return self.keeps(self.check(image, window))
 
-    def _check(self, image: NDArray, window: Window | None) -> _Slice:
+    def keeps(self, one: CheckedSlice) -> bool:
+        """Tell whether a slice from :meth:`check` is encoded, in memory or on the disk."""
+        return one.key in self.cache or (self.store is not None and one.key in self.store)
+
+    def check(self, image: NDArray, window: Window | None = None) -> CheckedSlice:
+        """Check a slice, and work out its key; parameters and errors as for :meth:`encode`."""
         pixels, notices = readable(image)
         if window is None:
             window = choose_window(pixels, rgb=pixels.ndim == 3)
         key = embedding_key(np.asarray(image), window, encoder_identity(self.model))
-        return _Slice(pixels, window, key, notices)
+        return CheckedSlice(pixels, window, key, notices)
 
-    def _make(self, slices: list[_Slice]) -> list[Embedding]:
+    def _make(self, slices: list[CheckedSlice]) -> list[Embedding]:
         """Make embeddings of slices that are not in memory, and keep them there."""
         seen = _each(lambda one: through(one.window, one.pixels), slices)
         found = self._features([one.key for one in slices], seen)

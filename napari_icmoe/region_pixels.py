@@ -18,7 +18,7 @@ from napari_icmoe.regions import Region
 BAND = 8_000_000
 """How many pixels are read at a time."""
 PART = 500_000
-"""Of how many of them means are made at a time: beside them, that takes ten bytes a pixel."""
+"""Of how many of them means are made at a time: they are copied for it, and summed as float32."""
 MEAN = 8
 """A pixel of the picture is the mean of at most this many along each side: enough against noise."""
 

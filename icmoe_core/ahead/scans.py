@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from numpy.typing import NDArray
 
 from icmoe_core.ahead.shown_slices import LARGE, ShownSlices, shown_slices
 from icmoe_core.embeddings import EmbeddingCache, EmbeddingStore
 from icmoe_core.errors import IcmoeError, ImageError
 from icmoe_core.io import read_volume
 from icmoe_core.model import load_model
-from icmoe_core.predictor import Predictor
+from icmoe_core.predictor import CheckedSlice, Predictor
 from icmoe_core.windowing import Window, choose_window
 
 
@@ -138,30 +137,30 @@ def _encode(
     numbers = range(portion.number, len(slices), portion.of)
     outcome = Outcome(portion.path, len(numbers))
     yield outcome
-    batch: list[NDArray] = []
+    batch: list[CheckedSlice] = []
     for number in numbers:
         try:
-            known = predictor.is_encoded(slices[number], window)
+            one = predictor.check(slices[number], window)
         except ImageError:
             outcome = replace(outcome, empty=outcome.empty + 1)
             continue
-        if known:
+        if predictor.keeps(one):
             outcome = replace(outcome, there=outcome.there + 1)
         else:
-            batch.append(slices[number])
+            batch.append(one)
         if len(batch) == predictor.model.runtime.batch:
-            outcome = _with(outcome, predictor, batch, window)
+            outcome = _with(outcome, predictor, batch)
             batch = []
         yield outcome
     if batch:
-        outcome = _with(outcome, predictor, batch, window)
+        outcome = _with(outcome, predictor, batch)
     if predictor.store is not None:
         predictor.store.tidy()  # a scan, however small, is a few files
     yield outcome
 
 
-def _with(outcome: Outcome, predictor: Predictor, batch: list[NDArray], window: Window) -> Outcome:
-    keys = tuple(one.key for one in predictor.encode_many(batch, window))
+def _with(outcome: Outcome, predictor: Predictor, batch: list[CheckedSlice]) -> Outcome:
+    keys = tuple(one.key for one in predictor.encode_checked(batch))
     return replace(outcome, encoded=(*outcome.encoded, *keys))
 
 

@@ -209,7 +209,7 @@ def folded_once(module: nn.Module) -> Iterator[None]:
     """Fold all updates in `module`, which is being trained, for as long as this lasts.
 
     Gradients gather at the whole weights; in the end the updates are given theirs, in one go. A
-    decoder has some forty of them, and a step asks it three times on average, forth and back.
+    decoder has some forty of them, and a step asks it twice on average.
     """
     layers = [layer for layer in module.modules() if isinstance(layer, Updated)]
     wholes = _whole_weights(layers)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from icmoe_core import predictor as predictor_module
 from icmoe_core.ahead.scans import Portion, encode_portion
 from icmoe_core.ahead.shown_slices import shown_slices
 from icmoe_core.embeddings import EmbeddingStore
@@ -57,6 +58,21 @@ def test_slices_are_those_of_the_window(scans):
     across = shown_slices(volume, axis=1)  # stored from front to back: the second on the screen
     assert len(across) == 18 * 2
     np.testing.assert_array_equal(across[1], shown[0, :, 1])
+
+
+def test_no_slice_is_looked_at_twice(tiny_model, scans, tmp_path, monkeypatch):
+    looked, key_of = [], predictor_module.embedding_key
+
+    def counted(image, window, encoder):
+        looked.append(image)
+        return key_of(image, window, encoder)
+
+    monkeypatch.setattr(predictor_module, "embedding_key", counted)
+    predictor = Predictor(tiny_model, store=EmbeddingStore(tmp_path / "store"))
+    *_, first = encode_portion(predictor, Portion(scans[0]))
+    assert len(first.encoded) == len(looked) == 5
+    *_, again = encode_portion(predictor, Portion(scans[0]))
+    assert (again.there, len(looked)) == (5, 10)
 
 
 def test_all_slices_are_encoded_and_the_second_time_none(icmoe, tiny_name, tiny_model, scans):
