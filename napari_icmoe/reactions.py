@@ -50,6 +50,8 @@ class Reactions(QObject):
         c.asker.failed.connect(self._on_failed)
         c.asker.ready.connect(c.view.refresh)
         c.ahead.loaded.connect(self._collector.on_answer)
+        for action in (c.began, c.view.drawn):
+            action.connect(self._collector.note_action)
         c.ahead.loaded.connect(self._on_loaded)
         c.first_use.said.connect(c.say)
         c.first_use.changed.connect(c.ahead.encode_again)

@@ -79,7 +79,9 @@ def verify_checksum(path: Path, checksum: str, advice: str) -> None:
         raise CheckpointError(f"The weights file {path} is missing or damaged: {advice}.")
 
 
-def load_weights(module: nn.Module, path: Path, name: str, *, assign: bool = False) -> None:
+def load_weights(
+    module: nn.Module, path: Path, name: str, *, assign: bool = False, mapped: bool = False
+) -> None:
     """Load the weights file at `path` into `module`; every weight must be there and fit.
 
     Parameters
@@ -93,13 +95,15 @@ def load_weights(module: nn.Module, path: Path, name: str, *, assign: bool = Fal
     assign : bool
         Take the file's tensors as they are rather than copy them into the module's own; for a
         module on the ``meta`` device, which has none.
+    mapped : bool
+        Let the tensors lie in the file, as :func:`read_state_dict` does.
 
     Raises
     ------
     CheckpointError
         If the file is no weights file, is truncated, or belongs to another model.
     """
-    state = read_state_dict(path)
+    state = read_state_dict(path, mapped=mapped)
     misfit = _misfit(module.state_dict(), state)
     if misfit:
         raise CheckpointError(
@@ -109,8 +113,15 @@ def load_weights(module: nn.Module, path: Path, name: str, *, assign: bool = Fal
     module.load_state_dict(state, assign=assign)
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
     """Read the tensors of a file written by ``torch.save``, onto the CPU, floats as float32.
+
+    Parameters
+    ----------
+    path : Path
+    mapped : bool
+        Leave the tensors in the file, from which the system reads what is used, for as long as
+        they are there. Only for a file that nobody writes to: they would change with it.
 
     Raises
     ------
@@ -118,7 +129,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         If the file is truncated, is no weights file, or holds anything but plain data.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a pickle reader fails on foreign bytes in any way it likes
         if is_out_of_memory(error):
             raise

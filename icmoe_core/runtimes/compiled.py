@@ -25,6 +25,10 @@ _DECODER = {
 }
 
 
+_TOKENS = 2
+"""Of a box, and of a click with the one that pads it."""
+
+
 class Shape(NamedTuple):
     """Rows and columns of the features that are shown, and how many prompts are answered."""
 
@@ -48,14 +52,23 @@ class Compiled:
             compiled = core.compile_model(model, "CPU", settings | dict(more))
         except RuntimeError:  # a version that does not know all of it
             compiled = core.compile_model(model, "CPU", settings)
-        self._request = compiled.create_infer_request()
+        self._compiled, self._request = compiled, compiled.create_infer_request()
         self._lock = threading.Lock()
+        self._used = False
 
     def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
         """Calculate; the outputs are the caller's."""
         with self._lock:
+            self._used = True
             found = self._request.infer(dict(enumerate(arrays)), share_inputs=True)
             return [np.array(found[i]) for i in range(len(found))]
+
+    def let_go(self) -> None:
+        """Give back the memory of what was calculated on the way; the next time takes it anew."""
+        with self._lock:
+            if self._used:
+                self._compiled.release_memory()
+                self._used = False
 
 
 class Network:
@@ -117,6 +130,14 @@ class Network:
                 self._compiled[shape] = Compiled(model, self._hint, _DECODER)
             return self._compiled[shape]
 
+    def rehearse(self, shape: Shape) -> None:
+        """Answer about nothing once: the first answer of a graph takes two or three times as long.
+
+        It is then that OpenVINO makes its code for the number of tokens, and takes the memory.
+        """
+        sizes = [[_TOKENS if n < 0 else n for n in sizes] for sizes in self._shapes(shape)]
+        self.compile(shape)(*(np.zeros(one, np.float32) for one in sizes))
+
     def _shapes(self, shape: Shape) -> list[list[int]]:
         """Shapes of the inputs; -1 is any number, of tokens."""
         channels = self._places[1]
@@ -129,7 +150,7 @@ class Network:
 
 
 class CompilingAhead:
-    """Compiles what is likely to be asked for soon, one shape after the other in a thread."""
+    """Gets ready what is likely to be asked for soon, one shape after the other in a thread."""
 
     def __init__(self) -> None:
         self._wanted: deque[tuple[ref[Network], Shape]] = deque()
@@ -137,7 +158,7 @@ class CompilingAhead:
         self._thread: threading.Thread | None = None
 
     def add(self, network: Network, shapes: Sequence[Shape]) -> None:
-        """Have a network compiled for some shapes, unless it is gone by then."""
+        """Have a network compiled for some shapes and rehearsed, unless it is gone by then."""
         with self._lock:
             self._wanted.extend((ref(network), shape) for shape in shapes)
             if self._thread is None:
@@ -155,7 +176,7 @@ class CompilingAhead:
             network = reference()
             if network is not None:
                 try:
-                    network.compile(shape)
+                    network.rehearse(shape)
                 except RuntimeError as error:  # it is tried again when it is asked for
                     logger.warning("A graph could not be compiled: %s", error)
             del network

@@ -5,14 +5,15 @@ import weakref
 
 import numpy as np
 import pytest
+from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 
 from napari_icmoe import collector
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.collector import Collector
 from napari_icmoe.helper_layers import HELPER
 
-SETTLE_MS, LONGEST_MS = 60, 240
-"""Pauses a fifth of the real ones."""
+SETTLE_MS, PAUSE_S = 60, 0.2
+"""A fifth of the real ones."""
 
 
 class Volume(np.ndarray):
@@ -22,57 +23,109 @@ class Volume(np.ndarray):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(collector, "SETTLE_MS", SETTLE_MS)
-    monkeypatch.setattr(collector, "LONGEST_MS", LONGEST_MS)
+    monkeypatch.setattr(collector, "PAUSE_S", PAUSE_S)
 
 
 @pytest.fixture
 def searches(monkeypatch):
-    """A list that grows with each search."""
-    found, search = [], Collector._search
+    """A list that grows with each search, by whether all objects were searched."""
+    found, collect, unfreeze = [], gc.collect, gc.unfreeze
+    full = []
 
-    def count(self):
-        found.append(self)
-        search(self)
+    def bring_back():
+        full.append(True)
+        unfreeze()
 
-    monkeypatch.setattr(Collector, "_search", count)
+    def count(*args):
+        found.append(bool(full))
+        full.clear()
+        return collect(*args)
+
+    class Counted:
+        freeze = staticmethod(gc.freeze)
+        unfreeze = staticmethod(bring_back)
+        collect = staticmethod(count)
+
+    monkeypatch.setattr(collector, "gc", Counted)
     return found
 
 
-def test_a_removed_layer_is_freed(make_napari_viewer, qtbot):
+def open_window(make_napari_viewer):
     viewer = make_napari_viewer()
-    volume = np.zeros((4, 16, 16), np.float32).view(Volume)
-    freed = weakref.ref(volume)
-    viewer.add_image(volume, name="scan")
-    del volume
+    viewer.add_image(np.zeros((4, 16, 16), np.float32), name="other")
     widget = AnnotateWidget(viewer)
     viewer.window.add_dock_widget(widget)
     assert gc.get_freeze_count()
-    viewer.add_image(np.zeros((4, 16, 16), np.float32), name="other")
+    return viewer, widget
+
+
+def add_scan(viewer):
+    """Add a layer, and return a weak reference to its array."""
+    volume = np.zeros((4, 16, 16), np.float32).view(Volume)
+    viewer.add_image(volume, name="scan")
+    return weakref.ref(volume)
+
+
+def test_a_layer_that_came_later_is_freed_by_a_quick_search(make_napari_viewer, qtbot, searches):
+    viewer, _ = open_window(make_napari_viewer)
+    freed = add_scan(viewer)
+    frozen = gc.get_freeze_count()
     viewer.layers.remove("scan")
-    gc.freeze()  # as another window does, or the model's first answer
     qtbot.waitUntil(lambda: freed() is None)
+    qtbot.wait(5 * SETTLE_MS)
+    assert searches == [False]
+    assert gc.get_freeze_count() > frozen // 2  # all the time
+
+
+def test_a_layer_that_was_set_aside_is_freed_once_the_person_pauses(
+    make_napari_viewer, qtbot, searches
+):
+    viewer, widget = open_window(make_napari_viewer)
+    freed = add_scan(viewer)
+    gc.freeze()  # as at the model's first answer
+    viewer.layers.remove("scan")
+    working = QTimer()
+    working.timeout.connect(widget.controller.began)
+    working.start(20)
+    qtbot.wait(5 * SETTLE_MS)
+    assert searches == [False]
+    assert freed() is not None
+    working.stop()
+    qtbot.waitUntil(lambda: freed() is None)
+    assert searches == [False, True]
     qtbot.waitUntil(lambda: gc.get_freeze_count() > 0)
+
+
+def test_of_one_who_never_pauses_it_is_freed_in_the_end(
+    make_napari_viewer, qtbot, searches, monkeypatch
+):
+    monkeypatch.setattr(collector, "PATIENCE_S", 0.3)
+    viewer, widget = open_window(make_napari_viewer)
+    freed = add_scan(viewer)
+    gc.freeze()
+    viewer.layers.remove("scan")
+    working = QTimer()
+    working.timeout.connect(widget.controller.began)
+    working.start(20)
+    qtbot.waitUntil(lambda: freed() is None)
+    working.stop()
+    assert searches == [False, True]
 
 
 def test_a_layer_that_somebody_holds_is_searched_for_three_times(
     make_napari_viewer, qtbot, searches
 ):
-    viewer = make_napari_viewer()
-    widget = AnnotateWidget(viewer)
-    viewer.window.add_dock_widget(widget)
+    viewer, _ = open_window(make_napari_viewer)
     held = viewer.add_image(np.zeros((4, 16, 16), np.float32))
     viewer.layers.remove(held)
     qtbot.waitUntil(lambda: len(searches) == 3)
     assert gc.get_freeze_count()
-    qtbot.wait(2 * LONGEST_MS)
-    assert len(searches) == 3
+    qtbot.wait(8 * SETTLE_MS)
+    assert searches == [False, True, True]
 
 
 def test_what_only_shows_something_is_not_searched_for(make_napari_viewer, qtbot, searches):
-    viewer = make_napari_viewer()
-    viewer.add_image(np.zeros((4, 16, 16), np.float32))
-    widget = AnnotateWidget(viewer)
-    viewer.window.add_dock_widget(widget)
+    viewer, _ = open_window(make_napari_viewer)
     viewer.add_labels(np.zeros((4, 16, 16), np.uint8), name="map", metadata={HELPER: True})
     viewer.layers.remove("map")
     qtbot.wait(2 * SETTLE_MS)
@@ -81,11 +134,18 @@ def test_what_only_shows_something_is_not_searched_for(make_napari_viewer, qtbot
 
 
 def test_everything_is_brought_back_in_the_end(make_napari_viewer):
-    viewer = make_napari_viewer()
-    viewer.add_image(np.zeros((4, 16, 16), np.float32))
-    widget = AnnotateWidget(viewer)
-    viewer.window.add_dock_widget(widget)
-    assert gc.get_freeze_count()
+    viewer, widget = open_window(make_napari_viewer)
     viewer.window.remove_dock_widget(widget)
     widget.close()
+    assert not gc.get_freeze_count()
+
+
+def test_everything_is_brought_back_when_a_window_goes_without_a_word(make_napari_viewer):
+    viewer = make_napari_viewer()
+    gc.collect()
+    one = Collector(viewer)
+    assert gc.get_freeze_count()
+    one.deleteLater()
+    del one
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert not gc.get_freeze_count()

@@ -71,6 +71,17 @@ def test_a_network_without_memory_takes_the_files_tensors(saved):
     assert other.first.weight.device.type == "cpu"
 
 
+def test_tensors_may_stay_in_the_file(saved):
+    net, path = saved
+    other = Net()
+    load_weights(other, path, "net", assign=True, mapped=True)
+    for key, value in net.state_dict().items():
+        assert torch.equal(other.state_dict()[key], value)
+    with torch.no_grad():
+        other.first.weight += 1  # ours is changed, the file is not
+    assert torch.equal(read_state_dict(path)["first.weight"], net.first.weight)
+
+
 def test_half_precision_weights_become_full(saved, tmp_path):
     net, _ = saved
     path = tmp_path / "half.pth"

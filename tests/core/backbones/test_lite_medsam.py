@@ -38,6 +38,22 @@ def test_it_equals_the_published_network(lite_model):
     assert weights_hash(lite_model.backbone) == lite_model.backbone.weights_sha256
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_weights_that_nothing_looks_at_take_no_memory():
+    script = r"""
+import re
+from icmoe_core.backbones import build_backbone
+backbone = build_backbone("lite-medsam")
+maps = open("/proc/self/smaps").read()
+sizes = re.findall(r"lite_medsam[.]pth\nSize: *(\d+) kB(?:\n.*)*?\nRss: *(\d+) kB", maps)
+print(sum(int(size) for size, _ in sizes), sum(int(rss) for _, rss in sizes))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    size, resident = map(int, done.stdout.split())
+    assert size > 38_000, done.stderr
+    assert resident < 2_000
+
+
 def test_a_weights_file_of_ones_own(tmp_path, lite_model):
     state = torch.load(get_asset_path(), weights_only=True)
     state["mask_decoder.iou_token.weight"] = state["mask_decoder.iou_token.weight"] + 1

@@ -204,6 +204,29 @@ def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(ex
     assert compiled.Shape(32, 32, 2) in runtime._frozen._compiled
 
 
+def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templates):
+    runtime = in_openvino(lite_model, "fp32", templates).runtime
+    while runtime._ahead._thread is not None:
+        time.sleep(0.01)
+    (experts,) = set(runtime._ready.values())
+    shapes = set(runtime._frozen._compiled) | set(experts._compiled)
+    assert {(shape.rows, shape.prompts) for shape in shapes} == {
+        *((rows, 1) for rows in (16, 32, 48, 64)),
+        (32, 2),
+    }
+    for network in (runtime._frozen, experts):
+        assert all(one._used for one in network._compiled.values())
+
+
+def test_the_encoder_gives_its_memory_back_before_an_answer(exact, cases):
+    x = torch.rand(1, 3, 256, 256)
+    before = exact.runtime.encode(x)
+    assert exact.runtime._encoder._used
+    exact.runtime.decode(before, torch.tensor([[80.0, 90, 120, 130]]))
+    assert not exact.runtime._encoder._used
+    assert torch.equal(exact.runtime.encode(x), before)
+
+
 def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
     runtime, experts = exact.runtime, exact.experts.members[0].experts
     embedding = Predictor(exact).encode(cases[0].image, cases[0].window)
