@@ -47,7 +47,10 @@ class TrainingError(IcmoeError, RuntimeError):
 
 
 class OvertakenError(IcmoeError, RuntimeError):
-    """An answer that nobody waits for any more."""
+    """An answer, or an encoded slice, that nobody waits for any more."""
+
+    def __init__(self) -> None:
+        super().__init__("Nobody waits for this answer any more: ask again.")
 
 
 class DeviceMemoryError(IcmoeError, RuntimeError):

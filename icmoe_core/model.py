@@ -74,13 +74,14 @@ class PromptableModel:
         return PromptableModel(self.backbone, self.device, experts=experts, runtime=self.runtime)
 
     def while_wanted(self, is_wanted: Callable[[], bool]) -> PromptableModel:
-        """Return the same model, whose answers end early once nobody waits for them.
+        """Return the same model, whose work ends early once nobody waits for it.
 
         Parameters
         ----------
         is_wanted : callable
-            Asked each time before the base answers boxes, or the experts anything. Once it is
-            false, :class:`OvertakenError` is raised in place of an answer.
+            Asked each time before a picture is encoded, the base answers boxes, or the experts
+            anything; and while a picture is encoded, where the runtime can stop at that. Once it
+            is false, :class:`OvertakenError` is raised in place of an answer.
         """
         same = copy.copy(self)
         same._is_wanted = is_wanted
@@ -130,10 +131,13 @@ class PromptableModel:
         ------
         DeviceMemoryError
             If the device has too little memory.
+        OvertakenError
+            As :meth:`while_wanted` has it.
         """
+        self._go_on()
         with device_memory_errors(self.device):
             x, input_hw = self.backbone.preprocess(image)
-            return self.runtime.encode(x), input_hw
+            return self.runtime.encode(x, self._is_wanted), input_hw
 
     def decode(
         self, features: Tensor, boxes: Tensor, places: Tensor | None = None
@@ -179,7 +183,7 @@ class PromptableModel:
 
     def _go_on(self) -> None:
         if not self._is_wanted():
-            raise OvertakenError("Nobody waits for this answer any more: ask again.")
+            raise OvertakenError
 
     def __repr__(self) -> str:
         return (

@@ -51,6 +51,8 @@ class Asker(QObject):
         Whose thread answers; others who need the engine work beside it.
     """
 
+    asked = Signal(object)
+    """A question, which the engine answers next."""
     answered = Signal(object, object)
     """A question with prompts, and its answer."""
     failed = Signal(object)
@@ -115,6 +117,7 @@ class Asker(QObject):
         self._last = question, scan
         foreseen, self._foreseen = self._foreseen, None
         if foreseen is None or foreseen.question != at_pixels(question):
+            self.asked.emit(question)
             self._submit(question, scan)
             self._on_busy(True)  # which is not told while another one runs
         elif foreseen.answer is not None:

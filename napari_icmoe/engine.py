@@ -96,7 +96,7 @@ class Engine:
             The model's weights are to be downloaded first.
         """
         if is_wanted is not None and not is_wanted():
-            raise OvertakenError("Nobody waits for this answer any more: ask again.")
+            raise OvertakenError
         embedding = self.encode(question, scan)
         predictor = self.load(question.model)
         if is_wanted is not None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
 
+from icmoe_core.errors import OvertakenError
 from icmoe_core.runtimes.quiet import import_openvino
 from icmoe_core.runtimes.threads import cores
 
@@ -25,6 +27,8 @@ _DECODER = {
 }
 
 
+_LOOK_MS = 5
+"""While a graph calculates, it is asked this often whether anybody still wants it."""
 _TOKENS = 2
 """Of a box, and of a click with the one that pads it."""
 
@@ -61,6 +65,28 @@ class Compiled:
         with self._lock:
             self._used = True
             found = self._request.infer(dict(enumerate(arrays)), share_inputs=True)
+            return [np.array(found[i]) for i in range(len(found))]
+
+    def while_wanted(
+        self, is_wanted: Callable[[], bool], *arrays: NDArray
+    ) -> list[NDArray[np.float32]]:
+        """Calculate, and stop within some milliseconds once nobody wants it.
+
+        Raises
+        ------
+        OvertakenError
+            If it was stopped.
+        """
+        with self._lock:
+            self._used = True
+            self._request.start_async(dict(enumerate(arrays)), share_inputs=True)
+            while not self._request.wait_for(_LOOK_MS):
+                if not is_wanted():
+                    self._request.cancel()
+                    with suppress(RuntimeError):  # which says that it was
+                        self._request.wait()
+                    raise OvertakenError
+            found = self._request.results
             return [np.array(found[i]) for i in range(len(found))]
 
     def let_go(self) -> None:

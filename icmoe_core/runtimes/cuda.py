@@ -68,7 +68,7 @@ class GraphRuntime(Runtime):
         """Of the encoder: float16 throughout, or mixed."""
         return "mixed" if self.precision == "bf16" else self.precision
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, is_wanted: Callable[[], bool] | None = None) -> Tensor:
         """Encode pictures, one or a whole batch at a time from recordings."""
         with self._lock, torch.inference_mode(False), torch.no_grad():
             parts = [self._encode(part) for part in x.split(self.batch)]

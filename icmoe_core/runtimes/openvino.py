@@ -12,7 +12,7 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -91,10 +91,11 @@ class OpenVinoRuntime(Runtime):
         """Of the encoder, whose precision is mixed where that of decoders is reduced."""
         return "mixed" if self.precision == "bf16" else self.precision
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Encode preprocessed pictures, one after the other."""
-        pictures = x.numpy()
-        found = [self._encoder(pictures[i : i + 1])[0] for i in range(len(pictures))]
+    def encode(self, x: Tensor, is_wanted: Callable[[], bool] | None = None) -> Tensor:
+        """Encode preprocessed pictures, one after the other, as long as they are wanted."""
+        pictures, wanted = x.numpy(), _always if is_wanted is None else is_wanted
+        parts = (pictures[i : i + 1] for i in range(len(pictures)))
+        found = [self._encoder.while_wanted(wanted, part)[0] for part in parts]
         return torch.from_numpy(found[0] if len(found) == 1 else np.concatenate(found))
 
     def decode(
@@ -166,6 +167,10 @@ class OpenVinoRuntime(Runtime):
         self._encoder.let_go()  # 47 MB, in 3 ms; taken anew in no time that could be measured
         codes = self._places if places is None else _array(places)
         return _array(features), _array(sparse), codes
+
+
+def _always() -> bool:
+    return True
 
 
 def _sensible(shapes: Sequence[Shape]) -> list[Shape]:

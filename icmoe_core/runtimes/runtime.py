@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -47,8 +47,16 @@ class Runtime:
         """Names the way in which slices are encoded; with another one features differ."""
         return self.precision
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Encode preprocessed pictures ``(B, 3, S, S)``: ``(B, C, h, w)``, float32."""
+    def encode(self, x: Tensor, is_wanted: Callable[[], bool] | None = None) -> Tensor:
+        """Encode preprocessed pictures ``(B, 3, S, S)``: ``(B, C, h, w)``, float32.
+
+        Parameters
+        ----------
+        x : Tensor
+        is_wanted : callable, optional
+            Asked every few milliseconds by a runtime that can stop meanwhile, which raises
+            :class:`OvertakenError` once it is false.
+        """
         return self.backbone.encode(x)
 
     def decode(

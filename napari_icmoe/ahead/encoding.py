@@ -1,11 +1,13 @@
 """Encoding ahead: feeds the engine's thread slices while nobody else needs it.
 
 The displayed slice comes first, then its neighbours outward. A portion is one slice, or a few on
-a GPU, so a question never waits for more than that.
+a GPU. It gives way to a question about another slice, and to another slice that is displayed: at
+once where the runtime can stop, and a question waits for no more than a portion elsewhere.
 """
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -14,16 +16,17 @@ from typing import TYPE_CHECKING
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from icmoe_core.errors import ImageError
+from icmoe_core.errors import ImageError, OvertakenError
 from napari_icmoe.ahead.portions import Portion, Prepared, prepare
 from napari_icmoe.ahead.queue import SliceQueue
-from napari_icmoe.ahead.stacks import stack_of
+from napari_icmoe.ahead.stacks import Stack, stack_of
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.regions import is_large
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
+    from napari_icmoe.questions import Question
     from napari_icmoe.tool import PromptTool
 
 START_MS = 300
@@ -65,6 +68,7 @@ class EncodingAhead(QObject):
         self._thread = Background(self, controller.asker.worker)
         self._thread.done.connect(self._on_done)
         self._running: Portion | None = None
+        self._overtaken = threading.Event()  # the portion that was begun last
         self._model = controller.view.model
         self._held = self._closed = self._begun = False
         self._next = _once(SETTLE_MS, self)
@@ -74,6 +78,7 @@ class EncodingAhead(QObject):
         controller.view.drawn.connect(self.refresh)
         # Qt keeps whatever is no object of its own, and with it the controller.
         controller.began.connect(self._on_action)
+        controller.asker.asked.connect(self._on_asked)
         controller.asker.answered.connect(self._on_action)
 
     @property
@@ -144,6 +149,7 @@ class EncodingAhead(QObject):
     def close(self) -> None:
         """Encode nothing more; the portion that is being encoded ends by itself, unheard."""
         self._closed = True
+        self._overtaken.set()
         self._next.stop()
         self._telling.stop()
         self._stillness.close()
@@ -166,12 +172,30 @@ class EncodingAhead(QObject):
             return
         portion = self._portion()
         if portion is None:
+            self._give_way_to_displayed()
             return
         if self._is_needed():
             self._next.start(POLL_MS)
             return
-        self._running = portion
-        self._thread.run(partial(prepare, self._controller.asker.engine, portion))
+        self._running, self._overtaken = portion, threading.Event()
+        overtaken, engine = self._overtaken, self._controller.asker.engine
+        self._thread.run(partial(prepare, engine, portion, lambda: not overtaken.is_set()))
+
+    def _on_asked(self, question: Question) -> None:
+        """Give way to a question, unless it is about the very slice that is being encoded."""
+        self._give_way(*stack_of(question, self._controller.view.shape))
+
+    def _give_way_to_displayed(self) -> None:
+        """Let the displayed slice be encoded before another one that has been begun."""
+        queue = self._queue
+        comes_next = queue.next() == (queue.position,) and not queue.is_ready_here
+        if queue.stack is not None and comes_next:
+            self._give_way(queue.stack, queue.position)
+
+    def _give_way(self, stack: Stack, position: int) -> None:
+        portion = self._running
+        if portion is not None and (portion.stack, portion.positions[0]) != (stack, position):
+            self._overtaken.set()
 
     def _portion(self) -> Portion | None:
         """Return what is encoded next; None if there is nothing, or it has to wait."""
@@ -210,6 +234,8 @@ class EncodingAhead(QObject):
             )
             self._stillness.at_stake = prepared.seconds
             self.loaded.emit()
+        elif isinstance(error, OvertakenError):
+            pass  # it comes again
         elif isinstance(error, ImageError):
             self._queue.give_up(portion.stack)
         elif error is not None:

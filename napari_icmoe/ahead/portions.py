@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,9 @@ class Prepared:
     seconds: float
 
 
-def prepare(engine: Engine, portion: Portion) -> Prepared:
+def prepare(
+    engine: Engine, portion: Portion, is_wanted: Callable[[], bool] | None = None
+) -> Prepared:
     """Encode as many slices of a portion as suits the device: several on a GPU, else one.
 
     They are kept where the predictor keeps what it has encoded. If that is in memory only, those
@@ -86,9 +88,13 @@ def prepare(engine: Engine, portion: Portion) -> Prepared:
     ----------
     engine : Engine
     portion : Portion
+    is_wanted : callable, optional
+        Once it is false, nothing more is encoded.
 
     Raises
     ------
+    OvertakenError
+        It is not wanted any more.
     ImageError
         There is no window for the scan, so none of its slices can be encoded.
     IcmoeError
@@ -99,6 +105,8 @@ def prepare(engine: Engine, portion: Portion) -> Prepared:
     predictor = engine.load(portion.question.model)
     window = engine.window_of(portion.scan, portion.stack.window)
     begin = time.monotonic()
+    if is_wanted is not None:
+        predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))
     wanted = portion.positions[: predictor.model.runtime.batch]
     for key in portion.former.values():
         predictor.cache.get(key)  # which counts as used

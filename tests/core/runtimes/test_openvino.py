@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from icmoe_core import Predictor, Prompts
+from icmoe_core.errors import OvertakenError
 from icmoe_core.experts.familiarity import everything_familiar
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
@@ -216,6 +217,21 @@ def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templat
     }
     for network in (runtime._frozen, experts):
         assert all(one._used for one in network._compiled.values())
+
+
+def test_encoding_stops_once_nobody_wants_it(fast):
+    asked = []
+
+    def is_wanted():
+        asked.append(True)
+        return len(asked) < 4
+
+    x = torch.rand(1, 3, 256, 256)
+    before = fast.runtime.encode(x)
+    with pytest.raises(OvertakenError):
+        fast.runtime.encode(x.expand(3, -1, -1, -1), is_wanted)
+    assert len(asked) == 4
+    assert torch.equal(fast.runtime.encode(x), before)
 
 
 def test_the_encoder_gives_its_memory_back_before_an_answer(exact, cases):

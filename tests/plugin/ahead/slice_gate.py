@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,13 @@ class Gate:
         self._opened = True
         self.let_pass()
 
-    def prepare(self, engine: Engine, portion: Portion) -> Prepared:
+    def prepare(self, engine: Engine, portion: Portion, is_wanted: Callable[[], bool]) -> Prepared:
         """Encode a portion, once it may pass."""
         self.waiting = True
         if not self._opened:
             self._free.acquire()
         self.waiting = False
-        prepared = prepare(engine, portion)
+        prepared = prepare(engine, portion, is_wanted)
         for position in (*prepared.encoded, *prepared.skipped):
             index = portion.stack.slice_at(position).index
             self.passed.append((portion.scan.uid, index))

@@ -37,7 +37,7 @@ def test_scrolling_puts_them_in_a_new_order(viewer, stack, gate, all_ready, qtbo
     qtbot.wait(A_WHILE_MS)
     gate.open()
     all_ready(stack, 9)
-    assert gate.positions() == [4, 5, 3, 7, 8, 6, 2, 1, 0], "only slice 3 was on its way"
+    assert gate.positions() == [4, 5, 7, 8, 6, 3, 2, 1, 0], "slice 3 has given way"
 
 
 def test_nothing_is_encoded_while_the_slider_moves(viewer, stack, gate, all_ready, qtbot):
@@ -255,7 +255,7 @@ def test_closing_the_widget_ends_it(viewer, stack, gate, qtbot):
     viewer.window.remove_dock_widget(stack)
     gate.open()
     qtbot.wait(A_WHILE_MS)
-    assert len(gate.passed) == 2
+    assert len(gate.passed) == 1
     ours = [one for one in viewer.mouse_move_callbacks if "icmoe" in one.__module__]
     assert not ours
 

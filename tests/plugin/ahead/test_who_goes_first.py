@@ -6,6 +6,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from slice_gate import passes
 
+from napari_icmoe.ahead.encoding import SETTLE_MS
 from napari_icmoe.ahead.stillness import ACTION_S
 from napari_icmoe.state import Click
 
@@ -13,7 +14,7 @@ WAIT_MS = 20_000
 A_WHILE_MS = 600
 
 
-def test_a_click_waits_for_one_slice_at_most(stack, gate, all_ready, qtbot):
+def test_another_slice_gives_way_to_a_click(stack, gate, all_ready, qtbot):
     controller = stack.controller
     passes(gate, qtbot, 2)
     counts = []
@@ -22,12 +23,39 @@ def test_a_click_waits_for_one_slice_at_most(stack, gate, all_ready, qtbot):
         before = len(gate.passed)
         controller.prompting.add(Click(10 + turn, 20))
         qtbot.wait(30)
-        gate.let_pass(3)  # as many as like to
+        gate.let_pass(1)
         qtbot.waitUntil(lambda turn=turn: len(counts) == turn + 1, timeout=WAIT_MS)
-        assert counts[-1] <= before + 1
+        assert counts[-1] == before
         assert not controller.busy
+        qtbot.waitUntil(lambda: gate.waiting, timeout=WAIT_MS)
     gate.open()
     all_ready(stack, 9)
+
+
+def test_a_click_waits_for_its_own_slice(stack, gate, qtbot):
+    stack.controller.prompting.add(Click(10, 20))
+    qtbot.wait(30)
+    gate.let_pass(1)
+    qtbot.waitUntil(lambda: stack.controller.answer is not None, timeout=WAIT_MS)
+    assert gate.positions() == [4]
+
+
+def test_another_slice_gives_way_to_the_one_that_is_displayed(viewer, stack, gate, qtbot):
+    passes(gate, qtbot, 1)
+    viewer.dims.set_current_step(0, 7)
+    qtbot.wait(2 * SETTLE_MS)
+    gate.let_pass(2)
+    qtbot.waitUntil(lambda: len(gate.passed) == 2, timeout=WAIT_MS)
+    assert gate.positions() == [4, 7]
+
+
+def test_no_slice_gives_way_to_one_that_is_ready(viewer, stack, gate, qtbot):
+    passes(gate, qtbot, 2)
+    viewer.dims.set_current_step(0, 5)
+    qtbot.wait(2 * SETTLE_MS)
+    gate.let_pass(1)
+    qtbot.waitUntil(lambda: len(gate.passed) == 3, timeout=WAIT_MS)
+    assert gate.positions() == [4, 5, 3]
 
 
 def test_it_goes_on_after_clicks(stack, gate, all_ready, qtbot):
