@@ -49,8 +49,8 @@ class TrainingError(IcmoeError, RuntimeError):
 class OvertakenError(IcmoeError, RuntimeError):
     """An answer, or an encoded slice, that nobody waits for any more."""
 
-    def __init__(self) -> None:
-        super().__init__("Nobody waits for this answer any more: ask again.")
+    def __init__(self, message: str = "Nobody waits for this answer any more: ask again.") -> None:
+        super().__init__(message)
 
 
 class DeviceMemoryError(IcmoeError, RuntimeError):

@@ -209,7 +209,9 @@ class Predictor:
             pictures = torch.cat([in_colour(seen[i]).to(place) for i in batch])
             encoded, _ = self.model.encode(pictures)
             fresh = dict(zip([keys[i] for i in batch], compact(encoded), strict=True))
-            if self.store is not None:
+            if self.store is not None and len(fresh) == 1:
+                self.store.write(fresh)
+            elif self.store is not None:
                 self.store.write_soon(fresh)
             features |= fresh
         return [features[key] for key in keys]

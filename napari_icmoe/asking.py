@@ -52,7 +52,7 @@ class Asker(QObject):
     """
 
     asked = Signal(object)
-    """A question, which the engine answers next."""
+    """A question, before the engine is given it; not one that is answered already."""
     answered = Signal(object, object)
     """A question with prompts, and its answer."""
     failed = Signal(object)
@@ -123,6 +123,7 @@ class Asker(QObject):
         elif foreseen.answer is not None:
             self._on_answer(question, replace(foreseen.answer, question=question))
         else:
+            self.asked.emit(question)
             foreseen.asked, self._foreseen = question, foreseen
             self._on_busy(True)
 

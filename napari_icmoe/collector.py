@@ -14,6 +14,8 @@ from __future__ import annotations
 import gc
 import time
 import weakref
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 SETTLE_MS = 300
-"""What a removed layer leaves is searched for this much later: hardly anybody uses it then. Each
-further search waits twice as long, since a thread may still read the layer."""
-SEARCHES = 3
-"""Among all objects but in the first of them."""
+"""What a removed layer leaves is searched for this much later: hardly anybody uses it then."""
+AGAIN_MS = (600, 1200)
+"""Pauses before each full search; a thread may still read the layer at the first one."""
 PAUSE_S = 1.0
 """A person who has been still for so long hardly notices a full search."""
 PATIENCE_S = 10.0
@@ -51,16 +52,16 @@ class Collector(QObject):
         self._model_loaded = False
         self._stillness = Stillness(viewer, lambda: True)
         self._stillness.at_stake = PAUSE_S
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.timeout.connect(self._search)
-        self._done = 0  # searches for the layers removed last
+        self._quick = _once(self, self._search)
+        self._full = _once(self, self._search_all)
+        self._tries = 0  # full searches for what the last quick one did not free
         self._latest = 0.0
         self._removed: list[weakref.ref[Any]] = []
         self._layers = viewer.layers
         self._connections = Connections()
         self._connections.add(self._on_removing, viewer.layers.events.removing)
-        self.destroyed.connect(_bring_back)  # a window that is closed comes to no search
+        self._end = partial(_bring_back, self._stillness)
+        self.destroyed.connect(self._end)  # a window that is closed comes to no search
         gc.freeze()
 
     def on_answer(self) -> None:
@@ -75,41 +76,55 @@ class Collector(QObject):
 
     def close(self) -> None:
         """Bring everything back."""
-        self._settled.stop()
-        self._stillness.close()
+        self._quick.stop()
+        self._full.stop()
         self._connections.close()
-        _bring_back()
+        self.destroyed.disconnect(self._end)
+        self._end()
 
     def _search(self) -> None:
-        """Search for what was removed, or wait for a better moment."""
-        if self._done:
-            left = min(self._stillness.seconds_left, self._latest - time.monotonic())
-            if left > 0:
-                self._settled.start(round(1000 * left) + 1)
-                return
-            gc.unfreeze()
+        """Search among what came later."""
         gc.collect()
-        if self._done:
-            gc.freeze()
-        self._done += 1
-        self._removed = [layer for layer in self._removed if layer() is not None]
-        if self._removed and self._done < SEARCHES:
+        if self._still_there() and not self._full.isActive():
+            self._tries = 0
             self._wait()
-        else:
-            self._removed.clear()
+
+    def _search_all(self) -> None:
+        """Search among all objects, or wait for a better moment."""
+        left = min(self._stillness.seconds_left, self._latest - time.monotonic())
+        if left > 0:
+            self._full.start(round(1000 * left) + 1)
+            return
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        self._tries += 1
+        if self._still_there() and self._tries < len(AGAIN_MS):
+            self._wait()
 
     def _wait(self) -> None:
-        """Search after a while, the longer the more often it was in vain."""
         self._latest = time.monotonic() + PATIENCE_S
-        self._settled.start(SETTLE_MS << self._done)
+        self._full.start(AGAIN_MS[self._tries])
+
+    def _still_there(self) -> bool:
+        """Whether any removed layer is; one that somebody holds is, until the next removal."""
+        self._removed = [layer for layer in self._removed if layer() is not None]
+        return bool(self._removed)
 
     def _on_removing(self, event: Any) -> None:
         layer = self._layers[event.index] if isalive(self) else None
         if layer is not None and not is_helper(layer):
             self._removed.append(weakref.ref(layer))
-            self._done = 0
-            self._wait()
+            self._quick.start(SETTLE_MS)
 
 
-def _bring_back() -> None:
+def _bring_back(stillness: Stillness, *_: object) -> None:
+    stillness.close()
     gc.unfreeze()
+
+
+def _once(parent: QObject, function: Callable[[], None]) -> QTimer:
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.timeout.connect(function)
+    return timer

@@ -129,7 +129,7 @@ def read_state_dict(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
         If the file is truncated, is no weights file, or holds anything but plain data.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a pickle reader fails on foreign bytes in any way it likes
         if is_out_of_memory(error):
             raise

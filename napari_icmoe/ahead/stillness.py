@@ -31,8 +31,8 @@ class Stillness:
     Attributes
     ----------
     at_stake : float
-        How many seconds a click would have to wait, if it came just after a slice was begun. What
-        takes long is begun after a longer rest.
+        How many seconds a slice takes: of a click that waits for it, or of work that is given up
+        for a click. What takes long is begun after a longer rest.
     """
 
     def __init__(

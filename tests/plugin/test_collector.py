@@ -12,7 +12,7 @@ from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.collector import Collector
 from napari_icmoe.helper_layers import HELPER
 
-SETTLE_MS, PAUSE_S = 60, 0.2
+SETTLE_MS, AGAIN_MS, PAUSE_S = 60, (120, 240), 0.2
 """A fifth of the real ones."""
 
 
@@ -23,6 +23,7 @@ class Volume(np.ndarray):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(collector, "SETTLE_MS", SETTLE_MS)
+    monkeypatch.setattr(collector, "AGAIN_MS", AGAIN_MS)
     monkeypatch.setattr(collector, "PAUSE_S", PAUSE_S)
 
 
@@ -107,9 +108,16 @@ def test_of_one_who_never_pauses_it_is_freed_in_the_end(
     working = QTimer()
     working.timeout.connect(widget.controller.began)
     working.start(20)
-    qtbot.waitUntil(lambda: freed() is None)
+
+    def close_another():
+        add_scan(viewer)
+        viewer.layers.remove("scan")
+        qtbot.wait(2 * SETTLE_MS)
+        return freed() is None
+
+    qtbot.waitUntil(close_another)
     working.stop()
-    assert searches == [False, True]
+    assert True in searches
 
 
 def test_a_layer_that_somebody_holds_is_searched_for_three_times(
@@ -122,6 +130,12 @@ def test_a_layer_that_somebody_holds_is_searched_for_three_times(
     assert gc.get_freeze_count()
     qtbot.wait(8 * SETTLE_MS)
     assert searches == [False, True, True]
+    one = weakref.ref(held)
+    del held
+    add_scan(viewer)
+    viewer.layers.remove("scan")
+    qtbot.waitUntil(lambda: one() is None)
+    assert searches == [False, True, True, False, True]
 
 
 def test_what_only_shows_something_is_not_searched_for(make_napari_viewer, qtbot, searches):
@@ -143,9 +157,11 @@ def test_everything_is_brought_back_in_the_end(make_napari_viewer):
 def test_everything_is_brought_back_when_a_window_goes_without_a_word(make_napari_viewer):
     viewer = make_napari_viewer()
     gc.collect()
+    before = len(viewer.mouse_move_callbacks)
     one = Collector(viewer)
     assert gc.get_freeze_count()
     one.deleteLater()
     del one
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert not gc.get_freeze_count()
+    assert len(viewer.mouse_move_callbacks) == before

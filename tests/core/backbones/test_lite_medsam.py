@@ -21,6 +21,7 @@ def test_what_it_is(lite_model):
     assert backbone.input_size == 256
     assert not backbone.answers_points
     assert sum(weight.numel() for weight in backbone.parameters()) == 9_791_300
+    assert not any(weight.requires_grad for weight in backbone.parameters())
 
 
 def test_it_equals_the_published_network(lite_model):

@@ -205,10 +205,17 @@ def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(ex
     assert compiled.Shape(32, 32, 2) in runtime._frozen._compiled
 
 
-def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templates):
-    runtime = in_openvino(lite_model, "fp32", templates).runtime
-    while runtime._ahead._thread is not None:
+def settle(ahead):
+    end = time.monotonic() + 60
+    while ahead._thread is not None:
+        assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templates, caplog):
+    runtime = in_openvino(lite_model, "fp32", templates).runtime
+    settle(runtime._ahead)
+    assert not caplog.records
     (experts,) = set(runtime._ready.values())
     shapes = set(runtime._frozen._compiled) | set(experts._compiled)
     assert {(shape.rows, shape.prompts) for shape in shapes} == {
@@ -217,6 +224,16 @@ def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templat
     }
     for network in (runtime._frozen, experts):
         assert all(one._used for one in network._compiled.values())
+
+
+def test_an_encoding_that_is_interrupted_is_not_in_the_way(fast):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    x = torch.rand(1, 3, 256, 256)
+    with pytest.raises(KeyboardInterrupt):
+        fast.runtime.encode(x, interrupt)
+    assert torch.equal(fast.runtime.encode(x), fast.runtime.encode(x))
 
 
 def test_encoding_stops_once_nobody_wants_it(fast):
@@ -234,13 +251,24 @@ def test_encoding_stops_once_nobody_wants_it(fast):
     assert torch.equal(fast.runtime.encode(x), before)
 
 
-def test_the_encoder_gives_its_memory_back_before_an_answer(exact, cases):
-    x = torch.rand(1, 3, 256, 256)
+def test_the_encoder_gives_its_memory_back_before_an_answer(exact, monkeypatch):
+    encoder, released = exact.runtime._encoder, []
+
+    class Counted:
+        def release_memory(self, compiled=encoder._compiled):
+            released.append(True)
+            compiled.release_memory()
+
+    monkeypatch.setattr(encoder, "_compiled", Counted())
+    x, box = torch.rand(1, 3, 256, 256), torch.tensor([[80.0, 90, 120, 130]])
     before = exact.runtime.encode(x)
-    assert exact.runtime._encoder._used
-    exact.runtime.decode(before, torch.tensor([[80.0, 90, 120, 130]]))
-    assert not exact.runtime._encoder._used
+    for _ in range(3):
+        exact.runtime.decode(before, box)
+    assert len(released) == 1
     assert torch.equal(exact.runtime.encode(x), before)
+    with encoder._lock:  # another thread encodes
+        exact.runtime.decode(before, box)
+    assert len(released) == 1
 
 
 def test_clicks_are_answered_by_the_graph_that_answers_boxes(exact, cases):
@@ -269,8 +297,7 @@ def test_what_cannot_be_compiled_is_asked_in_torch(exact, cases, monkeypatch, ca
     monkeypatch.setattr(compiled.Network, "compile", fail)
     network, experts = exact.runtime._frozen, exact.experts.members[0].experts
     ahead.add(network, [compiled.Shape(8, 8, 1), compiled.Shape(16, 16, 1)])
-    while ahead._thread is not None:
-        time.sleep(0.01)
+    settle(ahead)
     assert caplog.text.count("no memory") == 2
     monkeypatch.setattr(exact.runtime, "_ready", copy.copy(exact.runtime._ready))
     again = Predictor(exact).predict(embedding, prompts)

@@ -42,11 +42,22 @@ def test_a_click_waits_for_its_own_slice(stack, gate, qtbot):
 
 def test_another_slice_gives_way_to_the_one_that_is_displayed(viewer, stack, gate, qtbot):
     passes(gate, qtbot, 1)
+    stack.controller.ahead._stillness.at_stake = 60.0  # so long has a slice taken
     viewer.dims.set_current_step(0, 7)
     qtbot.wait(2 * SETTLE_MS)
     gate.let_pass(2)
     qtbot.waitUntil(lambda: len(gate.passed) == 2, timeout=WAIT_MS)
     assert gate.positions() == [4, 7]
+
+
+def test_a_slice_that_is_nearly_done_is_finished(viewer, stack, gate, qtbot):
+    passes(gate, qtbot, 1)
+    stack.controller.ahead._stillness.at_stake = SETTLE_MS / 1000
+    viewer.dims.set_current_step(0, 7)
+    qtbot.wait(2 * SETTLE_MS)
+    gate.let_pass(2)
+    qtbot.waitUntil(lambda: len(gate.passed) == 3, timeout=WAIT_MS)
+    assert gate.positions() == [4, 5, 7]
 
 
 def test_no_slice_gives_way_to_one_that_is_ready(viewer, stack, gate, qtbot):
