@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
     from icmoe_core.predictor import Embedding, Predictor
 
-CACHE_BYTES = 40_000_000
+CACHE_BYTES = 32_000_000
 """Of encoded slices in memory; others are read from the disk in some milliseconds."""
 KEPT_PICTURES = 4
 """Slices of lazy scans and regions of large planes that are read once for several clicks."""

@@ -68,9 +68,15 @@ class Compiled:
             return [np.array(found[i]) for i in range(len(found))]
 
     def while_wanted(
-        self, is_wanted: Callable[[], bool], *arrays: NDArray
+        self, is_wanted: Callable[[], bool] | None, *arrays: NDArray
     ) -> list[NDArray[np.float32]]:
         """Calculate, and stop within some milliseconds once nobody wants it.
+
+        Parameters
+        ----------
+        is_wanted : callable, optional
+            Asked meanwhile; left out, it is wanted.
+        *arrays : ndarray
 
         Raises
         ------
@@ -82,7 +88,7 @@ class Compiled:
             self._request.start_async(dict(enumerate(arrays)), share_inputs=True)
             try:
                 while not self._request.wait_for(_LOOK_MS):
-                    if not is_wanted():
+                    if is_wanted is not None and not is_wanted():
                         raise OvertakenError
             except BaseException:  # Ctrl+C as well: what runs would be in the way of the next one
                 self._request.cancel()

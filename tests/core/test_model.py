@@ -194,8 +194,9 @@ def test_an_answer_that_nobody_waits_for_ends_before_its_next_pass(lite_model, m
             return len(passes) <= patience
 
         predictor = Predictor(lite_model.while_wanted(is_wanted))
-        return predictor.predict(predictor.encode(image), Prompts([(30, 30)]))
+        return predictor.predict(embedding, Prompts([(30, 30)]))
 
+    embedding = Predictor(lite_model).encode(image)
     whole = asked(1000)
     count = len(passes)
     assert count > 5
@@ -206,3 +207,8 @@ def test_an_answer_that_nobody_waits_for_ends_before_its_next_pass(lite_model, m
         with pytest.raises(OvertakenError, match="ask again"):
             asked(patience)
         assert len(passes) == patience + 1
+
+
+def test_a_picture_that_nobody_waits_for_is_not_encoded(tiny_model):
+    with pytest.raises(OvertakenError, match="ask again"):
+        tiny_model.while_wanted(lambda: False).encode(torch.rand(1, 1, 32, 32))

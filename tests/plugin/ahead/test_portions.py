@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from slice_gate import noise
 
-from icmoe_core.errors import ImageError
+from icmoe_core.errors import ImageError, OvertakenError
 from icmoe_core.runtimes import runtime
 from napari_icmoe.ahead.portions import Portion, prepare
 from napari_icmoe.ahead.stacks import stack_of
@@ -98,6 +98,13 @@ def test_the_displayed_slice_is_not_read_again_for_the_first_click(engine, porti
     assert lazy.read == [2, 3]
     engine.encode(wanted.question, wanted.scan)
     assert lazy.read == [2, 3]
+
+
+def test_what_is_not_wanted_is_not_even_read(engine, portion):
+    lazy = Lazy(noise(5, 40, 64), missing=-1)
+    with pytest.raises(OvertakenError):
+        prepare(engine, portion(lazy, (2, 3)), lambda: False)
+    assert lazy.read == []
 
 
 @pytest.fixture
