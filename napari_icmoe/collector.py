@@ -14,16 +14,16 @@ from __future__ import annotations
 import gc
 import time
 import weakref
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.events import Connections
 from napari_icmoe.helper_layers import is_helper
+from napari_icmoe.timers import once
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -52,8 +52,10 @@ class Collector(QObject):
         self._model_loaded = False
         self._stillness = Stillness(viewer, lambda: True)
         self._stillness.at_stake = PAUSE_S
-        self._quick = _once(self, self._search)
-        self._full = _once(self, self._search_all)
+        self._quick = once(SETTLE_MS, self)
+        self._quick.timeout.connect(self._search)
+        self._full = once(AGAIN_MS[0], self)
+        self._full.timeout.connect(self._search_all)
         self._tries = 0  # full searches for what the last quick one did not free
         self._latest = 0.0
         self._removed: list[weakref.ref[Any]] = []
@@ -115,16 +117,9 @@ class Collector(QObject):
         layer = self._layers[event.index] if isalive(self) else None
         if layer is not None and not is_helper(layer):
             self._removed.append(weakref.ref(layer))
-            self._quick.start(SETTLE_MS)
+            self._quick.start()
 
 
 def _bring_back(stillness: Stillness, *_: object) -> None:
     stillness.close()
     gc.unfreeze()
-
-
-def _once(parent: QObject, function: Callable[[], None]) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.timeout.connect(function)
-    return timer

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
+
+from napari_icmoe.timers import once
 
 
 def next_turn(owner: QObject, function: Callable[[], object]) -> None:
@@ -13,8 +15,7 @@ def next_turn(owner: QObject, function: Callable[[], object]) -> None:
     PySide's ``QTimer.singleShot`` keeps the function of an owner that is gone for good: layers that
     were removed while their window closed kept all that belonged to the window in memory.
     """
-    timer = QTimer(owner)
-    timer.setSingleShot(True)
+    timer = once(0, owner)
     timer.timeout.connect(function)
     timer.timeout.connect(timer.deleteLater)
-    timer.start(0)
+    timer.start()

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import ImageError, OvertakenError
 from napari_icmoe.ahead.portions import Portion, Prepared, prepare
@@ -23,6 +23,7 @@ from napari_icmoe.ahead.queue import SliceQueue
 from napari_icmoe.ahead.stacks import Stack, stack_of
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.regions import is_large
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ class EncodingAhead(QObject):
         self._since = 0.0  # when that was
         self._model = controller.view.model
         self._held = self._closed = self._begun = False
-        self._next = _once(SETTLE_MS, self)
+        self._next = once(SETTLE_MS, self)
         self._next.timeout.connect(self._feed)
-        self._telling = _once(TELL_MS, self)
+        self._telling = once(TELL_MS, self)
         self._telling.timeout.connect(self.changed)
         controller.view.drawn.connect(self.refresh)
         # Qt keeps whatever is no object of its own, and with it the controller.
@@ -267,10 +268,3 @@ def _is_on(tool: PromptTool) -> Callable[[], bool]:
         return there is not None and there.on
 
     return told
-
-
-def _once(milliseconds: int, parent: QObject) -> QTimer:
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    return timer

@@ -31,8 +31,8 @@ class Stillness:
     Attributes
     ----------
     at_stake : float
-        How many seconds a slice takes: of a click that waits for it, or of work that is given up
-        for a click. What takes long is begun after a longer rest.
+        Seconds of rest before what takes long is begun, if that is more than there is anyway: as
+        many as the last slice took, for one.
     """
 
     def __init__(

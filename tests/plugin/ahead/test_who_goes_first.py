@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from slice_gate import passes
@@ -40,24 +41,21 @@ def test_a_click_waits_for_its_own_slice(stack, gate, qtbot):
     assert gate.positions() == [4]
 
 
-def test_another_slice_gives_way_to_the_one_that_is_displayed(viewer, stack, gate, qtbot):
+@pytest.mark.parametrize(
+    ("seconds", "order"),
+    [(60.0, [4, 7]), (SETTLE_MS / 1000, [4, 5, 7])],
+    ids=["begun", "half done"],
+)
+def test_a_slice_gives_way_to_the_displayed_one_unless_it_is_half_done(
+    viewer, stack, gate, qtbot, seconds, order
+):
     passes(gate, qtbot, 1)
-    stack.controller.ahead._stillness.at_stake = 60.0  # so long has a slice taken
+    stack.controller.ahead._stillness.at_stake = seconds  # as many as a slice takes
     viewer.dims.set_current_step(0, 7)
     qtbot.wait(2 * SETTLE_MS)
     gate.let_pass(2)
-    qtbot.waitUntil(lambda: len(gate.passed) == 2, timeout=WAIT_MS)
-    assert gate.positions() == [4, 7]
-
-
-def test_a_slice_that_is_nearly_done_is_finished(viewer, stack, gate, qtbot):
-    passes(gate, qtbot, 1)
-    stack.controller.ahead._stillness.at_stake = SETTLE_MS / 1000
-    viewer.dims.set_current_step(0, 7)
-    qtbot.wait(2 * SETTLE_MS)
-    gate.let_pass(2)
-    qtbot.waitUntil(lambda: len(gate.passed) == 3, timeout=WAIT_MS)
-    assert gate.positions() == [4, 5, 7]
+    qtbot.waitUntil(lambda: len(gate.passed) == len(order), timeout=WAIT_MS)
+    assert gate.positions() == order
 
 
 def test_no_slice_gives_way_to_one_that_is_ready(viewer, stack, gate, qtbot):
