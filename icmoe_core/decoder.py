@@ -19,6 +19,7 @@ from torch import Tensor
 
 from icmoe_core.backbones.backbone import Backbone
 from icmoe_core.devices import full_precision
+from icmoe_core.layouts import as_rows, laid_out
 from icmoe_core.tokens import token_kinds, tokens_of
 from icmoe_core.two_way import two_way
 from icmoe_core.upscaling import read_out, upscale
@@ -29,27 +30,36 @@ class DecoderOutput:
     """What the decoder says of `B` prompts, and how it came to it.
 
     Sizes are those of SAM and LiteMedSAM; `multimask` puts an axis of 3 masks after `B` in
-    `logits`, `iou` and `h`.
+    `logits`, `iou` and `h`, and they are the masks of `blocks`.
 
     Attributes
     ----------
-    logits : Tensor, (B, 256, 256)
-        Over the whole padded square, 4 × finer than the features; above 0 is inside.
+    blocks : Tensor, (B, 64, 64, masks, 16)
+        Logits, in the blocks of :mod:`icmoe_core.layouts`; above 0 is inside.
     iou : Tensor, (B,)
         Predicted IoU of the mask with the truth, about 0 … 1.
-    Z : Tensor, (B, 256, 64, 64)
+    Z : Tensor, (B, 64, 64, 256)
         Image tokens that have seen the prompt.
-    U : Tensor, (B, 4096, 2, 2, 2, 2, 32)
-        `Z`, upscaled, in the blocks of :mod:`icmoe_core.upscaling`.
+    U : Tensor, (B, 64, 64, 16, 32)
+        `Z`, upscaled, in blocks.
     h : Tensor, (B, 32)
         The mask's direction: ``logits = h · U``.
+    multimask : bool
+        Whether there are several masks for each prompt.
     """
 
-    logits: Tensor
+    blocks: Tensor
     iou: Tensor
     Z: Tensor
     U: Tensor
     h: Tensor
+    multimask: bool = False
+
+    @property
+    def logits(self) -> Tensor:
+        """Over the whole padded square, ``(B, 256, 256)``, 4 × finer than the features."""
+        pictures = laid_out(self.blocks)
+        return pictures if self.multimask else pictures[:, 0]
 
 
 def decode(
@@ -82,7 +92,7 @@ def decode(
     multimask : bool
         Give the three masks for an ambiguous prompt (whole, part, sub-part) rather than one.
     places : Tensor, optional
-        As for :func:`decode_tokens`.
+        Codes of the places that `features` show, ``(B, C, h, w)``; as for :func:`decode_tokens`.
 
     Returns
     -------
@@ -101,7 +111,14 @@ def decode(
             point_labels=point_labels,
             mask_logits=mask_logits,
         )
-        return decode_tokens(backbone, features, sparse, dense, multimask=multimask, places=places)
+        return decode_tokens(
+            backbone,
+            as_rows(features),
+            sparse,
+            as_rows(dense),
+            multimask=multimask,
+            places=None if places is None else as_rows(places),
+        )
 
 
 def embed_prompts(
@@ -164,19 +181,21 @@ def decode_tokens(
     places: Tensor | None = None,
     alone: bool = False,
 ) -> DecoderOutput:
-    """Decode embedded prompts, from :func:`embed_prompts`, on `features`.
+    """Decode embedded prompts on `features`, both in rows.
 
     Parameters
     ----------
     backbone : Backbone
-    features : Tensor, (1 or B, C, h, w)
-    sparse, dense : Tensor
+    features : Tensor, (1 or B, h, w, C)
+    sparse : Tensor, (B, tokens, C)
         From :func:`embed_prompts`.
+    dense : Tensor, (B, h, w, C)
+        From there, too; or ``(1, 1, 1, C)``, where it is alike everywhere.
     multimask : bool
         As for :func:`decode`.
     decoder : nn.Module, optional
         Used instead of the backbone's mask decoder, whose parts it has.
-    places : Tensor, (B, C, h, w), optional
+    places : Tensor, (1 or B, h, w, C), optional
         Codes of the places that `features` show, where they are a part of the picture; left out,
         they show all of it.
     alone : bool
@@ -196,26 +215,27 @@ def decode_tokens(
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
         tokens = torch.cat([own.expand(batch, -1, -1), sparse], dim=1)  # (B, 1 + count + n, C)
         # One picture's features meet all prompts here, and are not repeated before.
-        grid = features.shape[2], features.shape[3]
+        grid = features.shape[1:3]
         # A part of the picture has no mask as a prompt, so that all of `dense` is alike.
-        source = _to_backbone(backbone, features) + dense[..., : grid[0], : grid[1]]
-        codes = _rows(backbone.dense_pe())[0] if places is None else _rows(places)
-        attended, image = two_way(decoder.transformer, _rows(source), codes, tokens)
-        U = upscale(decoder.output_upscaling, image)
+        source = _to_backbone(backbone, features) + dense[:, : grid[0], : grid[1]]
+        codes = as_rows(backbone.dense_pe()) if places is None else places
+        attended, image = two_way(
+            decoder.transformer,
+            source.flatten(1, 2).contiguous(),
+            codes.flatten(1, 2).contiguous(),
+            tokens,
+        )
+        Z = image.unflatten(1, grid)
+        U = upscale(decoder.output_upscaling, Z)
         heads = list(decoder.output_hypernetworks_mlps)[: 1 if alone else count]
         h = torch.stack(
             [mlp(attended[:, 1 + i]) for i, mlp in enumerate(heads)], dim=1
         )  # (B, count, C / 8)
         # All masks, also where one is asked for: the products' bits depend on their number.
-        logits, iou = read_out(h, U, grid), decoder.iou_prediction_head(attended[:, 0])
+        blocks, iou = read_out(h, U), decoder.iou_prediction_head(attended[:, 0])
     chosen = slice(1, count) if multimask else 0
-    Z = image.transpose(1, 2).unflatten(2, grid)
-    return DecoderOutput(logits[:, chosen], iou[:, chosen], Z, U, h[:, chosen])
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """``(B, C, h, w)`` as ``(B, h w, C)``, a place a row."""
-    return maps.flatten(2).transpose(1, 2).contiguous()
+    masks = slice(1, count) if multimask else slice(1)
+    return DecoderOutput(blocks[:, :, :, masks], iou[:, chosen], Z, U, h[:, chosen], multimask)
 
 
 def _sam_pixels(points: Tensor | None, boxes: Tensor | None) -> Tensor:

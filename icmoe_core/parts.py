@@ -31,10 +31,11 @@ def show_part(
         return features, None
     part = slice(top, top + size), slice(left, left + size)
     # Copied once, and not by each network that is asked.
-    return (
-        features[:, :, *part].contiguous(),
-        model.backbone.dense_pe()[:, :, *part].contiguous(),
-    )
+    return _copied(features[:, :, *part]), _copied(model.backbone.dense_pe()[:, :, *part])
+
+
+def _copied(part: Tensor) -> Tensor:
+    return part.contiguous(memory_format=torch.channels_last)
 
 
 def places_around(

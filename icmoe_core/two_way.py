@@ -28,7 +28,7 @@ def two_way(
         places: linear ones with a `weight` and a `bias`, or whole attentions.
     image : Tensor, (B, N, C)
         The picture's features, a place a row.
-    places : Tensor, (N, C) or (B, N, C)
+    places : Tensor, (1 or B, N, C)
         The places' codes.
     prompts : Tensor, (B, n, C)
 
@@ -37,7 +37,7 @@ def two_way(
     prompts : Tensor, (B, n, C)
     image : Tensor, (B, N, C)
     """
-    queries = prompts
+    queries, placed_image = prompts, image + places
     for layer in transformer.layers:
         if layer.skip_first_layer_pe:
             queries = layer.self_attn(q=queries, k=queries, v=queries)
@@ -46,39 +46,40 @@ def two_way(
             queries = queries + layer.self_attn(q=placed, k=placed, v=queries)
         queries = layer.norm1(queries)
         attention = layer.cross_attn_token_to_image
-        queries = layer.norm2(queries + _seen(attention, queries + prompts, image, places))
+        queries = layer.norm2(queries + _seen(attention, queries + prompts, image, placed_image))
         queries = layer.norm3(queries + layer.mlp(queries))
         attention = layer.cross_attn_image_to_token
-        image = layer.norm4(_told(attention, image, places, queries + prompts, queries))
+        image = layer.norm4(_told(attention, image, placed_image, queries + prompts, queries))
+        placed_image = image + places
     attention = transformer.final_attn_token_to_image
-    seen = _seen(attention, queries + prompts, image, places)
+    seen = _seen(attention, queries + prompts, image, placed_image)
     return transformer.norm_final_attn(queries + seen), image
 
 
-def _seen(attention: Any, tokens: Tensor, image: Tensor, places: Tensor) -> Tensor:
+def _seen(attention: Any, tokens: Tensor, image: Tensor, placed: Tensor) -> Tensor:
     """Return what tokens see in the picture, ``(B, n, C)``."""
     if not hasattr(attention, "q_proj"):  # something around an attention
-        return attention(q=tokens, k=image + places, v=image)
+        return attention(q=tokens, k=placed, v=image)
     # The keys' bias adds the same to all places, and the softmax takes it out again.
     asked = _to_heads(attention, attention.q_proj(tokens))
     asked = _through(attention, asked, attention.k_proj.weight)  # (B, heads n, C)
-    weights = torch.softmax(_match(asked, image, places), dim=-1)  # (B, heads n, N)
+    weights = torch.softmax(asked @ placed.transpose(1, 2), dim=-1)  # (B, heads n, N)
     seen = (weights @ image).unflatten(1, (attention.num_heads, -1))  # (B, heads, n, C)
     values = attention.v_proj.weight.unflatten(0, (attention.num_heads, -1))  # (heads, d, C)
     found = (seen @ values.transpose(1, 2)).transpose(1, 2).flatten(2)  # (B, n, heads d)
     return attention.out_proj(found + attention.v_proj.bias)
 
 
-def _told(attention: Any, image: Tensor, places: Tensor, tokens: Tensor, values: Tensor) -> Tensor:
+def _told(attention: Any, image: Tensor, placed: Tensor, tokens: Tensor, values: Tensor) -> Tensor:
     """Add to the picture what the tokens tell it, ``(B, N, C)``."""
     if not hasattr(attention, "q_proj"):
-        return image + attention(q=image + places, k=tokens, v=values)
+        return image + attention(q=placed, k=tokens, v=values)
     heads = attention.num_heads
     keys = _to_heads(attention, attention.k_proj(tokens))  # (B, heads, n, d)
     bias = attention.q_proj.bias.unflatten(0, (heads, -1))[:, :, None]  # (heads, d, 1)
     offset = (keys @ bias).flatten(1, 2)  # (B, heads n, 1)
     asked = _through(attention, keys, attention.q_proj.weight)
-    match = _match(asked, image, places) + offset
+    match = asked @ placed.transpose(1, 2) + offset
     weights = torch.softmax(match.unflatten(1, (heads, -1)), dim=2).flatten(1, 2)
     said = attention.v_proj(values).unflatten(2, (heads, -1)).transpose(1, 2)
     out = attention.out_proj.weight.unflatten(1, (heads, -1)).permute(1, 2, 0)  # (heads, d, C)
@@ -96,8 +97,3 @@ def _to_heads(attention: Any, x: Tensor) -> Tensor:
 def _through(attention: Any, x: Tensor, weight: Tensor) -> Tensor:
     """Take ``(B, heads, n, d)`` back through a projection's `weight`, to ``(B, heads n, C)``."""
     return (x @ weight.unflatten(0, (attention.num_heads, -1))).flatten(1, 2)
-
-
-def _match(asked: Tensor, image: Tensor, places: Tensor) -> Tensor:
-    """Products of ``(B, m, C)`` with the picture and its places, ``(B, m, N)``."""
-    return torch.baddbmm(asked @ places.transpose(-1, -2), asked, image.transpose(1, 2))

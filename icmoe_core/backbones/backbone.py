@@ -138,11 +138,15 @@ class Backbone(nn.Module):
         return self.image_encoder(x).float()
 
     def dense_pe(self) -> Tensor:
-        """Return the positional code of each place on the features' grid, ``(1, C, h, w)``."""
+        """Return the positional code of each place on the features' grid, ``(1, C, h, w)``.
+
+        Channels last, as features are kept.
+        """
         if self._dense_pe is None or self._dense_pe.device != self.device:
             # Kept, hence made outside inference mode, which would bar it from training later.
             with torch.inference_mode(False), torch.no_grad(), full_precision(self.device):
-                self._dense_pe = self.prompt_encoder.get_dense_pe()
+                codes = self.prompt_encoder.get_dense_pe()
+                self._dense_pe = codes.contiguous(memory_format=torch.channels_last)
         return self._dense_pe
 
     def token_tables(self) -> TokenTables:

@@ -88,7 +88,7 @@ class EmbeddingStore:
         self._writers = Writers(self.write)
 
     def read(self, key: str) -> Tensor | None:
-        """Return the features ``(1, C, h, w)`` kept under `key`; None if there are none.
+        """Return the features ``(1, C, h, w)`` kept under `key`, channels last; None without any.
 
         Those that wait to be written are still where they were made, others are on the CPU.
         """
@@ -100,7 +100,8 @@ class EmbeddingStore:
             if pack is None:
                 return None
             try:
-                return torch.from_numpy(read_slice(pack, key))[None]
+                found = torch.from_numpy(read_slice(pack, key))[None]
+                return found.contiguous(memory_format=torch.channels_last)
             except VanishedPackError:  # merged with others, or dropped: look again
                 self._index.forget(pack)
             except DamagedPackError:
@@ -121,7 +122,7 @@ class EmbeddingStore:
             keys = [key for key, fine in zip(tensors, good, strict=True) if fine]
             if not keys:
                 continue
-            array = (whole if all(good) else whole[good]).cpu().numpy()
+            array = (whole if all(good) else whole[good]).contiguous().cpu().numpy()
             try:
                 with suppress(VanishedPackError):
                     self._index.add(write_pack(self.folder, keys, array))

@@ -24,7 +24,8 @@ class Embedding:
     Attributes
     ----------
     compact : Tensor, (1, C, h, w), float16 or float32
-        The features as they are kept, from :func:`compact`, on the model's device.
+        The features as they are kept, from :func:`compact`, on the model's device; channels last,
+        in which order decoders work.
     picture : ndarray, (H, W), float32, 0 … 1
         The windowed slice, in grey; corrections keep to its edges.
     frame : Frame
@@ -85,9 +86,12 @@ def compact(features: Tensor) -> list[Tensor]:
     Returns
     -------
     list of Tensor, (1, C, h, w), float16
-        Each with memory of its own; float32 where float16 has no number as large as a feature.
+        Each with memory of its own, channels last; float32 where float16 has no number as large as
+        a feature.
     """
     fits = (features.abs().amax((1, 2, 3)) <= _LARGEST).tolist()  # false for NaN, too
+    dtypes = [torch.float16 if fit else torch.float32 for fit in fits]
     return [
-        one.half() if fit else one.clone() for one, fit in zip(features.split(1), fits, strict=True)
+        one.to(dtype, copy=True, memory_format=torch.channels_last)
+        for one, dtype in zip(features.split(1), dtypes, strict=True)
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from icmoe_core.layouts import as_maps, as_rows, pointwise
+
 
 class AdaptiveExpert(nn.Module):
     """A depthwise convolution with holes, and a bottleneck.
@@ -25,8 +27,10 @@ class AdaptiveExpert(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return what it sees, ``(B, width, h, w)``."""
-        return self.mix(features + self.look(features))
+        """Return what it sees of ``(B, h, w, width)``, in the same shape."""
+        first, act, last = self.mix
+        seen = features + as_rows(self.look(as_maps(features)))
+        return pointwise(last, act(pointwise(first, seen)))
 
 
 def keep_top(scores: Tensor, k: int) -> Tensor:

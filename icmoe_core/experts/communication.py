@@ -6,9 +6,13 @@ coarse, and in a quarter of their channels, which costs a quarter of the time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from icmoe_core.layouts import as_maps, as_rows, pointwise
 
 _SHARE = 4
 """They speak in this many times fewer channels than they work in."""
@@ -35,27 +39,46 @@ class Communication(nn.Module):
         for weight in self.hear.parameters():
             nn.init.zeros_(weight)
 
-    def forward(self, found: Tensor) -> Tensor:
+    def forward(self, found: Sequence[Tensor]) -> list[Tensor]:
         """Add to each expert's findings what the others tell it.
 
         Parameters
         ----------
-        found : Tensor, (B, experts, width, h, w)
+        found : sequence of Tensor, (B, h, w, width)
+            Of each expert.
 
         Returns
         -------
-        Tensor, (B, experts, width, h, w)
+        list of Tensor, (B, h, w, width)
         """
-        coarse = F.avg_pool2d(found.flatten(0, 1), _COARSER, ceil_mode=True)
-        spoken = self.speak(coarse).unflatten(0, found.shape[:2])
-        query, key, value = spoken.chunk(3, dim=2)  # (B, experts, width / 4, h / 2, w / 2)
-        asking, answering = self.names[:, :, None, None].chunk(2, dim=1)
-        query, key = query + asking, key + answering
+        rows, columns = found[0].shape[1:3]
+        coarse = torch.stack([_as_coarse(one) for one in found], dim=1)
+        query, key, value = pointwise(self.speak, coarse).chunk(3, dim=4)
+        asking, answering = self.names[:, None, None].chunk(2, dim=3)
+        query, key = query + asking, key + answering  # (B, experts, h / 2, w / 2, width / 4)
         told = []
         # Elementwise over whole maps: thousands of products of tiny matrices are far slower.
         for one in query.unbind(1):
-            match = (one[:, None] * key).sum(2) / key.shape[2] ** 0.5  # (B, experts, h / 2, w / 2)
-            told.append((torch.softmax(match, dim=1)[:, :, None] * value).sum(1))
-        heard = self.hear(torch.stack(told, dim=1).flatten(0, 1))
-        heard = F.interpolate(heard, found.shape[3:], mode="nearest")
-        return found + heard.unflatten(0, found.shape[:2])
+            match = (one[:, None] * key).sum(4, keepdim=True) / key.shape[4] ** 0.5
+            told.append((torch.softmax(match, dim=1) * value).sum(1))
+        heard = pointwise(self.hear, torch.stack(told, dim=1))[:, :, :, None, :, None]
+        return [
+            (own + more).flatten(3, 4).flatten(1, 2)[:, :rows, :columns]
+            for own, more in zip(map(_in_squares, found), heard.unbind(1), strict=True)
+        ]
+
+
+def _as_coarse(found: Tensor) -> Tensor:
+    return as_rows(F.avg_pool2d(as_maps(found), _COARSER, ceil_mode=True))
+
+
+def _in_squares(found: Tensor) -> Tensor:
+    """See ``(B, h, w, width)`` as squares of places, ``(B, h / 2, 2, w / 2, 2, width)``.
+
+    What would be half a square has its places twice.
+    """
+    for axis in (1, 2):
+        if found.shape[axis] % _COARSER:
+            last = found.narrow(axis, found.shape[axis] - 1, 1)
+            found = torch.cat([found, last], dim=axis)
+    return found.unflatten(2, (-1, _COARSER)).unflatten(1, (-1, _COARSER))

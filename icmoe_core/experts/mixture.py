@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +15,8 @@ from icmoe_core.experts.adaptive import AdaptiveExpert
 from icmoe_core.experts.communication import Communication
 from icmoe_core.experts.semantic import SemanticExpert
 from icmoe_core.experts.tuning import TunedPath
-from icmoe_core.experts.voting import Gate, fuse, weigh
+from icmoe_core.experts.voting import Gate, finer, fuse, weigh
+from icmoe_core.layouts import as_rows, in_blocks, laid_out, pointwise
 from icmoe_core.upscaling import read_out
 
 BASIC = ("frozen", "tuned")
@@ -76,29 +78,41 @@ class Vote:
 
     Attributes
     ----------
-    logits : Tensor, (B, S, S)
-        The vote's outcome, on the decoder's grid.
+    said : Tensor, (B, h, w, E, 16)
+        Each expert's own logits, in the blocks of :mod:`icmoe_core.layouts`.
+    counted : Tensor, (B, h, w, E, 16)
+        Each expert's share of the vote; adds up to 1.
     iou : Tensor, (B,)
         Predicted IoU of the mask with what was meant.
-    opinions : Tensor, (B, E, S, S)
-        Each expert's own logits.
-    weights : Tensor, (B, E, S, S)
-        Each expert's share of the vote; adds up to 1.
     coarse : Tensor, (B, E, h, w)
-        The same on the features' grid, from which `weights` are interpolated.
+        The shares of the vote on the features' grid, from which `counted` are interpolated.
     scores : Tensor, (B, E, h, w)
         The gate's, before the choice of adaptive experts.
-    found : Tensor, (B, width, h, w)
-        The pixels' features that the experts share, for the contrastive loss.
+    found : Tensor, (B, h, w, width)
+        The places' features that the experts share, for the contrastive loss.
     """
 
-    logits: Tensor
+    said: Tensor
+    counted: Tensor
     iou: Tensor
-    opinions: Tensor
-    weights: Tensor
     coarse: Tensor
     scores: Tensor
     found: Tensor
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """The vote's outcome, on the decoder's grid, ``(B, S, S)``."""
+        return _as_picture(fuse(self.said, self.counted))
+
+    @cached_property
+    def opinions(self) -> Tensor:
+        """Each expert's own logits, ``(B, E, S, S)``."""
+        return laid_out(self.said)
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Each expert's share of the vote, ``(B, E, S, S)``."""
+        return laid_out(self.counted)
 
 
 class Ruling(NamedTuple):
@@ -122,8 +136,13 @@ class Ruling(NamedTuple):
 
 def ruling_of(vote: Vote) -> Ruling:
     """Return what is kept of a vote."""
-    mean = (vote.weights * torch.sigmoid(vote.opinions)).sum(1)
-    return Ruling(vote.logits, vote.iou, mean, vote.coarse)
+    mean = (vote.counted * torch.sigmoid(vote.said)).sum(3)
+    return Ruling(vote.logits, vote.iou, _as_picture(mean), vote.coarse)
+
+
+def _as_picture(blocks: Tensor) -> Tensor:
+    """Lay ``(B, h, w, 16)`` out as ``(B, 4 h, 4 w)``."""
+    return laid_out(blocks[:, :, :, None])[:, 0]
 
 
 class Experts(nn.Module):
@@ -185,14 +204,15 @@ class Experts(nn.Module):
         features : Tensor, (1 or B, C, h, w)
             From the frozen image encoder.
         boxes, points, point_labels, earlier, places
-            As for :meth:`TunedPath.forward`.
+            As for :meth:`TunedPath.forward`, `places` as maps.
         frozen : Tensor, (B, S, S), optional
             The frozen path's logits for the same prompts. Left out, that expert abstains.
         """
         sparse, dense = self.tuned.embed(
             boxes=boxes, points=points, point_labels=point_labels, earlier=earlier
         )
-        return self.vote(features, sparse, dense, frozen=frozen, places=places)
+        codes = None if places is None else as_rows(places)
+        return self.vote(as_rows(features), sparse, as_rows(dense), frozen=frozen, places=codes)
 
     def vote(
         self,
@@ -209,26 +229,24 @@ class Experts(nn.Module):
 
         Parameters
         ----------
-        features, frozen, places
+        features, sparse, dense, places, alone
+            In rows, as for :func:`icmoe_core.decoder.decode_tokens`.
+        frozen : Tensor, (B, S, S), optional
             As for :meth:`forward`.
-        sparse, dense : Tensor
-        alone : bool
-            As for :func:`icmoe_core.decoder.decode_tokens`.
         heard : Tensor, (1,), bool, optional
             Whether the frozen path has a vote where its logits are given; it has when left out.
         """
         tuned = self.tuned.decode(features, sparse, dense, places, alone=alone)
         shared = self._shared(tuned.Z)
         findings = self._findings(shared)
-        own = tuned.logits.float()
-        first = own if frozen is None else frozen
+        own = tuned.blocks.float()  # (B, h, w, 1, 16)
+        first = own if frozen is None else in_blocks(frozen[:, None])
         if heard is not None:
             first = torch.where(heard, first, own)
-        opinions = torch.stack([first, own], dim=1)
+        said = torch.cat([first, own], dim=3)
         if findings:
-            turned = own[:, None] + self._turned(findings, tuned.U)
-            opinions = torch.cat([opinions, turned], dim=1)
-        scores = self._scores(shared, opinions)
+            said = torch.cat([said, own + self._turned(findings, tuned.U)], dim=3)
+        scores = self._scores(shared, said)
         counted = scores
         if frozen is None or heard is not None:
             silent = torch.zeros_like(scores)
@@ -238,54 +256,43 @@ class Experts(nn.Module):
         # Without a gate nobody is chosen, and all count the same.
         chosen = len(self.config.dilations) if self.config.voting else 0
         weights = weigh(counted, chosen, self.config.top_k)
-        fine = F.interpolate(weights, opinions.shape[2:], mode="bilinear", align_corners=False)
         # Where the frozen path abstains, it has the weight 0, and the tuned path's logits.
-        logits = fuse(opinions, fine)
-        return Vote(logits, tuned.iou.float(), opinions, fine, weights, scores, shared)
+        return Vote(said, finer(weights), tuned.iou.float(), weights, scores, shared)
 
     def _shared(self, Z: Tensor) -> Tensor:
-        """Norm and project the image tokens ``(B, C, h, w)``: ``(B, width, h, w)``.
-
-        As the layers would, but a place a row, in which order the tokens come.
-        """
-        rows, norm = Z.flatten(2).transpose(1, 2), self.norm
-        even = _evened(rows, norm.eps) * norm.weight + norm.bias
-        shared = F.linear(even, self.project.weight.flatten(1), self.project.bias)
-        return shared.transpose(1, 2).unflatten(2, Z.shape[2:]).contiguous()
+        """Norm and project the image tokens ``(B, h, w, C)``: ``(B, h, w, width)``."""
+        even = _evened(Z, self.norm.eps) * self.norm.weight + self.norm.bias
+        return pointwise(self.project, even)
 
     def _findings(self, shared: Tensor) -> list[Tensor]:
-        """Return what the semantic and the adaptive experts found, each ``(B, width, h, w)``."""
+        """Return what the semantic and the adaptive experts found, each ``(B, h, w, width)``."""
         found = [shared]
         if self.config.groups:
             found.append(self.semantic(shared))
         found += [expert(shared) for expert in self.adaptive]
         if self.config.communication and len(found) > 1:
-            found = list(self.communication(torch.stack(found, dim=1)).unbind(1))
+            found = self.communication(found)
         return found[1:]
 
     def _turned(self, findings: list[Tensor], U: Tensor) -> Tensor:
-        """Logits ``(B, n, S, S)`` of `n` experts, who turn the mask's direction at each place."""
+        """Logits of `n` experts, who turn the mask's direction at each place, in blocks."""
         turns = [
-            look(found).flatten(2).transpose(1, 2)  # (B, h w, c)
-            for look, found in zip(self.directions, findings, strict=True)
+            pointwise(look, found) for look, found in zip(self.directions, findings, strict=True)
         ]
         # They learn to read U as it is: what it becomes is the tuned path's to learn.
-        rows, columns = findings[0].shape[2:]
-        return read_out(torch.stack(turns, dim=2), U.detach(), (rows, columns)).float()
+        return read_out(torch.stack(turns, dim=3), U.detach()).float()
 
-    def _scores(self, shared: Tensor, opinions: Tensor) -> Tensor:
-        batch, count = opinions.shape[:2]
+    def _scores(self, shared: Tensor, said: Tensor) -> Tensor:
         if not self.config.voting:
-            return torch.zeros(batch, count, *shared.shape[2:], device=shared.device)
-        probabilities = torch.sigmoid(opinions.detach())
-        coarse = F.interpolate(probabilities, shared.shape[2:], mode="area")
-        return self.gate(shared, coarse).float()
+            batch, rows, columns, count = said.shape[:4]
+            return torch.zeros(batch, count, rows, columns, device=shared.device)
+        return self.gate(shared, torch.sigmoid(said.detach()).mean(4)).float()
 
 
 def _evened(rows: Tensor, eps: float) -> Tensor:
-    """Give each picture's tokens ``(B, N, C)`` the mean 0 and the variance 1."""
+    """Give each picture's tokens ``(B, h, w, C)`` the mean 0 and the variance 1."""
     if not rows.is_cuda:
         return F.layer_norm(rows, rows.shape[1:], eps=eps)
     # A GPU would leave all of a picture to one of its hundred processors.
-    variance, mean = torch.var_mean(rows, (1, 2), correction=0, keepdim=True)
+    variance, mean = torch.var_mean(rows, (1, 2, 3), correction=0, keepdim=True)
     return (rows - mean) * torch.rsqrt(variance + eps)

@@ -32,17 +32,17 @@ class SemanticExpert(nn.Module):
 
         Parameters
         ----------
-        features : Tensor, (B, width, h, w)
+        features : Tensor, (B, h, w, width)
 
         Returns
         -------
-        Tensor, (B, groups * size, h, w)
+        Tensor, (B, h, w, groups * size)
             Adds up to 1 over the prototypes.
         """
-        unit = F.normalize(features, dim=1)
+        unit = F.normalize(features, dim=-1)
         keys = F.normalize(self.prototypes.flatten(0, 1), dim=-1)
-        return torch.softmax(self.sharpness * torch.einsum("bdhw,pd->bphw", unit, keys), dim=1)
+        return torch.softmax(self.sharpness * F.linear(unit, keys), dim=-1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return what the pixels' prototypes mean, ``(B, width, h, w)``."""
-        return torch.einsum("bphw,pd->bdhw", self.assign(features), self.meanings)
+        """Return what the pixels' prototypes mean, ``(B, h, w, width)``."""
+        return self.assign(features) @ self.meanings

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import DecoderOutput, decode_tokens, embed_prompts
 from icmoe_core.experts.frozen_layers import with_updates
+from icmoe_core.layouts import as_maps, as_rows
 from icmoe_core.tokens import token_kinds
 
 
@@ -85,12 +86,13 @@ class TunedPath(nn.Module):
         earlier : Tensor, (B, 1, 4 h, 4 w), optional
             Logits of the answer that is being corrected.
         places
-            As for :func:`icmoe_core.decoder.decode_tokens`.
+            As for :func:`icmoe_core.decoder.decode`.
         """
         sparse, dense = self.embed(
             boxes=boxes, points=points, point_labels=point_labels, earlier=earlier
         )
-        return self.decode(features, sparse, dense, places)
+        codes = None if places is None else as_rows(places)
+        return self.decode(as_rows(features), sparse, as_rows(dense), codes)
 
     def embed(
         self,
@@ -121,10 +123,10 @@ class TunedPath(nn.Module):
         *,
         alone: bool = False,
     ) -> DecoderOutput:
-        """Decode what :meth:`embed` made of prompts; the rest as for ``decode_tokens``."""
+        """Decode what :meth:`embed` made of prompts; all in rows, as for ``decode_tokens``."""
         return decode_tokens(
             self.backbone,
-            features + self.neck(features),
+            features + as_rows(self.neck(as_maps(features))),
             sparse,
             dense,
             decoder=self.decoder,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from icmoe_core.experts.adaptive import keep_top
+from icmoe_core.layouts import FINER, as_maps, as_rows, pointwise
 
 CONSISTENCY_TEMPERATURE = 0.2
 """Errors in probability this far apart make a factor of e between the weights aimed at."""
@@ -41,17 +42,17 @@ class Gate(nn.Module):
 
         Parameters
         ----------
-        features : Tensor, (B, width, h, w)
-        probabilities : Tensor, (B, experts, h, w)
-            On the grid of the features.
+        features : Tensor, (B, h, w, width)
+        probabilities : Tensor, (B, h, w, experts)
 
         Returns
         -------
         Tensor, (B, experts, h, w)
         """
-        consensus = probabilities.mean(1, keepdim=True)
-        seen = torch.cat([features, probabilities, (probabilities - consensus).abs()], dim=1)
-        return self.layers(seen)
+        first, act, last = self.layers
+        consensus = probabilities.mean(3, keepdim=True)
+        seen = torch.cat([features, probabilities, (probabilities - consensus).abs()], dim=3)
+        return as_maps(pointwise(last, act(pointwise(first, seen))))
 
 
 def weigh(scores: Tensor, adaptive: int, k: int) -> Tensor:
@@ -76,21 +77,51 @@ def weigh(scores: Tensor, adaptive: int, k: int) -> Tensor:
     return torch.softmax(scores, dim=1)
 
 
+def finer(weights: Tensor) -> Tensor:
+    """Interpolate weights between the centres of places, as bilinear interpolation does.
+
+    In a block all depends on the place and its eight neighbours, so that it is one convolution.
+
+    Parameters
+    ----------
+    weights : Tensor, (B, experts, h, w)
+
+    Returns
+    -------
+    Tensor, (B, h, w, experts, 16)
+        In the blocks of :mod:`icmoe_core.layouts`.
+    """
+    count = weights.shape[1]
+    own = torch.eye(count, device=weights.device)
+    kernel = torch.einsum("en,prc->epnrc", own, _taps(weights.device)).flatten(0, 1)
+    around = F.pad(weights, (1, 1, 1, 1), mode="replicate")
+    return as_rows(F.conv2d(around, kernel)).unflatten(3, (count, -1))
+
+
+def _taps(device: torch.device) -> Tensor:
+    """Return what each finer place takes of a place and its neighbours, ``(16, 3, 3)``."""
+    centres = torch.arange(-1.0, 2.0, device=device)
+    offsets = (torch.arange(FINER, device=device) + 0.5) / FINER - 0.5  # of the finer places
+    along = (1 - (offsets[:, None] - centres).abs()).clamp(min=0)
+    both = torch.einsum("ir,jc->ijrc", along, along).unflatten(1, (2, 2)).unflatten(0, (2, 2))
+    return both.transpose(1, 2).flatten(0, 3)
+
+
 def fuse(logits: Tensor, weights: Tensor) -> Tensor:
     """Fuse the experts' logits by their weights; exactly the first's where all agree.
 
     Parameters
     ----------
-    logits : Tensor, (B, experts, H, W)
-    weights : Tensor, (B, experts, H, W)
+    logits : Tensor, (…, experts, places)
+    weights : Tensor, (…, experts, places)
         Adding up to 1 over the experts.
 
     Returns
     -------
-    Tensor, (B, H, W)
+    Tensor, (…, places)
     """
-    first = logits[:, :1]
-    return first[:, 0] + (weights[:, 1:] * (logits[:, 1:] - first)).sum(1)
+    first = logits[..., :1, :]
+    return first[..., 0, :] + (weights[..., 1:, :] * (logits[..., 1:, :] - first)).sum(-2)
 
 
 def label_consistency(scores: Tensor, probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode_tokens, embed_prompts
 from icmoe_core.experts.mixture import BASIC, Vote
+from icmoe_core.layouts import as_rows
 from icmoe_core.tokens import token_kinds
 
 
@@ -112,13 +113,20 @@ class Peer(nn.Module):
         )
         kinds = token_kinds(points, point_labels, boxes)
         sparse = sparse + self.token_shift[kinds.to(sparse.device)]
-        output = decode_tokens(backbone, features, sparse, dense, decoder=decoder, places=places)
-        logits = output.logits.float()
-        batch, cells = len(logits), output.Z.shape[2:]
-        weights = torch.zeros(batch, 2, *logits.shape[1:], device=logits.device)
-        weights[:, 1] = 1
-        scores = torch.zeros(batch, 2, *cells, device=logits.device)
-        opinions = torch.stack([logits, logits], dim=1)
+        output = decode_tokens(
+            backbone,
+            as_rows(features),
+            sparse,
+            as_rows(dense),
+            decoder=decoder,
+            places=None if places is None else as_rows(places),
+        )
+        blocks = output.blocks.float()
+        said = torch.cat([blocks, blocks], dim=3)
+        counted = torch.zeros_like(said)
+        counted[:, :, :, 1] = 1
+        batch, rows, columns = said.shape[:3]
+        scores = torch.zeros(batch, 2, rows, columns, device=said.device)
         coarse = torch.zeros_like(scores)
         coarse[:, 1] = 1
-        return Vote(logits, output.iou.float(), opinions, weights, coarse, scores, output.Z[:, :1])
+        return Vote(said, counted, output.iou.float(), coarse, scores, output.Z[..., :1])

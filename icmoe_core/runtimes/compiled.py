@@ -123,7 +123,7 @@ class Network:
     ----------
     template : openvino.Model
         The translated graph.
-    places : (1, C, h, w)
+    places : (1, h, w, C)
         Shape of a whole slice's features.
     hint : str
         OpenVINO's name of the precision.
@@ -152,8 +152,8 @@ class Network:
     def __call__(self, *arrays: NDArray) -> list[NDArray[np.float32]]:
         """Answer prompts; all but features, places and scalars have an axis of prompts first."""
         features, sparse, places, *rest = arrays
-        rows, columns = features.shape[2:]
-        size = self._together if 2 * rows <= self._places[2] else 1
+        rows, columns = features.shape[1:3]
+        size = self._together if 2 * rows <= self._places[1] else 1
         parts = []
         for first in range(0, len(sparse), size):
             part = slice(first, first + size)
@@ -182,8 +182,8 @@ class Network:
 
     def _shapes(self, shape: Shape) -> list[list[int]]:
         """Shapes of the inputs; -1 is any number, of tokens."""
-        channels = self._places[1]
-        places = [1, channels, shape.rows, shape.columns]
+        channels = self._places[3]
+        places = [1, shape.rows, shape.columns, channels]
         shapes = [places, [shape.prompts, -1, channels], places]
         if self._finer is None:
             return shapes

@@ -18,6 +18,7 @@ from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import embed_tokens
 from icmoe_core.evidence import Scene, gather_evidence
 from icmoe_core.experts.mixture import Experts, Ruling, ruling_of
+from icmoe_core.layouts import as_rows
 from icmoe_core.runtimes.graphs import FrozenGraph
 from icmoe_core.runtimes.halved import halved
 from icmoe_core.runtimes.mixed import with_mixed_precision
@@ -90,8 +91,8 @@ class GraphRuntime(Runtime):
             sparse, _ = embed_tokens(self.backbone, boxes, None, None)
             codes = self.backbone.dense_pe() if places is None else places
             with self._lock:
-                inputs = (features, _repeated(sparse, count), codes)
-                key = *features.shape, count
+                inputs = (as_rows(features), _repeated(sparse, count), as_rows(codes))
+                key = *inputs[0].shape, count
                 recorded = self._decoders.of(key, self._decoder, *inputs)
                 if recorded is not None:
                     logits, iou = recorded(*inputs)
@@ -130,9 +131,9 @@ class GraphRuntime(Runtime):
             return super().rule(experts, features, prompts, frozen)
         shifted = _repeated(sparse + votes.shift[kinds], count)
         drawn = () if frozen is None else (_repeated(frozen, count),)
-        inputs = (features, shifted, places, *drawn)
+        inputs = (as_rows(features), shifted, as_rows(places), *drawn)
         with self._lock:
-            key = _key(features, shifted, frozen is not None)
+            key = _key(inputs[0], shifted, frozen is not None)
             recorded = votes.recordings.of(key, _vote_of(experts), *inputs)
             if recorded is not None:
                 return Ruling(*(output[: len(sparse)] for output in recorded(*inputs)))
@@ -142,8 +143,8 @@ class GraphRuntime(Runtime):
         """Record what is asked for most, of experts and of the base."""
         if type(experts) is not Experts or experts.training:
             return
-        whole = self.backbone.dense_pe()
-        side, channels = whole.shape[2], whole.shape[1]
+        whole = as_rows(self.backbone.dense_pe())
+        side, channels = whole.shape[2:]
         finer = self.backbone.prompt_encoder.mask_input_size[0] // side
         with self._lock:
             if experts in self._votes:
@@ -152,17 +153,17 @@ class GraphRuntime(Runtime):
             self._votes[experts] = _Votes(votes, experts.tuned.token_shift.detach().float().cpu())
             for quarters, counts, clicked in _USUAL:
                 part = side * quarters // 4
-                places = whole[:, :, :part, :part].contiguous()
+                places = whole[:, :part, :part].contiguous()
                 for count in counts:
                     inputs = (places, whole.new_zeros(count, _TOKENS, channels), places)
                     key = *places.shape, count
                     self._decoders.of(key, self._decoder, *inputs)
                     if count <= _FINALISTS:
                         drawn = whole.new_zeros(count, finer * part, finer * part)
-                        votes.of(_key(*inputs[:2], True), vote, *inputs, drawn)
+                        votes.of(_key(places, inputs[1], True), vote, *inputs, drawn)
                 if clicked:
                     inputs = (places, whole.new_zeros(1, _TOKENS, channels), places)
-                    votes.of(_key(*inputs[:2], False), vote, *inputs)
+                    votes.of(_key(places, inputs[1], False), vote, *inputs)
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,9 @@ def _vote_of(experts: Experts) -> Callable[..., Ruling]:
     def vote(
         features: Tensor, sparse: Tensor, places: Tensor, frozen: Tensor | None = None
     ) -> Ruling:
-        none = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        dense = none.expand(len(sparse), -1, *features.shape[2:])
+        none = prompt_encoder.no_mask_embed.weight[None, None]
         return ruling_of(
-            experts.vote(features, sparse, dense, frozen=frozen, places=places, alone=True)
+            experts.vote(features, sparse, none, frozen=frozen, places=places, alone=True)
         )
 
     return vote

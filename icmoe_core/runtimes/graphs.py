@@ -1,7 +1,7 @@
 """Graphs: what is compiled, as modules that take and give tensors only.
 
-Each sees one slice, or a part of one, and `B` prompts that have been embedded. The weights of the
-experts are inputs of their graph: a compiler translates it once for all experts of one
+Each sees one slice, or a part of one, in rows, and `B` prompts that have been embedded. The weights
+of the experts are inputs of their graph: a compiler translates it once for all experts of one
 configuration, and each expert file is bound to it afterwards.
 """
 
@@ -17,6 +17,7 @@ from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import decode_tokens
 from icmoe_core.experts.frozen_layers import plain_copy
 from icmoe_core.experts.mixture import Experts, ruling_of
+from icmoe_core.layouts import as_rows
 
 
 class FrozenGraph(nn.Module):
@@ -28,8 +29,8 @@ class FrozenGraph(nn.Module):
         self._backbone = (backbone,)
 
     def forward(self, features: Tensor, sparse: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode ``(1, C, h, w)``, ``(B, n, C)`` and ``(1, C, h, w)``."""
-        dense = _no_mask(self.prompts, features, sparse)
+        """Decode ``(1, h, w, C)``, ``(B, n, C)`` and ``(1, h, w, C)``."""
+        dense = self.prompts.no_mask_embed.weight[None, None]
         output = decode_tokens(
             self._backbone[0], features, sparse, dense, places=places, alone=True
         )
@@ -68,7 +69,7 @@ class ExpertsGraph(nn.Module):
         whole = self._lifted[0]
         for name, weight in zip(_names(whole), weights, strict=True):
             _put(whole, name, weight)
-        dense = _no_mask(self._prompts[0], features, sparse)
+        dense = self._prompts[0].no_mask_embed.weight[None, None]
         experts = cast(Experts, whole.experts)
         vote = experts.vote(
             features, sparse, dense, frozen=frozen, places=places, alone=True, heard=heard
@@ -110,16 +111,11 @@ def _put(whole: nn.Module, name: str, weight: Tensor) -> None:
     module.__dict__[last] = weight
 
 
-def _no_mask(prompt_encoder: Any, features: Tensor, sparse: Tensor) -> Tensor:
-    none = prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-    return none.expand(sparse.shape[0], -1, features.shape[2], features.shape[3])
-
-
 @torch.no_grad()
 def example_inputs(backbone: Backbone, of_experts: bool) -> tuple[Tensor, ...]:
     """Return inputs of the frozen decoder, or of experts but for weights, in their usual shapes."""
-    places = backbone.dense_pe()
-    features, sparse = torch.zeros_like(places), places.new_zeros(1, 2, places.shape[1])
+    places = as_rows(backbone.dense_pe()).contiguous()
+    features, sparse = torch.zeros_like(places), places.new_zeros(1, 2, places.shape[3])
     side: int = backbone.prompt_encoder.mask_input_size[0]
     more = (places.new_zeros(1, side, side), torch.ones(1, dtype=torch.bool)) if of_experts else ()
     return (features, sparse, places, *more)

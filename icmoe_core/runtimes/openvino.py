@@ -23,6 +23,7 @@ from torch import Tensor
 from icmoe_core.backbones import Backbone
 from icmoe_core.decoder import embed_prompts
 from icmoe_core.experts.mixture import Experts, Ruling
+from icmoe_core.layouts import as_rows
 from icmoe_core.runtimes.compiled import Compiled, CompilingAhead, Network, Shape
 from icmoe_core.runtimes.graphs import weights_of
 from icmoe_core.runtimes.runtime import Runtime
@@ -71,11 +72,11 @@ class OpenVinoRuntime(Runtime):
         # A few per cent faster; but of several processes, all would take the same cores.
         alone = cores() == os.cpu_count()
         self._encoder = Compiled(encoder, _HINTS["fp32"], {"ENABLE_CPU_PINNING": alone})
-        self._places = _array(backbone.dense_pe())
-        self._finer: int = backbone.prompt_encoder.mask_input_size[0] // self._places.shape[2]
+        self._places = _array(as_rows(backbone.dense_pe()))
+        side: int = self._places.shape[1]
+        self._finer: int = backbone.prompt_encoder.mask_input_size[0] // side
         frozen = self._templates.frozen(backbone)
         self._frozen = Network(frozen, self._places.shape, _HINTS[precision], together=_DRAFTS)
-        side = self._places.shape[2]
         whole, half, most = (Shape(n, n, 1) for n in (side, side // 2, 3 * side // 4))
         quarter, pair = Shape(side // 4, side // 4, 1), half._replace(prompts=_DRAFTS)
         self._frozen.compile(whole)
@@ -164,8 +165,8 @@ class OpenVinoRuntime(Runtime):
         self, features: Tensor, sparse: Tensor, places: Tensor | None
     ) -> tuple[NDArray[np.float32], ...]:
         self._encoder.let_go()  # of LiteMedSAM 47 MB, in 3 ms; an encoding takes no longer for it
-        codes = self._places if places is None else _array(places)
-        return _array(features), _array(sparse), codes
+        codes = self._places if places is None else _array(as_rows(places))
+        return _array(as_rows(features)), _array(sparse), codes
 
 
 def _sensible(shapes: Sequence[Shape]) -> list[Shape]:

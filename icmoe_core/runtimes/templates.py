@@ -22,7 +22,7 @@ from icmoe_core.runtimes.mixed import with_mixed_precision
 from icmoe_core.runtimes.quiet import import_openvino
 from icmoe_core.runtimes.strips import in_strips
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever a graph would be translated into another one."""
 
 _FILE = "graph.xml"  # and graph.bin beside it

@@ -142,11 +142,11 @@ def pick_anchors(
         Where there is a picture, and not padding.
     labels : sequence of int
         The objects' classes.
-    assignments : Tensor, (B, p, h, w), or None
+    assignments : Tensor, (B, h, w, p), or None
         The cells' semantic prototypes; None where there is no semantic expert.
     """
     if assignments is None:
-        assignments = torch.ones(len(truth), 1, *truth.shape[1:], device=truth.device)
+        assignments = torch.ones(*truth.shape, 1, device=truth.device)
     hard = hardness(vote, truth)
     sides = torch.stack([truth > 0.5, (truth < 0.1) & shown], dim=1)
     ranked = hard[:, None].masked_fill(~sides, -1.0).flatten(2)  # (B, 2, h w)
@@ -206,7 +206,7 @@ def summarise(anchors: Anchors) -> Seen:
     return Seen(F.normalize(features, dim=1)[seen], meanings[seen], labels[seen])
 
 
-def _at(maps: Tensor, places: Tensor) -> Tensor:
-    """Return what maps ``(B, c, h, w)`` show at `places` ``(B, n)``, ``(B, n, c)``."""
-    wide = places[:, None].expand(-1, maps.shape[1], -1)
-    return maps.flatten(2).gather(2, wide).transpose(1, 2)
+def _at(rows: Tensor, places: Tensor) -> Tensor:
+    """Return what rows ``(B, h, w, c)`` show at `places` ``(B, n)``, ``(B, n, c)``."""
+    wide = places[:, :, None].expand(-1, -1, rows.shape[3])
+    return rows.flatten(1, 2).gather(1, wide)

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from icmoe_core.decoder import decode, decode_tokens, embed_prompts
-from icmoe_core.upscaling import laid_out, read_out
+from icmoe_core.layouts import as_maps, as_rows, laid_out
+from icmoe_core.upscaling import read_out
 
 BOXES = torch.tensor([[4.0, 8.0, 40.0, 30.0], [20.5, 1.0, 63.0, 60.25], [0.0, 0.0, 64.0, 64.0]])
 POINTS = torch.tensor([[[10.0, 50.0], [3.0, 4.0]], [[1.5, 2.0], [60.0, 9.0]], [[31, 32], [7, 8]]])
@@ -114,14 +115,14 @@ def test_a_click_lands_at_its_row_and_column(tiny_backbone):
 def test_what_lies_between_gives_the_logits(tiny_backbone):
     features = features_of(tiny_backbone)
     out = decode(tiny_backbone, features, boxes=BOXES)
-    channels = out.Z.shape[1]
+    channels = out.Z.shape[3]
     grid = tiny_backbone.prompt_encoder.image_embedding_size
-    assert out.Z.shape == (3, channels, *grid)
-    fine = laid_out(out.U, grid)
+    assert out.Z.shape == (3, *grid, channels)
+    fine = laid_out(out.U.transpose(3, 4))
     assert fine.shape == (3, channels // 8, *grid_of(tiny_backbone))
     assert out.h.shape == (3, channels // 8)
-    torch.testing.assert_close(tiny_backbone.mask_decoder.output_upscaling(out.Z), fine)
-    torch.testing.assert_close(read_out(out.h[:, None], out.U, grid)[:, 0], out.logits)
+    torch.testing.assert_close(tiny_backbone.mask_decoder.output_upscaling(as_maps(out.Z)), fine)
+    torch.testing.assert_close(read_out(out.h[:, None], out.U), out.blocks)
     by_hand = torch.einsum("bc,bchw->bhw", out.h, fine)
     torch.testing.assert_close(by_hand, out.logits)
 
@@ -176,7 +177,7 @@ def test_prompts_learn_through_the_frozen_decoder(tiny_backbone):
         decode(tiny_backbone, features, boxes=BOXES)
     sparse, dense = embed_prompts(tiny_backbone, boxes=BOXES)
     delta = torch.zeros_like(sparse, requires_grad=True)
-    out = decode_tokens(tiny_backbone, features, sparse + delta, dense)
+    out = decode_tokens(tiny_backbone, as_rows(features), sparse + delta, as_rows(dense))
     out.logits.sum().backward()
     assert delta.grad is not None
     assert delta.grad.abs().sum() > 0

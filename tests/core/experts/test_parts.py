@@ -13,15 +13,18 @@ from hypothesis import strategies as st
 from icmoe_core.backbones import weights_hash
 from icmoe_core.decoder import decode
 from icmoe_core.experts.adaptive import keep_top, load_balance
+from icmoe_core.experts.communication import Communication
 from icmoe_core.experts.familiarity import LIMIT, SOFTNESS, Familiarity, describe
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.experts.voting import (
     CONSISTENCY_TEMPERATURE,
+    finer,
     fuse,
     label_consistency,
     weigh,
 )
+from icmoe_core.layouts import laid_out
 from icmoe_core.training.contrast import (
     TEMPERATURE,
     Anchors,
@@ -66,14 +69,17 @@ def test_permuting_the_adaptive_experts_permutes_their_weights(seed, order):
     torch.testing.assert_close(found[:, 2:], expected[:, 2:][:, list(order)])
     logits = drawn(seed + 1, 1, 6, 3, 3)
     shuffled = torch.cat([logits[:, :2], logits[:, 2:][:, list(order)]], dim=1)
-    torch.testing.assert_close(fuse(shuffled, found), fuse(logits, expected))
+    torch.testing.assert_close(
+        fuse(shuffled.flatten(2), found.flatten(2)), fuse(logits.flatten(2), expected.flatten(2))
+    )
 
 
 @given(seed=seeds)
 @settings(deadline=None)
 def test_the_fused_answer_lies_between_the_opinions(seed):
     logits = drawn(seed, 2, 5, 4, 4)
-    fused = fuse(logits, weigh(drawn(seed + 1, 2, 5, 4, 4), 3, 2))
+    weights = weigh(drawn(seed + 1, 2, 5, 4, 4), 3, 2)
+    fused = fuse(logits.flatten(2), weights.flatten(2)).unflatten(1, (4, 4))
     assert (fused >= logits.amin(1) - 1e-4).all()
     assert (fused <= logits.amax(1) + 1e-4).all()
 
@@ -81,7 +87,32 @@ def test_the_fused_answer_lies_between_the_opinions(seed):
 def test_where_all_agree_the_answer_is_the_first_to_the_bit():
     logits = drawn(0, 1, 1, 4, 4).expand(1, 5, 4, 4)
     weights = weigh(drawn(1, 1, 5, 4, 4), 3, 2)
-    assert torch.equal(fuse(logits, weights), logits[:, 0])
+    assert torch.equal(fuse(logits.flatten(2), weights.flatten(2)), logits[:, 0].flatten(1))
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (8, 8)])
+def test_weights_between_places_are_interpolated(grid):
+    weights = weigh(drawn(0, 2, 6, *grid), 3, 2)
+    fine = torch.nn.functional.interpolate(weights, scale_factor=4, mode="bilinear")
+    torch.testing.assert_close(laid_out(finer(weights)), fine)
+    torch.testing.assert_close(finer(weights).sum(3), torch.ones(2, *grid, 16))
+
+
+@pytest.mark.parametrize("grid", [(4, 6), (5, 7), (1, 1)])
+def test_experts_hear_what_is_said_on_a_coarser_grid(grid):
+    torch.manual_seed(0)
+    layer = Communication(3, 16)
+    torch.nn.init.normal_(layer.hear.weight)
+    found = [drawn(seed, 2, *grid, 16) for seed in range(3)]
+    maps = torch.stack(found, dim=1).permute(0, 1, 4, 2, 3)  # (B, experts, width, h, w)
+    coarse = torch.nn.functional.avg_pool2d(maps.flatten(0, 1), 2, ceil_mode=True)
+    query, key, value = layer.speak(coarse).unflatten(0, (2, 3)).chunk(3, dim=2)
+    asking, answering = layer.names[:, :, None, None].chunk(2, dim=1)
+    match = torch.einsum("bechw,bfchw->befhw", query + asking, key + answering) / 4**0.5
+    told = torch.einsum("befhw,bfchw->bechw", torch.softmax(match, dim=2), value)
+    heard = torch.nn.functional.interpolate(layer.hear(told.flatten(0, 1)), grid, mode="nearest")
+    expected = (maps + heard.unflatten(0, (2, 3))).permute(0, 1, 3, 4, 2)
+    torch.testing.assert_close(torch.stack(layer(found), dim=1), expected)
 
 
 def test_the_highest_scores_are_kept():
@@ -217,7 +248,7 @@ def test_anchors_are_the_hardest_cells(tiny_backbone):
     norms = found.features.norm(dim=2)
     torch.testing.assert_close(norms, torch.ones_like(norms))
     inside = hard[: side // 2].flatten()
-    hardest = vote.found[0, :, : side // 2].flatten(1)[:, inside.argmax()]
+    hardest = vote.found[0, : side // 2].flatten(0, 1)[inside.argmax()]
     first = found.features[0, 0]
     torch.testing.assert_close(first, torch.nn.functional.normalize(hardest, dim=0))
 
