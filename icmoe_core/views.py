@@ -28,10 +28,12 @@ from icmoe_core.parts import (
     together,
 )
 
-PARTS = (1, 2, 4)
-"""Sides of the views: the whole slice, and these parts of it."""
+PARTS = (1, 2)
+"""Sides of the views: the whole slice, and these parts of it. With a quarter as well, one click was
+no better: on 822 clicks on nine scans, on 435 on lesions and nuclei, and on 456 on what four
+fine-tunes had learnt."""
 
-FAVOUR = (0.15, 0.1, 0.05)
+FAVOUR = (0.15, 0.1)
 """What the answer in each view is given when it stands for election, in units of Dice: the less of
 the slice it was made from, the less. Chosen on three of the benchmark's targets, one seed."""
 

@@ -117,7 +117,7 @@ class Network:
     """A graph, compiled for each shape in which it is asked.
 
     That takes fractions of a second; what is asked for most is compiled ahead. Many prompts are
-    answered one by one, or a few together on half of a slice or less.
+    answered one by one, or a few together on half of a slice or less, filled up if they are fewer.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class Network:
     finer : int, optional
         How much finer the logits of the frozen path are, where the graph takes them.
     together : int
-        So many prompts on half of a slice are answered at once; each number is a shape of its own.
+        So many prompts on half of a slice are answered at once.
     """
 
     def __init__(
@@ -153,13 +153,17 @@ class Network:
         """Answer prompts; all but features, places and scalars have an axis of prompts first."""
         features, sparse, places, *rest = arrays
         rows, columns = features.shape[1:3]
+        parts, count = [], len(sparse)
         size = self._together if 2 * rows <= self._places[1] else 1
-        parts = []
-        for first in range(0, len(sparse), size):
-            part = slice(first, first + size)
+        for first in range(0, count, size):
+            kept = min(size, count - first)
+            # One alone has a graph of its own, but where several hardly take longer.
+            asked = 1 if kept == 1 and 4 * rows > self._places[1] else size
+            part = np.arange(first, first + asked).clip(max=count - 1)
             more = [array if array.ndim == 1 else array[part] for array in rest]
-            compiled = self.compile(Shape(rows, columns, len(sparse[part])))
-            parts.append(compiled(features, sparse[part], places, *more))
+            compiled = self.compile(Shape(rows, columns, asked))
+            found = compiled(features, sparse[part], places, *more)
+            parts.append([one[:kept] for one in found])
         if len(parts) == 1:
             return parts[0]
         return [np.concatenate(found) for found in zip(*parts, strict=True)]

@@ -32,7 +32,7 @@ _COUNTS = (1, 2, 8)
 """Numbers of prompts for which decoders are recorded; fewer are filled up."""
 _TOKENS = 2  # of a box, and of a click
 _FINALISTS = 2  # prompts about which experts are asked together
-_USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 8), True), (1, (), True))
+_USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 8), True), (1, (1, 2, 8), False))
 """What is recorded ahead: for views of so many quarters of the slice's side, numbers of boxes, and
 whether clicks are asked about there."""
 _PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))

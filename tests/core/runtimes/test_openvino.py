@@ -184,13 +184,17 @@ def test_the_same_experts_are_compiled_once(exact):
     assert exact.runtime._ready[again] is exact.runtime._ready[experts]
 
 
-def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(exact, cases):
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("rows", [32, 16])
+def test_prompts_on_a_part_of_the_slice_are_answered_together_as_one_by_one(
+    exact, cases, rows, count
+):
     runtime, backbone = exact.runtime, exact.backbone
     experts = exact.experts.members[0].experts
     embedding = Predictor(exact).encode(cases[0].image, cases[0].window)
-    part = (slice(None), slice(None), slice(8, 40), slice(16, 48))
+    part = (slice(None), slice(None), slice(20, 20 + rows), slice(16, 16 + rows))
     seen, codes = embedding.features[part], backbone.dense_pe()[part]
-    boxes = torch.tensor([[80.0, 90, 120, 130], [60, 80, 140, 150], [70, 100, 100, 150]])
+    boxes = torch.tensor([[90.0 + n, 80, 120, 115 - n] for n in range(count)])
     with torch.inference_mode():
         base, iou = runtime.decode(seen, boxes, codes)
         ruling = runtime.rule(experts, seen, {"boxes": boxes, "places": codes}, base)
@@ -202,7 +206,8 @@ def test_prompts_on_a_part_of_the_slice_are_answered_two_by_two_as_one_by_one(ex
             torch.testing.assert_close(ruling.logits[number], own.logits[0], atol=2e-2, rtol=1e-3)
         theirs = Runtime.rule(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
     torch.testing.assert_close(ruling.logits, theirs.logits, atol=2e-2, rtol=1e-3)
-    assert compiled.Shape(32, 32, 2) in runtime._frozen._compiled
+    assert len(base) == len(iou) == count
+    assert compiled.Shape(rows, rows, 3) in runtime._frozen._compiled
 
 
 def settle(ahead):
@@ -220,7 +225,7 @@ def test_what_is_likely_has_answered_once_before_it_is_asked(lite_model, templat
     shapes = set(runtime._frozen._compiled) | set(experts._compiled)
     assert {(shape.rows, shape.prompts) for shape in shapes} == {
         *((rows, 1) for rows in (16, 32, 48, 64)),
-        (32, 2),
+        *((rows, 3) for rows in (16, 32)),
     }
     for network in (runtime._frozen, experts):
         assert all(one._used for one in network._compiled.values())
