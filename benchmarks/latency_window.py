@@ -97,8 +97,8 @@ class Window:
         QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=first)
         rest(SETTLED)
         for share in (0.25, 0.5, 0.75, 1.0):
-            self._move(first + (last - first) * share, Qt.MouseButton.LeftButton)
             rest(0.04)
+            self._move(first + (last - first) * share, Qt.MouseButton.LeftButton)
         if aimed:
             rest(LOOKED)
         began = time.perf_counter()

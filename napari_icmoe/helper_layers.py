@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from napari_icmoe.planes import Plane
 from napari_icmoe.regions import Region
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
 
 HELPER = "icmoe_helper"
 """Under this key a layer's metadata says that it only shows something, and is no mask."""
@@ -73,6 +76,19 @@ def cut_axes(plane: Plane) -> tuple[int, ...]:
 def is_helper(layer: Layer) -> bool:
     """Tell whether a layer only shows something of ours, and is no mask."""
     return bool(layer.metadata.get(HELPER, False))
+
+
+def add_unmeasured(layer: Layer, viewer: ViewerModel) -> None:
+    """Add a layer that lies on an image, so that new data in it do not change what can be shown.
+
+    Otherwise napari measures all layers anew before and after each change, some 4 ms.
+    """
+    viewer.add_layer(layer)
+    measure = getattr(
+        viewer, "_on_layers_change", None
+    )  # napari's own, and may be called otherwise
+    if measure is not None:
+        layer.events.data.disconnect(measure)
 
 
 def fill(layer: Labels, data: NDArray[Any]) -> None:

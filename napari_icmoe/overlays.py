@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from napari_icmoe.crops import Corner, bounding_box, laid_out
 from napari_icmoe.events import Connections
-from napari_icmoe.helper_layers import HELPER, cut_axes, plane_translate, transform_of
+from napari_icmoe.helper_layers import (
+    HELPER,
+    add_unmeasured,
+    cut_axes,
+    plane_translate,
+    transform_of,
+)
 from napari_icmoe.lines import Lines
 from napari_icmoe.planes import Plane
 from napari_icmoe.redrawing import Part, redraw
@@ -119,7 +125,7 @@ class Overlays:
         )
         self.preview, self.boxes, self.prompts = preview, boxes, prompts
         for layer in (preview, boxes, prompts):
-            self._viewer.add_layer(layer)
+            add_unmeasured(layer, self._viewer)
             layer.editable = False  # the session owns the prompts, not napari's own tools
         self._connections.add(self._on_zoom, self._viewer.scene.camera.events.zoom)
         self.take_drags()
