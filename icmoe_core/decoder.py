@@ -92,7 +92,8 @@ def decode(
     multimask : bool
         Give the three masks for an ambiguous prompt (whole, part, sub-part) rather than one.
     places : Tensor, optional
-        Codes of the places that `features` show, ``(B, C, h, w)``; as for :func:`decode_tokens`.
+        Codes of the places that `features` show, ``(1 or B, C, h, w)``; as for
+        :func:`decode_tokens`.
 
     Returns
     -------

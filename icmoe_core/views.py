@@ -29,9 +29,8 @@ from icmoe_core.parts import (
 )
 
 PARTS = (1, 2)
-"""Sides of the views: the whole slice, and these parts of it. With a quarter as well, one click was
-no better: on 822 clicks on nine scans, on 435 on lesions and nuclei, and on 456 on what four
-fine-tunes had learnt."""
+"""Sides of the views: the whole slice, and these parts of it. A quarter as well made one click no
+better, on the default experts' held-out scans nor after fine-tunes (``docs/prompts.md``)."""
 
 FAVOUR = (0.15, 0.1)
 """What the answer in each view is given when it stands for election, in units of Dice: the less of

@@ -14,6 +14,7 @@ from napari_icmoe.regions import Region
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+_MEASURE = "_on_layers_change"  # of napari 0.9; without it, layers stay measured
 HELPER = "icmoe_helper"
 """Under this key a layer's metadata says that it only shows something, and is no mask."""
 
@@ -84,11 +85,14 @@ def add_unmeasured(layer: Layer, viewer: ViewerModel) -> None:
     Otherwise napari measures all layers anew before and after each change, some 4 ms.
     """
     viewer.add_layer(layer)
-    measure = getattr(
-        viewer, "_on_layers_change", None
-    )  # napari's own, and may be called otherwise
-    if measure is not None:
-        layer.events.data.disconnect(measure)
+    if hasattr(viewer, _MEASURE):
+        layer.events.data.disconnect(getattr(viewer, _MEASURE))
+
+
+def measure(viewer: ViewerModel) -> None:
+    """Have napari measure all layers, as after a change of one that is measured."""
+    if hasattr(viewer, _MEASURE):
+        getattr(viewer, _MEASURE)()
 
 
 def fill(layer: Labels, data: NDArray[Any]) -> None:

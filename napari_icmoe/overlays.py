@@ -21,6 +21,7 @@ from napari_icmoe.helper_layers import (
     HELPER,
     add_unmeasured,
     cut_axes,
+    measure,
     plane_translate,
     transform_of,
 )
@@ -154,6 +155,7 @@ class Overlays:
         stack = self._viewer.layers
         if list(stack)[-len(present) :] != present:
             stack.move_multiple([stack.index(one) for one in present], len(stack))
+        measure(self._viewer)  # without the markers that lay on the other image
         return True
 
     def _clear(self) -> None:

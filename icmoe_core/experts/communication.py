@@ -45,13 +45,13 @@ class Communication(nn.Module):
         Parameters
         ----------
         found : sequence of Tensor, (B, h, w, width)
-            Of each expert.
+            Of each expert; not one tensor, in which OpenVINO 2026.4 would overwrite what a
+            convolution still reads.
 
         Returns
         -------
         list of Tensor, (B, h, w, width)
         """
-        rows, columns = found[0].shape[1:3]
         coarse = torch.stack([_as_coarse(one) for one in found], dim=1)
         query, key, value = pointwise(self.speak, coarse).chunk(3, dim=4)
         asking, answering = self.names[:, None, None].chunk(2, dim=3)
@@ -61,24 +61,19 @@ class Communication(nn.Module):
         for one in query.unbind(1):
             match = (one[:, None] * key).sum(4, keepdim=True) / key.shape[4] ** 0.5
             told.append((torch.softmax(match, dim=1) * value).sum(1))
-        heard = pointwise(self.hear, torch.stack(told, dim=1))[:, :, :, None, :, None]
+        heard = pointwise(self.hear, torch.stack(told, dim=1))
         return [
-            (own + more).flatten(3, 4).flatten(1, 2)[:, :rows, :columns]
-            for own, more in zip(map(_in_squares, found), heard.unbind(1), strict=True)
+            own + _as_fine(more)[:, : own.shape[1], : own.shape[2]]
+            for own, more in zip(found, heard.unbind(1), strict=True)
         ]
 
 
 def _as_coarse(found: Tensor) -> Tensor:
+    # Not a mean over two axes of the squares, which takes OpenVINO 2026.4 ten times as long.
     return as_rows(F.avg_pool2d(as_maps(found), _COARSER, ceil_mode=True))
 
 
-def _in_squares(found: Tensor) -> Tensor:
-    """See ``(B, h, w, width)`` as squares of places, ``(B, h / 2, 2, w / 2, 2, width)``.
-
-    What would be half a square has its places twice.
-    """
-    for axis in (1, 2):
-        if found.shape[axis] % _COARSER:
-            last = found.narrow(axis, found.shape[axis] - 1, 1)
-            found = torch.cat([found, last], dim=axis)
-    return found.unflatten(2, (-1, _COARSER)).unflatten(1, (-1, _COARSER))
+def _as_fine(coarse: Tensor) -> Tensor:
+    """Repeat each place of ``(B, h / 2, w / 2, width)`` along both axes."""
+    wide = coarse[:, :, None, :, None].expand(-1, -1, _COARSER, -1, _COARSER, -1)
+    return wide.flatten(3, 4).flatten(1, 2)

@@ -90,6 +90,11 @@ class Vote:
         The gate's, before the choice of adaptive experts.
     found : Tensor, (B, h, w, width)
         The places' features that the experts share, for the contrastive loss.
+
+    Notes
+    -----
+    What is laid out as a picture is so once, when it is first asked for, with or without gradients
+    as torch is set then.
     """
 
     said: Tensor

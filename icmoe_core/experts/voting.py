@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from icmoe_core.devices import full_precision
 from icmoe_core.experts.adaptive import keep_top
-from icmoe_core.layouts import FINER, as_maps, as_rows, pointwise
+from icmoe_core.layouts import FINER, as_maps, as_rows, in_blocks, pointwise
 
 CONSISTENCY_TEMPERATURE = 0.2
 """Errors in probability this far apart make a factor of e between the weights aimed at."""
@@ -80,7 +81,8 @@ def weigh(scores: Tensor, adaptive: int, k: int) -> Tensor:
 def finer(weights: Tensor) -> Tensor:
     """Interpolate weights between the centres of places, as bilinear interpolation does.
 
-    In a block all depends on the place and its eight neighbours, so that it is one convolution.
+    In a block all depends on the place and its eight neighbours, so that it is one convolution. On
+    a GPU torch rounds the weights to ten bits for it, as for any other.
 
     Parameters
     ----------
@@ -94,8 +96,9 @@ def finer(weights: Tensor) -> Tensor:
     count = weights.shape[1]
     own = torch.eye(count, device=weights.device)
     kernel = torch.einsum("en,prc->epnrc", own, _taps(weights.device)).flatten(0, 1)
-    around = F.pad(weights, (1, 1, 1, 1), mode="replicate")
-    return as_rows(F.conv2d(around, kernel)).unflatten(3, (count, -1))
+    with full_precision(weights.device):
+        around = F.pad(weights, (1, 1, 1, 1), mode="replicate")
+        return as_rows(F.conv2d(around, kernel)).unflatten(3, (count, -1))
 
 
 def _taps(device: torch.device) -> Tensor:
@@ -103,8 +106,8 @@ def _taps(device: torch.device) -> Tensor:
     centres = torch.arange(-1.0, 2.0, device=device)
     offsets = (torch.arange(FINER, device=device) + 0.5) / FINER - 0.5  # of the finer places
     along = (1 - (offsets[:, None] - centres).abs()).clamp(min=0)
-    both = torch.einsum("ir,jc->ijrc", along, along).unflatten(1, (2, 2)).unflatten(0, (2, 2))
-    return both.transpose(1, 2).flatten(0, 3)
+    both = torch.einsum("ir,jc->rcij", along, along)
+    return in_blocks(both.flatten(0, 1)[None])[0, 0, 0].T.unflatten(1, (3, 3))
 
 
 def fuse(logits: Tensor, weights: Tensor) -> Tensor:

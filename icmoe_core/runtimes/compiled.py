@@ -132,7 +132,7 @@ class Network:
     finer : int, optional
         How much finer the logits of the frozen path are, where the graph takes them.
     together : int
-        So many prompts on half of a slice are answered at once.
+        So many prompts on half of a slice or less are answered at once.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class Network:
         size = self._together if 2 * rows <= self._places[1] else 1
         for first in range(0, count, size):
             kept = min(size, count - first)
-            # One alone has a graph of its own, but where several hardly take longer.
+            # One alone has a graph of its own; but not on a quarter, where it would save 1 ms.
             asked = 1 if kept == 1 and 4 * rows > self._places[1] else size
             part = np.arange(first, first + asked).clip(max=count - 1)
             more = [array if array.ndim == 1 else array[part] for array in rest]

@@ -28,11 +28,11 @@ from icmoe_core.runtimes.runtime import Runtime, batch_of
 _BYTES_A_SLICE = 2**30
 """Memory of the GPU for each slice of 256 x 256 that is encoded together with others, so that they
 take an eighth of it."""
-_COUNTS = (1, 2, 8)
+_COUNTS = (1, 2, 3, 8)
 """Numbers of prompts for which decoders are recorded; fewer are filled up."""
 _TOKENS = 2  # of a box, and of a click
 _FINALISTS = 2  # prompts about which experts are asked together
-_USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 8), True), (1, (1, 2, 8), False))
+_USUAL = ((4, (1,), True), (3, (1, 2), False), (2, (1, 2, 3), True), (1, (1, 2, 3), False))
 """What is recorded ahead: for views of so many quarters of the slice's side, numbers of boxes, and
 whether clicks are asked about there."""
 _PROMPT_ARGUMENTS = frozenset(("boxes", "points", "point_labels", "places"))

@@ -2,8 +2,8 @@
 
 A graph is translated from torch once, which takes seconds, and kept on disk; it is compiled for the
 processor whenever it is loaded, in fractions of a second. It is compiled for each of the shapes
-asked for most, one prompt on a slice or on the views of it, since with fixed shapes it takes a
-third less time.
+asked for most, one prompt on a slice or on the views of it, or a few, since with fixed shapes it
+takes a third less time.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.frames import box_tensor
 from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
-from icmoe_core.parts import EMPTY_LOGIT, places_around
+from icmoe_core.parts import EMPTY_LOGIT, places_around, show_part
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
@@ -105,6 +105,12 @@ def test_views_lie_where_they_were_taken(lite_model, embedding, brain):
         assert torch.equal(votes[0][unseen], torch.ones_like(votes[0][unseen]))
         mask = embedding.frame.to_slice(one[None])[0].numpy() > 0
         assert dice(mask, brain[1]) > 0.6
+
+
+def test_features_and_codes_are_kept_in_the_order_in_which_they_are_used(lite_model, embedding):
+    shown = show_part(lite_model, embedding.features, (8, 16, 32))
+    for maps in (embedding.compact, embedding.features, lite_model.backbone.dense_pe(), *shown):
+        assert maps.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_background_click_outside_a_view_is_not_shown_to_it(lite_model, embedding, brain):

@@ -38,6 +38,20 @@ def test_deleting_a_helper_layer_turns_the_tool_off(viewer, brain, hands, qtbot)
         brain.controller.prompting.cancel()
 
 
+def test_markers_are_drawn_without_measuring_all_layers(viewer, brain, hands):
+    hands.click(60, 60)
+    measured = []
+    viewer.dims.events.range.connect(measured.append)
+    ranges, prompts = viewer.dims.range, viewer.layers["Prompts"]
+    beyond = prompts.data + 1e4
+    prompts.data = beyond
+    assert viewer.dims.range == ranges
+    prompts.data = beyond[:0]
+    assert not measured
+    viewer.add_points(beyond)
+    assert measured, "of others' layers napari still takes care"
+
+
 def test_selecting_the_prompts_layer_by_hand_turns_the_tool_on(viewer, brain, hands):
     image = viewer.layers["brain1"]
     other = viewer.add_image(

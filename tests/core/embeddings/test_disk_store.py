@@ -41,6 +41,7 @@ def test_features_come_back_exactly(store):
     assert store.read("1") is None
     store.write({"1": features_of(1), "2": features_of(2).float()})
     assert torch.equal(store.read("1"), features_of(1))
+    assert store.read("1").is_contiguous(memory_format=torch.channels_last)
     assert store.read("2").dtype == torch.float32
     assert holds(store, [1])
     assert "1" in store

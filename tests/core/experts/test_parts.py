@@ -96,6 +96,8 @@ def test_weights_between_places_are_interpolated(grid):
     fine = torch.nn.functional.interpolate(weights, scale_factor=4, mode="bilinear")
     torch.testing.assert_close(laid_out(finer(weights)), fine)
     torch.testing.assert_close(finer(weights).sum(3), torch.ones(2, *grid, 16))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(finer(weights).sum(3), torch.ones(2, *grid, 16))
 
 
 @pytest.mark.parametrize("grid", [(4, 6), (5, 7), (1, 1)])

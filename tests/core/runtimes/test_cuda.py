@@ -304,7 +304,7 @@ def test_a_batch_suits_the_device(kind, side, batch):
 
 
 def test_a_few_prompts_are_filled_up():
-    assert [cuda._filled_up(count) for count in (0, 1, 2, 3, 8, 9)] == [None, 1, 2, 8, 8, None]
+    assert [cuda._filled_up(count) for count in (0, 1, 2, 3, 8, 9)] == [None, 1, 2, 3, 8, None]
     filled = cuda._repeated(torch.arange(3)[:, None], 8)
     assert filled[:, 0].tolist() == [0, 1, 2, 2, 2, 2, 2, 2]
     assert cuda._repeated(filled, 8) is filled

@@ -13,13 +13,14 @@ from icmoe_core import Predictor, Prompts
 from icmoe_core.errors import OvertakenError
 from icmoe_core.experts.familiarity import everything_familiar
 from icmoe_core.experts.generations import Generation, Generations
-from icmoe_core.experts.mixture import Experts
+from icmoe_core.experts.mixture import Experts, ruling_of
 from icmoe_core.metrics import dice
 from icmoe_core.model import PromptableModel
 from icmoe_core.runtimes import compiled, openvino
 from icmoe_core.runtimes.agreement import LOWEST, MEAN, agree, masks_of, sample_cases
+from icmoe_core.runtimes.graphs import ExpertsGraph, example_inputs, weights_of
 from icmoe_core.runtimes.runtime import Runtime
-from icmoe_core.runtimes.templates import Templates
+from icmoe_core.runtimes.templates import Templates, translated
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")
 
@@ -184,7 +185,7 @@ def test_the_same_experts_are_compiled_once(exact):
     assert exact.runtime._ready[again] is exact.runtime._ready[experts]
 
 
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
 @pytest.mark.parametrize("rows", [32, 16])
 def test_prompts_on_a_part_of_the_slice_are_answered_together_as_one_by_one(
     exact, cases, rows, count
@@ -207,7 +208,32 @@ def test_prompts_on_a_part_of_the_slice_are_answered_together_as_one_by_one(
         theirs = Runtime.rule(runtime, experts, seen, {"boxes": boxes, "places": codes}, base)
     torch.testing.assert_close(ruling.logits, theirs.logits, atol=2e-2, rtol=1e-3)
     assert len(base) == len(iou) == count
-    assert compiled.Shape(rows, rows, 3) in runtime._frozen._compiled
+    asked = 1 if (rows, count) == (32, 1) else 3
+    assert compiled.Shape(rows, rows, asked) in runtime._frozen._compiled
+
+
+def test_experts_answer_on_a_part_of_any_size(tiny_backbone):
+    torch.manual_seed(0)
+    experts = Experts(tiny_backbone).eval()
+    for parameter in experts.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    weights = weights_of(experts)
+    inputs = example_inputs(tiny_backbone, True)
+    template = translated(ExpertsGraph(experts), (*inputs, *(one.clone() for one in weights)))
+    places = inputs[2]
+    arrays = [one.numpy() for one in weights]
+    network = compiled.Network(template, tuple(places.shape), "f32", arrays, finer=4)
+    none = tiny_backbone.prompt_encoder.no_mask_embed.weight[None, None]
+    for rows, columns in ((4, 4), (3, 3), (3, 2)):
+        part = places[:, :rows, :columns].contiguous()
+        features, sparse = torch.randn_like(part), torch.randn(1, 2, places.shape[3])
+        frozen, heard = torch.randn(1, 4 * rows, 4 * columns), np.array([True])
+        given = (one.numpy() for one in (features, sparse, part, frozen))
+        found = network(*given, heard)
+        with torch.no_grad():
+            vote = experts.vote(features, sparse, none, frozen=frozen, places=part, alone=True)
+        for ours, theirs in zip(found, ruling_of(vote), strict=True):
+            torch.testing.assert_close(torch.from_numpy(ours), theirs, atol=1e-4, rtol=1e-4)
 
 
 def settle(ahead):
