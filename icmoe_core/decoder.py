@@ -112,14 +112,29 @@ def decode(
             point_labels=point_labels,
             mask_logits=mask_logits,
         )
-        return decode_tokens(
-            backbone,
-            as_rows(features),
-            sparse,
-            as_rows(dense),
-            multimask=multimask,
-            places=None if places is None else as_rows(places),
-        )
+        return decode_maps(backbone, features, sparse, dense, multimask=multimask, places=places)
+
+
+def decode_maps(
+    backbone: Backbone,
+    features: Tensor,
+    sparse: Tensor,
+    dense: Tensor,
+    *,
+    multimask: bool = False,
+    decoder: Any = None,
+    places: Tensor | None = None,
+) -> DecoderOutput:
+    """Decode what :func:`embed_prompts` gives; as :func:`decode_tokens`, but on maps."""
+    return decode_tokens(
+        backbone,
+        as_rows(features),
+        sparse,
+        as_rows(dense),
+        multimask=multimask,
+        decoder=decoder,
+        places=None if places is None else as_rows(places),
+    )
 
 
 def embed_prompts(

@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari.utils.notifications import show_error, show_warning
 from napari.viewer import Viewer
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QCloseEvent, QPaintEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
@@ -41,6 +41,7 @@ from napari_icmoe.panels.parts import make_button, scrolled
 from napari_icmoe.pausing import DrawingPause
 from napari_icmoe.saving import Saving
 from napari_icmoe.scans import nearest_image
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)
@@ -125,9 +126,7 @@ class AnnotateWidget(QWidget):
         self._listing = Background(self)
         self._listing.done.connect(self._on_models)
         self._listed = False
-        self._seen = QTimer(self)
-        self._seen.setSingleShot(True)
-        self._seen.setInterval(SEEN_MS)
+        self._seen = once(SEEN_MS, self)
         self._seen.timeout.connect(self._list_models)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name

@@ -9,13 +9,14 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError, ImageError, PromptError
 from napari_icmoe.answers import AnswerCache
 from napari_icmoe.downloads import WeightsDownload
 from napari_icmoe.engine import Engine, MissingWeightsError
 from napari_icmoe.questions import Answer, ModelChoice, Question, Scan, at_pixels
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background, NewestWins
 
 logger = logging.getLogger(__name__)
@@ -74,9 +75,7 @@ class Asker(QObject):
         self._asking.answered.connect(self._on_answer)
         self._asking.failed.connect(self._on_failure)
         self._asking.busy_changed.connect(self._on_busy)
-        self._waited = QTimer(self)
-        self._waited.setSingleShot(True)
-        self._waited.setInterval(NOTICED_MS)
+        self._waited = once(NOTICED_MS, self)
         self._waited.timeout.connect(self.changed)
         self._download = WeightsDownload(self)
         self._download.progressed.connect(self._on_progress)

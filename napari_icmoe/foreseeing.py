@@ -9,10 +9,11 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_icmoe.pointer import clicked
 from napari_icmoe.state import Prompt
+from napari_icmoe.timers import once
 
 if TYPE_CHECKING:
     from napari_icmoe.controller import AnnotateController
@@ -35,9 +36,7 @@ class Foreseeing(QObject):
         # napari keeps callbacks, which must not keep a closed window.
         self._controller = weakref.ref(controller)
         self._expected: Prompt | None = None
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
+        self._rest = once(REST_MS, self)
         self._rest.timeout.connect(self._foresee)
         controller.viewer.mouse_move_callbacks.append(self._on_move)
         controller.view.drawn.connect(self._on_drawn)

@@ -8,10 +8,11 @@ the moment, and what was clicked appears together with its mask.
 from __future__ import annotations
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_icmoe.drawing import DrawingContext
+from napari_icmoe.timers import once
 
 LONGEST_MS = 400
 """Nearly all prompts are answered by then. An answer that is not takes up to twice as long, beside
@@ -31,9 +32,7 @@ class DrawingPause(QObject):
         super().__init__(parent)
         self._drawing = drawing
         self._held: QWidget | None = None
-        self._limit = QTimer(self)
-        self._limit.setSingleShot(True)
-        self._limit.setInterval(LONGEST_MS)
+        self._limit = once(LONGEST_MS, self)
         self._limit.timeout.connect(self.end)
 
     def begin(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_icmoe.ahead.encoding import EncodingAhead
 from napari_icmoe.asking import Asker
 from napari_icmoe.native import give_memory_back
 from napari_icmoe.review.propagating import Propagating
+from napari_icmoe.timers import once
 
 EVERY_MS = 400
 """While the model works, memory is given back this often: a hundredth of one core's time."""
@@ -32,9 +33,7 @@ class Tidying(QObject):
     ) -> None:
         super().__init__(parent)
         self._works = (asker.answered, ahead.loaded, propagating.changed)
-        self._soon = QTimer(self)
-        self._soon.setSingleShot(True)
-        self._soon.setInterval(EVERY_MS)
+        self._soon = once(EVERY_MS, self)
         self._soon.timeout.connect(give_memory_back)
         for work in self._works:
             work.connect(self._on_work)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.asking import Asker
@@ -19,6 +19,7 @@ from napari_icmoe.review.proposal_layer import ProposalLayer
 from napari_icmoe.scans import Scans
 from napari_icmoe.session import Session
 from napari_icmoe.state import Box, Click, Place, Prompt
+from napari_icmoe.timers import once
 from napari_icmoe.tool import PromptTool
 
 if TYPE_CHECKING:
@@ -83,13 +84,9 @@ class SliceView(QObject):
         self._proposals_at = proposals_at
         self._proposal_layer = ProposalLayer(viewer, tool.add_below)
         self._drag: Box | None = None
-        self._drawing = QTimer(self)
-        self._drawing.setSingleShot(True)
-        self._drawing.setInterval(DRAW_MS)
+        self._drawing = once(DRAW_MS, self)
         self._drawing.timeout.connect(self.draw)
-        self._settling = QTimer(self)
-        self._settling.setSingleShot(True)
-        self._settling.setInterval(SETTLED_MS)
+        self._settling = once(SETTLED_MS, self)
         self._settling.timeout.connect(self._prepare)
 
     @property

@@ -208,8 +208,10 @@ class Experts(nn.Module):
         ----------
         features : Tensor, (1 or B, C, h, w)
             From the frozen image encoder.
-        boxes, points, point_labels, earlier, places
-            As for :meth:`TunedPath.forward`, `places` as maps.
+        boxes, points, point_labels, earlier
+            As for :meth:`TunedPath.embed`.
+        places
+            As for :func:`icmoe_core.decoder.decode`.
         frozen : Tensor, (B, S, S), optional
             The frozen path's logits for the same prompts. Left out, that expert abstains.
         """

@@ -63,37 +63,6 @@ class TunedPath(nn.Module):
         """Answer with another decoder of the same parts."""
         self._frozen = (backbone, decoder)
 
-    def forward(
-        self,
-        features: Tensor,
-        *,
-        boxes: Tensor | None = None,
-        points: Tensor | None = None,
-        point_labels: Tensor | None = None,
-        earlier: Tensor | None = None,
-        places: Tensor | None = None,
-    ) -> DecoderOutput:
-        """Decode `B` prompts.
-
-        Parameters
-        ----------
-        features : Tensor, (1 or B, C, h, w)
-            From the frozen image encoder.
-        boxes : Tensor, (B, 4), optional
-        points : Tensor, (B, n, 2), optional
-        point_labels : Tensor, (B, n), optional
-            As for :func:`icmoe_core.decoder.decode`.
-        earlier : Tensor, (B, 1, 4 h, 4 w), optional
-            Logits of the answer that is being corrected.
-        places
-            As for :func:`icmoe_core.decoder.decode`.
-        """
-        sparse, dense = self.embed(
-            boxes=boxes, points=points, point_labels=point_labels, earlier=earlier
-        )
-        codes = None if places is None else as_rows(places)
-        return self.decode(as_rows(features), sparse, as_rows(dense), codes)
-
     def embed(
         self,
         *,
@@ -102,7 +71,17 @@ class TunedPath(nn.Module):
         point_labels: Tensor | None = None,
         earlier: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Turn prompts into tokens ``(B, tokens, C)`` and a map ``(B, C, h, w)``, with shifts."""
+        """Turn prompts into tokens ``(B, tokens, C)`` and a map ``(B, C, h, w)``, with shifts.
+
+        Parameters
+        ----------
+        boxes : Tensor, (B, 4), optional
+        points : Tensor, (B, n, 2), optional
+        point_labels : Tensor, (B, n), optional
+            As for :func:`icmoe_core.decoder.decode`.
+        earlier : Tensor, (B, 1, 4 h, 4 w), optional
+            Logits of the answer that is being corrected.
+        """
         sparse, dense = embed_prompts(
             self.backbone, boxes=boxes, points=points, point_labels=point_labels
         )

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.decoder import decode_tokens, embed_prompts
+from icmoe_core.decoder import decode_maps, embed_prompts
 from icmoe_core.experts.mixture import BASIC, Vote
-from icmoe_core.layouts import as_rows
 from icmoe_core.tokens import token_kinds
 
 
@@ -113,14 +112,7 @@ class Peer(nn.Module):
         )
         kinds = token_kinds(points, point_labels, boxes)
         sparse = sparse + self.token_shift[kinds.to(sparse.device)]
-        output = decode_tokens(
-            backbone,
-            as_rows(features),
-            sparse,
-            as_rows(dense),
-            decoder=decoder,
-            places=None if places is None else as_rows(places),
-        )
+        output = decode_maps(backbone, features, sparse, dense, decoder=decoder, places=places)
         blocks = output.blocks.float()
         said = torch.cat([blocks, blocks], dim=3)
         counted = torch.zeros_like(said)

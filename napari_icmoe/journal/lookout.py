@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_icmoe.journal.ownership import is_owned
 from napari_icmoe.journal.threads import JournalThreads
+from napari_icmoe.timers import once
 
 SOON_MS = 500
 RARELY_MS = 30_000
@@ -33,8 +34,7 @@ class Lookout(QObject):
         super().__init__(parent)
         self._threads, self._then = threads, then
         self._awaited: tuple[Path, ...] = ()
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
+        self._timer = once(SOON_MS, self)
         self._timer.timeout.connect(self._look)
 
     def wait_for(self, paths: Iterable[Path]) -> None:

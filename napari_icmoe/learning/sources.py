@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from icmoe_core.training.cases import case_name, match_files, patient_named
 from napari_icmoe.learning.handover import ApprovedScan, count_classes
 from napari_icmoe.readers import scan_path
 from napari_icmoe.state import approved_planes
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
@@ -72,9 +73,7 @@ class Sources(QObject):
         self.left_out: set[object] = set()
         self.numbered = controller.masks.instances
         self._counts: dict[tuple[object, ...], Counter[int]] = {}
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
+        self._settled = once(SETTLE_MS, self)
         self._settled.timeout.connect(self.refresh)
         self._reading = Background(self)
         self._reading.done.connect(self._on_read)

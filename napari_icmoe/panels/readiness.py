@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.panels.parts import in_column, make_bar, set_share
+from napari_icmoe.timers import once
 
 DONE_MS = 3000
 """So long it is said that all is ready."""
@@ -33,9 +34,7 @@ class ReadinessLine(QWidget):
         self.setToolTip(_TIP)
         in_column(self, self.text, self.bar, spacing=2).setContentsMargins(6, 0, 6, 0)
         self.hide()
-        self._done = QTimer(self)
-        self._done.setSingleShot(True)
-        self._done.setInterval(DONE_MS)
+        self._done = once(DONE_MS, self)
         self._done.timeout.connect(self.hide)
         self._ahead.changed.connect(self.refresh)
 

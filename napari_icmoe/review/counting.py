@@ -10,7 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.io import Grid, display_orientation
 from napari_icmoe.events import Connections
@@ -29,6 +29,7 @@ from napari_icmoe.review.slice_counts import (
     stack_of,
 )
 from napari_icmoe.strokes import stroke_slices
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
@@ -76,9 +77,7 @@ class MaskCounter(QObject):
         self._scan: Scan | None = None
         self._pending: set[int] = set()
         self._counting = False
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
+        self._settled = once(SETTLE_MS, self)
         self._settled.timeout.connect(self._count)
         self._background = Background(self)
         self._background.done.connect(self._on_counted)

@@ -14,7 +14,7 @@ import numpy as np
 from napari.layers import Layer
 from numpy.typing import NDArray
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError
 from napari_icmoe.engine import MissingWeightsError
@@ -24,6 +24,7 @@ from napari_icmoe.next_turn import next_turn
 from napari_icmoe.questions import Question
 from napari_icmoe.review.explaining import Explanation, explain, question_of_mask, without_experts
 from napari_icmoe.review.map_layers import Map, MapLayer
+from napari_icmoe.timers import once
 from napari_icmoe.workers import NewestWins
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ class Maps(QObject):
         self._work = NewestWins(self, controller.asker.worker)
         self._work.answered.connect(self._on_done)
         self._work.failed.connect(self._on_failed)
-        self._settled = QTimer(self)
-        self._settled.setSingleShot(True)
-        self._settled.setInterval(SETTLE_MS)
+        self._settled = once(SETTLE_MS, self)
         self._settled.timeout.connect(self._ask)
         self._connections = Connections()
         self._connections.add(self._on_removed, controller.viewer.layers.events.removed)
