@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import NAME, PIXELS
+from annotators import NAME, PIXELS
 from desk import write_voxels
 from killed import digest
 from work_on_scans import finish, sessions, snapshot, work

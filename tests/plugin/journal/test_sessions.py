@@ -5,12 +5,13 @@ import threading
 from dataclasses import replace
 
 import numpy as np
-from conftest import PIXELS
+from annotators import PIXELS
 from desk import CHANGE
 from work_on_scans import assert_same, sessions, snapshot, work
 
 from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal.folders import DISCARDED, JournalFolder, Keeping
+from napari_icmoe.learning.last_used import load_last_used
 from napari_icmoe.review.orders import choices_digest
 from napari_icmoe.review.rejections import Rejection
 from napari_icmoe.state import Click
@@ -101,7 +102,8 @@ def test_the_model_of_a_restored_session_wins_over_the_one_that_was_on_last(anno
     crash(one)
     two = annotator()
     two.controller.set_model(replace(two.controller.view.model, experts=None))
-    two.qtbot.waitUntil(lambda: two.controller.versions.remembering.noted == ("lite-medsam", None))
+    folder = two.controller.versions.store.folder
+    two.qtbot.waitUntil(lambda: getattr(load_last_used(folder), "version", "") is None)
     two.close()
     three = annotator()
     three.qtbot.waitUntil(lambda: three.controller.view.model.experts is None)
