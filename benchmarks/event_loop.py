@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from qtpy.QtCore import QObject, Qt, QTimer
+from qtpy.QtCore import QEventLoop, QObject, Qt, QTimer
 from qtpy.QtWidgets import QApplication
 
 TICK = 0.010
@@ -67,5 +67,9 @@ def wait(condition: Callable[[], bool], seconds: float = 600.0) -> None:
 
 
 def rest(seconds: float) -> None:
-    """Run the event loop for a while."""
-    wait(lambda: False, seconds)
+    """Run the event loop for a while, as it runs for a person: it sleeps until there is work."""
+    loop, timer = QEventLoop(), QTimer()
+    timer.setTimerType(Qt.TimerType.PreciseTimer)
+    timer.timeout.connect(loop.quit)
+    timer.start(round(1e3 * seconds))
+    loop.exec()

@@ -29,29 +29,27 @@ from rich.table import Table
 from icmoe_core.samples import SAMPLES
 
 PARTS = ("networks", "finetune", "window", "startup")
+KINDS = {"box": "a box", "click": "a click", "correction": "a corrective click"}
+
+
+def _prompts(way: str, said: str) -> dict[str, str]:
+    """Return what is told about the prompts that are made in one way."""
+    rows = {}
+    for kind, name in KINDS.items():
+        rows[f"{kind}{way}"] = f"{name} {said}"
+        rows[f"{kind}{way}_p95"] = "  95th percentile"
+        rows[f"{kind}{way}_drawn"] = "  and to the drawn canvas"
+    return rows
+
+
 ROWS = {
     "encode": "encode a slice",
     "box_core": "a box on an encoded slice, without a window",
     "click_core": "a click on an encoded slice, without a window",
     "first_click": "first click after opening 512 x 512 x 130",
-    "box": "a box let go at once, from the event to the painted layer",
-    "box_p95": "  95th percentile",
-    "box_drawn": "  and to the drawn canvas",
-    "click": "a click out of the blue, from the event to the painted layer",
-    "click_p95": "  95th percentile",
-    "click_drawn": "  and to the drawn canvas",
-    "correction": "a corrective click, from the event to the painted layer",
-    "correction_p95": "  95th percentile",
-    "correction_drawn": "  and to the drawn canvas",
-    "box_aimed": "a box that was looked at for 0.25 s before it was let go",
-    "box_aimed_p95": "  95th percentile",
-    "box_aimed_drawn": "  and to the drawn canvas",
-    "click_aimed": "a click where the pointer rested for 0.25 s, held for 0.08 s",
-    "click_aimed_p95": "  95th percentile",
-    "click_aimed_drawn": "  and to the drawn canvas",
-    "correction_aimed": "a corrective click of that kind",
-    "correction_aimed_p95": "  95th percentile",
-    "correction_aimed_drawn": "  and to the drawn canvas",
+    **_prompts("", "let go at once, as no hand does, from that to the painted layer"),
+    **_prompts("_held", "out of the blue, held for 0.08 s before it is let go"),
+    **_prompts("_aimed", "that was looked at for 0.25 s before"),
     "click_busy": "a click while slices are encoded ahead",
     "ahead": "100 slices encoded ahead",
     "experts": "a new expert file until it is in use",

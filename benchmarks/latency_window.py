@@ -26,8 +26,10 @@ REPEATS = 30
 SETTLED = 0.4
 """Seconds between two actions: what a person did before has been drawn."""
 LOOKED, HELD = 0.25, 0.08
-"""Seconds for which the pointer rests before a prompt that is aimed at, and for which the button is
-held down at a click."""
+"""Seconds for which a person looks at a prompt before it is made, and for which a hand that is in
+a hurry holds the button of the mouse."""
+WAYS = {"": (0.0, 0.0), "_held": (0.0, HELD), "_aimed": (LOOKED, HELD)}
+"""How a prompt is made: looked at and held for how many seconds."""
 
 
 class Window:
@@ -70,28 +72,28 @@ class Window:
         self.viewer.dims.set_current_step(0, index)
         rest(SETTLED)
 
-    def click(self, point: tuple[float, float], *, aimed: bool = False) -> float:
-        """Click, and return the seconds until the answer is painted.
+    def click(self, point: tuple[float, float], looked: float = 0.0, held: float = 0.0) -> float:
+        """Click, and return the seconds from letting go until the answer is painted.
 
-        A click is aimed at if the pointer rests before it, and the button is held down for a
-        moment; it comes out of the blue otherwise, and the time is the longest there is.
+        The pointer rests for `looked` seconds before, and the button is down for `held`. Without
+        either, the time is that from the press on, too, and the longest there is.
         """
         pixel = self._pixel(*map(float, point))
-        if aimed:
+        if looked:
             self._move(pixel, Qt.MouseButton.NoButton)
-            rest(LOOKED)
-            QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
-            rest(HELD)
+            rest(looked)
         began = time.perf_counter()
-        if not aimed:
-            QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
+        QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
+        if held:
+            rest(held)
+            began = time.perf_counter()
         QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=pixel)
         return self._until_painted(began)
 
-    def box(self, box: tuple[int, int, int, int], *, aimed: bool = False) -> float:
+    def box(self, box: tuple[int, int, int, int], looked: float = 0.0) -> float:
         """Drag a box, and return the seconds from letting go until the answer is painted.
 
-        One that is aimed at is looked at before it is let go.
+        The pointer rests for `looked` seconds before that.
         """
         first, last = (self._pixel(*corner) for corner in (box[:2], box[2:]))
         QTest.mousePress(self.canvas.native, Qt.MouseButton.LeftButton, pos=first)
@@ -99,8 +101,8 @@ class Window:
         for share in (0.25, 0.5, 0.75, 1.0):
             rest(0.04)
             self._move(first + (last - first) * share, Qt.MouseButton.LeftButton)
-        if aimed:
-            rest(LOOKED)
+        if looked:
+            rest(looked)
         began = time.perf_counter()
         QTest.mouseRelease(self.canvas.native, Qt.MouseButton.LeftButton, pos=last)
         return self._until_painted(began)
@@ -182,23 +184,22 @@ def measure_window(scan: Path, labels: Path, label: int, device: str) -> dict[st
         window.clear()
     ahead = window.controller.ahead
     wait(lambda: ahead.progress[0] >= ahead.progress[1], 300)
-    kinds = [f"{kind}{aim}" for aim in ("", "_aimed") for kind in ("box", "click", "correction")]
+    kinds = [f"{kind}{way}" for way in WAYS for kind in ("box", "click", "correction")]
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number, index in enumerate(order):
         window.go_to(index)
-        for aim in ("", "_aimed"):
-            aimed = bool(aim)
-            # Not where something was answered before.
+        for away, (way, (looked, held)) in zip((0, 2, 4), WAYS.items(), strict=True):
+            # `away` is so that it is not where something was answered before.
             edge = mask_box(truth[index])
-            edge = (max(edge[0] - 2 * aimed, 0), max(edge[1] - 2 * aimed, 0), *edge[2:])
-            seconds[f"box{aim}"].append(window.box(edge, aimed=aimed))
+            edge = (max(edge[0] - away, 0), max(edge[1] - away, 0), *edge[2:])
+            seconds[f"box{way}"].append(window.box(edge, looked or held))
             window.clear()
             row, column = deepest_point(truth[index])
-            point = row + 2 + 2 * aimed, column + 1 + number % 3
-            seconds[f"click{aim}"].append(window.click(point, aimed=aimed))
+            point = row + 2 + away, column + 1 + number % 3
+            seconds[f"click{way}"].append(window.click(point, looked, held))
             rest(SETTLED)
             beside = edge[0] + 1, edge[1] + 1  # mostly beside the object
-            seconds[f"correction{aim}"].append(window.click(beside, aimed=aimed))
+            seconds[f"correction{way}"].append(window.click(beside, looked, held))
             window.clear()
     drawn = np.array(window.drawn[-len(kinds) * len(order) :]).reshape(-1, len(kinds)) * 1e3
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

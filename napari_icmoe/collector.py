@@ -1,4 +1,4 @@
-"""The collector: Python's search for garbage, kept from stopping the window.
+"""The collector: Python's search for garbage, kept from stopping the window, and in its thread.
 
 With napari and torch loaded there are a million objects, and a full search through them stops all
 threads for 0.3 s. They are there to stay, so they are set aside, and a search only goes through
@@ -7,6 +7,10 @@ what came later, in some milliseconds. napari itself searches whenever a layer i
 What is set aside is never freed if it refers to itself, as layers do. So a scan or a mask that was
 removed, and is still there after a quick search, is searched for among all objects, as soon as the
 person pauses. What only shows something takes little memory, and waits for that.
+
+By itself, Python searches in whichever thread has just made an object too many. After a window or a
+dock was closed it finds what that was made of, and the program crashes if Qt has to destroy such a
+part in another thread than the GUI's. So Python waits then, until it was searched for in there.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.events import Connections
@@ -63,7 +67,7 @@ class Collector(QObject):
         self._connections = Connections()
         self._connections.add(self._on_removing, viewer.layers.events.removing)
         self._end = partial(_bring_back, self._stillness)
-        self.destroyed.connect(self._end)  # a window that is closed comes to no search
+        self.destroyed.connect(self._end)  # a window that goes without a word
         gc.freeze()
 
     def on_answer(self) -> None:
@@ -77,7 +81,7 @@ class Collector(QObject):
         self._stillness.note_action()
 
     def close(self) -> None:
-        """Bring everything back."""
+        """Bring everything back, and search for what was closed."""
         self._quick.stop()
         self._full.stop()
         self._connections.close()
@@ -123,3 +127,11 @@ class Collector(QObject):
 def _bring_back(stillness: Stillness, *_: object) -> None:
     stillness.close()
     gc.unfreeze()
+    if gc.isenabled():
+        gc.disable()
+        QTimer.singleShot(SETTLE_MS, _search_and_enable)
+
+
+def _search_and_enable() -> None:
+    gc.collect()
+    gc.enable()

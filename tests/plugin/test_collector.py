@@ -1,7 +1,9 @@
 """What is loaded is set aside, and yet a layer that is removed is freed with its array."""
 
 import gc
+import threading
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,8 +30,9 @@ def short_pauses(monkeypatch):
 
 
 @pytest.fixture
-def searches(monkeypatch):
+def searches(monkeypatch, qtbot):
     """A list that grows with each search, by whether all objects were searched."""
+    qtbot.waitUntil(gc.isenabled)  # nothing of an earlier window is left
     found, collect, unfreeze = [], gc.collect, gc.unfreeze
     full = []
 
@@ -37,17 +40,13 @@ def searches(monkeypatch):
         full.append(True)
         unfreeze()
 
-    def count(*args):
+    def count():
         found.append(bool(full))
         full.clear()
-        return collect(*args)
+        return collect()
 
-    class Counted:
-        freeze = staticmethod(gc.freeze)
-        unfreeze = staticmethod(bring_back)
-        collect = staticmethod(count)
-
-    monkeypatch.setattr(collector, "gc", Counted)
+    counted = SimpleNamespace(**{**vars(gc), "unfreeze": bring_back, "collect": count})
+    monkeypatch.setattr(collector, "gc", counted)
     return found
 
 
@@ -145,6 +144,32 @@ def test_what_only_shows_something_is_not_searched_for(make_napari_viewer, qtbot
     qtbot.wait(2 * SETTLE_MS)
     assert gc.get_freeze_count()
     assert not searches
+
+
+class Garbage:
+    """Refers to itself, so that only a search frees it."""
+
+    def __init__(self, freed_in):
+        self.itself = self
+        weakref.finalize(self, lambda: freed_in.append(threading.current_thread()))
+
+
+def make_garbage_in_a_thread(freed_in):
+    """Make much more of it than Python has a limit for."""
+    making = threading.Thread(target=lambda: [Garbage(freed_in) for _ in range(20_000)])
+    making.start()
+    making.join()
+
+
+def test_what_was_closed_is_searched_for_in_the_thread_of_the_window(make_napari_viewer, qtbot):
+    viewer, widget = open_window(make_napari_viewer)
+    viewer.window.remove_dock_widget(widget)
+    widget.close()
+    freed_in = []
+    make_garbage_in_a_thread(freed_in)
+    assert not freed_in
+    qtbot.waitUntil(gc.isenabled)
+    assert freed_in == [threading.main_thread()] * 20_000
 
 
 def test_everything_is_brought_back_in_the_end(make_napari_viewer):

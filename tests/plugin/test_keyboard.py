@@ -309,7 +309,7 @@ def test_a_study_without_a_mouse(
     go_to(brain, learn.run.stop, tab=2)
     press(Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: trainer.card is not None, timeout=WAIT_MS)
-    qtbot.waitUntil(lambda: bool(learn.versions.listed), timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: trainer.card.switched_on is not None, timeout=WAIT_MS)
     version = learn.versions.listed[0].id
     table = learn.list.table
     go_to(brain, table, tab=2)

@@ -32,6 +32,7 @@ def test_a_mask_that_is_being_saved_while_the_window_closes_is_noted_all_the_sam
 ):
     one = annotator()
     work(one)
+    one.wait()  # its journal has a file now
     until, mask = threading.Event(), tmp_path / "mask.nii.gz"
     save = one.journaling.saving(one.image)
 
