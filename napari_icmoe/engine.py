@@ -7,6 +7,7 @@ the predictor) the encoded slices.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,11 +98,12 @@ class Engine:
         """
         if is_wanted is not None and not is_wanted():
             raise OvertakenError
-        embedding = self.encode(question, scan)
         predictor = self.load(question.model)
-        if is_wanted is not None:
-            predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))
-        found = predictor.predict(embedding, asked(question, prior))
+        with nullcontext() if predictor.store is None else predictor.store.late():
+            embedding = self.encode(question, scan)
+            if is_wanted is not None:
+                predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))
+            found = predictor.predict(embedding, asked(question, prior))
         if question.region is None:
             mask, corner = cropped(found.mask)
             mask = mask.copy()  # and the rest of the slice need not be kept

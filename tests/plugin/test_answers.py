@@ -5,6 +5,7 @@ import gc
 import numpy as np
 from napari.layers import Image
 
+from icmoe_core.predictor import Predictor
 from icmoe_core.windowing import Window
 from napari_icmoe.answers import AnswerCache
 from napari_icmoe.engine import Engine
@@ -49,6 +50,27 @@ def test_the_answers_of_a_removed_image_are_forgotten():
     assert len(cache) == 1
     assert cache.nbytes == 100
     assert cache.get(answer("b", 0).question) is not None
+
+
+def test_a_slice_is_written_to_the_disk_once_it_is_answered(qapp, tiny_name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    scans, engine = Scans(), Engine()
+    layer = Image(np.random.default_rng(0).random((2, 32, 32), np.float32))
+    place = Place(str(layer.unique_id), Plane((0, None, None)))
+    scan = scans.scan_of(layer)
+    model = ModelChoice(tiny_name, "cpu")
+    question = Question(place, scan.version, (Click(9, 9),), model, "full")
+    predict, written = Predictor.predict, []
+
+    def look(predictor, *args):
+        written.extend(tmp_path.rglob("*.zarr"))
+        return predict(predictor, *args)
+
+    monkeypatch.setattr(Predictor, "predict", look)
+    engine.answer(question, scan)
+    assert written == []
+    assert engine.load(model).store.usage().slices == 1
+    scans.close()
 
 
 def test_new_pixels_have_another_version_and_another_window(qapp):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -161,6 +162,23 @@ def test_batches_are_written_in_threads_and_found_at_once(store):
     store.tidy()
     assert all(holds(store, range(100)))
     assert store.usage().packs == 10  # each of two batches, the least that make a full one
+
+
+def test_what_is_written_late_is_found_at_once_and_on_the_disk_afterwards(store):
+    with store.late():
+        fill(store, [1, 2])
+        assert "1" in store
+        assert torch.equal(store.read("2"), features_of(2))
+        assert files(store) == []
+    store.tidy()
+    assert all(holds(store, [1, 2]))
+    with suppress(KeyboardInterrupt), store.late():
+        fill(store, [3])
+        raise KeyboardInterrupt
+    fill(store, [4])  # at once again
+    assert all(holds(store, [4]))
+    store.tidy()
+    assert all(holds(store, [3]))
 
 
 def test_which_of_some_slices_are_kept(store):
