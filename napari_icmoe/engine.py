@@ -34,6 +34,8 @@ CACHE_BYTES = 32_000_000
 """Of encoded slices in memory; others are read from the disk in some milliseconds."""
 KEPT_PICTURES = 4
 """Slices of lazy scans and regions of large planes that are read once for several clicks."""
+PAINTED_S = 0.3
+"""An answer is painted by then, and its slice may be written to the disk."""
 WINDOWS = 256
 """So many windows are remembered."""
 
@@ -99,7 +101,7 @@ class Engine:
         if is_wanted is not None and not is_wanted():
             raise OvertakenError
         predictor = self.load(question.model)
-        with nullcontext() if predictor.store is None else predictor.store.late():
+        with nullcontext() if predictor.store is None else predictor.store.late(PAINTED_S):
             embedding = self.encode(question, scan)
             if is_wanted is not None:
                 predictor = predictor.with_model(predictor.model.while_wanted(is_wanted))

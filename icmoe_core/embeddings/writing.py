@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -37,11 +38,11 @@ class Writers:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="icmoe-write")
         self._running: set[Future[None]] = set()
 
-    def add(self, batch: Batch) -> None:
-        """Have a batch written; returns at once unless too many are waiting."""
+    def add(self, batch: Batch, seconds: float = 0.0) -> None:
+        """Have a batch written in some seconds; returns at once unless too many are waiting."""
         self._free.acquire()
         self.pending |= batch
-        future = self._pool.submit(self._run, batch)
+        future = self._pool.submit(self._run, batch, seconds)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
 
@@ -49,8 +50,9 @@ class Writers:
         """Return when all that was added is written."""
         wait(list(self._running))
 
-    def _run(self, batch: Batch) -> None:
+    def _run(self, batch: Batch, seconds: float) -> None:
         try:
+            time.sleep(seconds)
             # The interpreter ends, and zarr refuses to work: these slices are encoded anew then.
             with suppress(RuntimeError):
                 self._write(batch)
