@@ -185,9 +185,9 @@ def _border_evidence(
     inside, core = masks.float(), (~_dilate(~masks, 1)).float()
     rim = (_dilate(masks, _RIM) & ~_dilate(masks, 1) & valid).float()
     core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside)
-    shown = scene.picture[part]
-    mean_in, spread_in = _moments(shown, core)
-    mean_rim, spread_rim = _moments(shown, rim)
+    both = torch.cat([core, rim])
+    means, spreads = _moments(scene.picture[part], both)
+    (mean_in, mean_rim), (spread_in, spread_rim) = means.chunk(2), spreads.chunk(2)
     values = scene.smooth[clicks[:, 0], clicks[:, 1]].sort().values
     click_value = values[(len(values) - 1) // 2]
 
@@ -201,8 +201,7 @@ def _border_evidence(
         slice(int(one.start / finer), -int(-one.stop // finer))
         for one, finer in zip(part, (down, across), strict=True)
     )
-    seen = unit[:, rows, columns]
-    feature_in, feature_rim = _mean_features(seen, core), _mean_features(seen, rim)
+    feature_in, feature_rim = _mean_features(unit[:, rows, columns], both).chunk(2)
     cosine = F.cosine_similarity(feature_in, feature_rim, dim=1)
     return [
         (mean_in - mean_rim).abs() / (spread_in + spread_rim + 0.05),
@@ -234,13 +233,13 @@ def _dilate(masks: Tensor, radius: int) -> Tensor:
     return masks
 
 
-def _mean(picture: Tensor, weights: Tensor) -> Tensor:
-    return (weights * picture).sum((1, 2)) / (weights.sum((1, 2)) + _TINY)
-
-
 def _moments(picture: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    mean = _mean(picture, weights)
-    return mean, (_mean(picture**2, weights) - mean**2).clamp(min=0).sqrt()
+    """Mean and spread of a picture ``(h, w)`` under maps ``(n, h, w)``: ``(n,)`` each."""
+    powers = torch.stack([torch.ones_like(picture), picture, picture**2])
+    # Row by row: a sum over all pixels at once loses four digits of a small spread.
+    total, first, second = torch.einsum("nhw,khw->hnk", weights, powers).sum(0).unbind(1)
+    mean = first / (total + _TINY)
+    return mean, (second / (total + _TINY) - mean**2).clamp(min=0).sqrt()
 
 
 def _mean_features(unit: Tensor, weights: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ person pauses. What only shows something takes little memory, and waits for that
 
 By itself, Python searches in whichever thread has just made an object too many. After a window or a
 dock was closed it finds what that was made of, and the program crashes if Qt has to destroy such a
-part in another thread than the GUI's. So Python waits then, until it was searched for in there.
+part in another thread than the GUI's. So that is set aside, too, and is searched for in there a
+moment later; but for what somebody still holds then.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QObject, QTimer
 
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.events import Connections
@@ -66,8 +67,9 @@ class Collector(QObject):
         self._layers = viewer.layers
         self._connections = Connections()
         self._connections.add(self._on_removing, viewer.layers.events.removing)
-        self._end = partial(_bring_back, self._stillness)
+        self._end = partial(_end, self._stillness)
         self.destroyed.connect(self._end)  # a window that goes without a word
+        _open.add(self)
         gc.freeze()
 
     def on_answer(self) -> None:
@@ -81,11 +83,12 @@ class Collector(QObject):
         self._stillness.note_action()
 
     def close(self) -> None:
-        """Bring everything back, and search for what was closed."""
+        """Search for what was closed, and bring everything back if no other window is open."""
         self._quick.stop()
         self._full.stop()
         self._connections.close()
         self.destroyed.disconnect(self._end)
+        _open.discard(self)
         self._end()
 
     def _search(self) -> None:
@@ -124,14 +127,27 @@ class Collector(QObject):
             self._quick.start()
 
 
-def _bring_back(stillness: Stillness, *_: object) -> None:
+_open: weakref.WeakSet[Collector] = weakref.WeakSet()
+
+
+def _end(stillness: Stillness, *_: object) -> None:
     stillness.close()
+    gc.freeze()
+    application = QCoreApplication.instance()
+    if application is not None:
+        application.aboutToQuit.connect(_search_for_closed)  # timers come to nothing then
+    QTimer.singleShot(SETTLE_MS, _search_for_closed)
+
+
+def _search_for_closed() -> None:
+    """Search among all objects, and set them aside again if a window is open."""
+    if not gc.get_freeze_count():
+        return
+    searches = gc.isenabled()
+    gc.disable()  # another thread must not come between
     gc.unfreeze()
-    if gc.isenabled():
-        gc.disable()
-        QTimer.singleShot(SETTLE_MS, _search_and_enable)
-
-
-def _search_and_enable() -> None:
     gc.collect()
-    gc.enable()
+    if any(isalive(one) for one in _open):
+        gc.freeze()
+    if searches:
+        gc.enable()

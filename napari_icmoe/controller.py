@@ -83,6 +83,7 @@ class AnnotateController(QObject):
         former = shortcuts.connect(viewer, self)
         if former is not None:  # two of them would both take the clicks
             former.give_way()
+        self._closed = False
         self.viewer = viewer
         self.session = Session(classes or default_classes(3))
         self.tool = PromptTool(
@@ -276,7 +277,10 @@ class AnnotateController(QObject):
         self.replaced.emit()
 
     def close(self) -> None:
-        """Let go of the viewer; answers still on their way are dropped."""
+        """Let go of the viewer; answers still on their way are dropped. Once more does nothing."""
+        if self._closed:
+            return
+        self._closed = True
         self._reactions.close()
         self.versions.close()
         self.browser.close()

@@ -8,6 +8,7 @@ they were.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -86,7 +87,7 @@ class EmbeddingStore:
         self._index = PackIndex(self.folder)
         self._merger = Merger(self._index)
         self._writers = Writers(self._write)
-        self._late: dict[str, Tensor] | None = None  # what is written once an answer is there
+        self._late = threading.local()  # what a thread has written once its answer is there
 
     def read(self, key: str) -> Tensor | None:
         """Return the features ``(1, C, h, w)`` kept under `key`, channels last; None without any.
@@ -111,26 +112,33 @@ class EmbeddingStore:
 
     def write(self, features: Mapping[str, Tensor]) -> None:
         """Keep features ``(1, C, h, w)`` of slices under their keys, if that can be done."""
-        if self._late is None:
+        late: dict[str, Tensor] | None = getattr(self._late, "batch", None)
+        if late is None:
             self._write(features)
-        else:
-            self._late |= features
-            self._writers.pending |= features
+        elif self.capacity_bytes > 0:
+            late.update(features)
+            self._writers.pending.update(features)
 
     @contextmanager
     def late(self, seconds: float = 0.0) -> Iterator[None]:
-        """Have :meth:`write` keep what comes meanwhile only some seconds afterwards, in a thread.
+        """Have :meth:`write` keep what this thread gives it meanwhile only afterwards, in a thread.
 
-        For a slice that somebody waits for to be answered: 5 to 75 ms, on two cores. One thread at
-        a time may do so. What a program writes last of all so may be lost when it ends.
+        For whoever waits for an answer about a slice: to write it takes 5 to 75 ms, on two cores.
+        It can be read at once. What is given in a program's last moments may be lost.
+
+        Parameters
+        ----------
+        seconds : float
+            So much later.
         """
-        self._late = {}
+        former = getattr(self._late, "batch", None)
+        batch = self._late.batch = {}
         try:
             yield
         finally:
-            written, self._late = self._late, None
-            if written:
-                self._writers.add(written, seconds)
+            self._late.batch = former
+            if batch:
+                self._writers.add(batch, seconds)
 
     def _write(self, features: Mapping[str, Tensor]) -> None:
         fresh: dict[tuple[object, ...], dict[str, Tensor]] = {}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icmoe_core.backbones import Backbone
-from icmoe_core.decoder import embed_prompts
+from icmoe_core.decoder import embed_tokens
 from icmoe_core.experts.mixture import Experts, Ruling
 from icmoe_core.layouts import as_rows
 from icmoe_core.runtimes.compiled import Compiled, CompilingAhead, Network, Shape
@@ -103,7 +103,7 @@ class OpenVinoRuntime(Runtime):
         self, features: Tensor, boxes: Tensor, places: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Let the frozen base answer boxes."""
-        sparse, _ = embed_prompts(self.backbone, boxes=boxes)
+        sparse, _ = embed_tokens(self.backbone, boxes, None, None)
         try:
             logits, iou = self._frozen(*self._arrays(features, sparse, places))
         except RuntimeError as error:
@@ -124,8 +124,9 @@ class OpenVinoRuntime(Runtime):
         if network is None or not given.keys() <= _PROMPT_ARGUMENTS:
             return super().rule(experts, features, prompts, frozen)
         places = given.pop("places", None)
-        sparse, _ = experts.tuned.embed(**given)
-        arrays = self._arrays(features, sparse, places)
+        tokens = (given.get(name) for name in ("boxes", "points", "point_labels"))
+        sparse, kinds = embed_tokens(self.backbone, *tokens)
+        arrays = self._arrays(features, sparse + experts.tuned.token_shift[kinds], places)
         heard = np.array([frozen is not None])
         if frozen is None:
             rows, columns = (self._finer * length for length in features.shape[2:])

@@ -86,6 +86,13 @@ def test_evidence_sees_where_the_picture_changes():
     assert right["feature_click_inside"] > right["feature_click_rim"]
 
 
+def test_evidence_tells_a_small_spread_of_a_large_and_bright_mask():
+    mask = disc((128, 128), 110)
+    picture = 0.95 + np.random.default_rng(0).normal(0, 0.003, (SIDE, SIDE))
+    (large,) = evidence_of([mask], picture)
+    assert large["spread_inside"] == pytest.approx(picture[mask].std(), abs=5e-4)
+
+
 def test_evidence_sees_how_a_mask_sits_in_its_box():
     square = np.zeros((SIDE, SIDE), bool)
     square[60:140, 60:140] = True

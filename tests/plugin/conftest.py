@@ -45,10 +45,10 @@ class PatientBot(QtBot):
     def waitUntil(self, callback: Callable[[], Any], *, timeout: int = PATIENCE_MS) -> None:  # noqa: N802
         """Let the event loop run until `callback` returns something true, or asserts nothing.
 
-        pytest-qt takes None for an assertion that holds; a lambda cannot assert, and means it.
+        pytest-qt takes None for an assertion that holds; of a lambda, it is "not yet" here.
         """
-        means_it = getattr(callback, "__name__", "") == "<lambda>"
-        super().waitUntil((lambda: bool(callback())) if means_it else callback, timeout=timeout)
+        asserts = getattr(callback, "__name__", "") != "<lambda>"
+        super().waitUntil(callback if asserts else lambda: bool(callback()), timeout=timeout)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def short_pauses(monkeypatch):
 @pytest.fixture
 def searches(monkeypatch, qtbot):
     """A list that grows with each search, by whether all objects were searched."""
-    qtbot.waitUntil(gc.isenabled)  # nothing of an earlier window is left
+    qtbot.waitUntil(lambda: not gc.get_freeze_count())  # nothing of an earlier window is left
     found, collect, unfreeze = [], gc.collect, gc.unfreeze
     full = []
 
@@ -146,40 +146,61 @@ def test_what_only_shows_something_is_not_searched_for(make_napari_viewer, qtbot
     assert not searches
 
 
-class Garbage:
-    """Refers to itself, so that only a search frees it."""
+class Part:
+    """Of a window; it refers to itself, so that only a search frees it."""
 
     def __init__(self, freed_in):
         self.itself = self
         weakref.finalize(self, lambda: freed_in.append(threading.current_thread()))
 
 
-def make_garbage_in_a_thread(freed_in):
-    """Make much more of it than Python has a limit for."""
-    making = threading.Thread(target=lambda: [Garbage(freed_in) for _ in range(20_000)])
-    making.start()
-    making.join()
+def search_in_a_thread():
+    searching = threading.Thread(target=gc.collect)
+    searching.start()
+    searching.join()
 
 
 def test_what_was_closed_is_searched_for_in_the_thread_of_the_window(make_napari_viewer, qtbot):
     viewer, widget = open_window(make_napari_viewer)
+    freed_in = []
+    parts = [Part(freed_in)]
     viewer.window.remove_dock_widget(widget)
     widget.close()
-    freed_in = []
-    make_garbage_in_a_thread(freed_in)
+    parts.clear()
+    search_in_a_thread()
     assert not freed_in
-    qtbot.waitUntil(gc.isenabled)
-    assert freed_in == [threading.main_thread()] * 20_000
+    qtbot.waitUntil(lambda: bool(freed_in))
+    assert freed_in == [threading.main_thread()]
+    assert gc.isenabled()
 
 
-def test_everything_is_brought_back_in_the_end(make_napari_viewer):
+def test_what_was_closed_is_freed_when_the_program_goes_on_without_a_window(
+    make_napari_viewer, qapp
+):
     viewer, widget = open_window(make_napari_viewer)
     viewer.window.remove_dock_widget(widget)
     widget.close()
+    qapp.aboutToQuit.emit()
     assert not gc.get_freeze_count()
 
 
-def test_everything_is_brought_back_when_a_window_goes_without_a_word(make_napari_viewer):
+def test_another_window_stays_set_aside(make_napari_viewer, qtbot, searches):
+    open_window(make_napari_viewer)
+    viewer, widget = open_window(make_napari_viewer)
+    viewer.window.remove_dock_widget(widget)
+    widget.close()
+    qtbot.waitUntil(lambda: searches == [True])
+    assert gc.get_freeze_count()
+
+
+def test_everything_is_brought_back_in_the_end(make_napari_viewer, qtbot):
+    viewer, widget = open_window(make_napari_viewer)
+    viewer.window.remove_dock_widget(widget)
+    widget.close()
+    qtbot.waitUntil(lambda: not gc.get_freeze_count())
+
+
+def test_everything_is_brought_back_when_a_window_goes_without_a_word(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     gc.collect()
     before = len(viewer.mouse_move_callbacks)
@@ -188,5 +209,5 @@ def test_everything_is_brought_back_when_a_window_goes_without_a_word(make_napar
     one.deleteLater()
     del one
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-    assert not gc.get_freeze_count()
+    qtbot.waitUntil(lambda: not gc.get_freeze_count())
     assert len(viewer.mouse_move_callbacks) == before

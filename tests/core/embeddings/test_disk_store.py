@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import threading
 import time
 from contextlib import suppress
 
@@ -165,11 +166,17 @@ def test_batches_are_written_in_threads_and_found_at_once(store):
 
 
 def test_what_is_written_late_is_found_at_once_and_on_the_disk_afterwards(store):
-    with store.late():
-        fill(store, [1, 2])
+    with store.late(seconds=0.2):
+        fill(store, [1])
+        with store.late():
+            fill(store, [2])
         assert "1" in store
         assert torch.equal(store.read("2"), features_of(2))
-        assert files(store) == []
+        other = threading.Thread(target=fill, args=(store, [5]))
+        other.start()
+        other.join()
+        assert all(holds(store, [5]))  # another thread does not wait for it
+    assert not any(holds(store, [1]))
     store.tidy()
     assert all(holds(store, [1, 2]))
     with suppress(KeyboardInterrupt), store.late():

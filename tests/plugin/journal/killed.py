@@ -18,7 +18,7 @@ def main(home):
     import os
 
     os.environ |= {"XDG_DATA_HOME": f"{home}/data", "XDG_CONFIG_HOME": f"{home}/config"}
-    from conftest import Annotator
+    from annotators import Annotator
     from qtpy.QtWidgets import QApplication
 
     from napari_icmoe.state import Click
