@@ -26,8 +26,9 @@ REPEATS = 30
 SETTLED = 0.4
 """Seconds between two actions: what a person did before has been drawn."""
 LOOKED, HELD = 0.25, 0.08
-"""Seconds for which a person looks at a prompt before it is made, and for which a hand that is in
-a hurry holds the button of the mouse."""
+"""Seconds for which a person looks at a prompt before it is made, and for which a quick hand holds
+the button of the mouse: 0.087 is the mean of people of 25 to 34 years, and 0.137 of those over 65
+(Edmonds and Azzopardi, https://github.com/andyed/clicksense)."""
 WAYS = {"": (0.0, 0.0), "_held": (0.0, HELD), "_aimed": (LOOKED, HELD)}
 """How a prompt is made: looked at and held for how many seconds."""
 

@@ -123,8 +123,8 @@ class EmbeddingStore:
     def late(self, seconds: float = 0.0) -> Iterator[None]:
         """Have :meth:`write` keep what this thread gives it meanwhile only afterwards, in a thread.
 
-        For whoever waits for an answer about a slice: to write it takes 5 to 75 ms, on two cores.
-        It can be read at once. What is given in a program's last moments may be lost.
+        For whoever waits for an answer about a slice: to write it takes some 20 ms, at times 80, on
+        two cores. It can be read at once. What is given in a program's last moments may be lost.
 
         Parameters
         ----------
