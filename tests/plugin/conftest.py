@@ -20,6 +20,7 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from worker_brake import Brake
 
 import icmoe_core
 from icmoe_core.io import read_labels, read_volume, to_display
@@ -28,6 +29,7 @@ from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning import training_process
 from napari_icmoe.native import prepare_for_torch
+from napari_icmoe.workers import Background
 
 ANSWER_MS = 60_000
 """How long a test waits for the model: the first answer includes loading the weights."""
@@ -244,6 +246,17 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
         )
 
     return wait
+
+
+@pytest.fixture
+def brake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
+    """Holds the widget's worker threads from when it is pulled; what runs by then goes on."""
+    brake = Brake()
+    monkeypatch.setattr(
+        Background, "run", lambda background, function: brake.run(background, function)
+    )
+    yield brake
+    brake.let_go()
 
 
 @pytest.fixture

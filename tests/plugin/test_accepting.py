@@ -152,22 +152,30 @@ def test_undo_keeps_its_order_across_masks(viewer, brain, hands, lesion, answere
     np.testing.assert_array_equal(first.data, accepted)
 
 
-def test_an_accept_in_waiting_is_written_on_its_own_slice(viewer, brain, hands, lesion, qtbot):
+def test_an_accept_in_waiting_is_written_on_its_own_slice(
+    viewer, brain, hands, lesion, qtbot, brake
+):
+    brake.pull()
     hands.box(lesion[2])
     hands.key("a")
     viewer.dims.set_current_step(0, lesion[1] + 2)
+    brake.let_go()
     qtbot.waitUntil(
         lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
     )
     assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1]}
 
 
-def test_an_accept_in_waiting_is_written_as_it_was_chosen(viewer, brain, hands, lesion, qtbot):
+def test_an_accept_in_waiting_is_written_as_it_was_chosen(
+    viewer, brain, hands, lesion, qtbot, brake
+):
+    brake.pull()
     hands.box(lesion[2])
     hands.key("a")
     assert brain.controller.busy
     hands.key("2")
     brain.controller.accepting.overlap = Overlap.REPLACE
+    brake.let_go()
     qtbot.waitUntil(
         lambda: brain.controller.target is not None and mask_of(brain).any(), timeout=60_000
     )
@@ -175,13 +183,15 @@ def test_an_accept_in_waiting_is_written_as_it_was_chosen(viewer, brain, hands, 
 
 
 def test_prompts_elsewhere_do_not_overtake_an_accept_in_waiting(
-    viewer, brain, hands, lesion, qtbot, answered
+    viewer, brain, hands, lesion, qtbot, answered, brake
 ):
+    brake.pull()
     hands.box(lesion[2])
     hands.key("a")
     assert brain.controller.busy
     viewer.dims.set_current_step(0, lesion[1] + 1)
     hands.box(lesion[2])
+    brake.let_go()
     answered(brain)
     assert set(np.nonzero(mask_of(brain))[0]) == {lesion[1]}
     hands.key("a")

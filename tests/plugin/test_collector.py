@@ -16,6 +16,8 @@ from napari_icmoe.helper_layers import HELPER
 
 SETTLE_MS, AGAIN_MS, PAUSE_S = 60, (120, 240), 0.2
 """A fifth of the real ones."""
+EARLIER_MS = collector.SETTLE_MS + 50
+"""What an earlier test has closed is searched for by then."""
 
 
 class Volume(np.ndarray):
@@ -32,7 +34,8 @@ def short_pauses(monkeypatch):
 @pytest.fixture
 def searches(monkeypatch, qtbot):
     """A list that grows with each search, by whether all objects were searched."""
-    qtbot.waitUntil(lambda: not gc.get_freeze_count())  # nothing of an earlier window is left
+    qtbot.wait(EARLIER_MS)
+    gc.unfreeze()
     found, collect, unfreeze = [], gc.collect, gc.unfreeze
     full = []
 

@@ -21,7 +21,6 @@ from widget_states import (
     save,
     show_a_map,
 )
-from worker_brake import Brake
 
 from icmoe_core.io import read_volume
 from napari_icmoe.annotate import AnnotateWidget
@@ -29,17 +28,6 @@ from napari_icmoe.helper_layers import is_helper
 from napari_icmoe.journal.files import read_journal
 from napari_icmoe.journal.replaying import replay
 from napari_icmoe.state import Box, Click
-from napari_icmoe.workers import Background
-
-
-@pytest.fixture
-def brake(monkeypatch):
-    brake = Brake()
-    monkeypatch.setattr(
-        Background, "run", lambda background, function: brake.run(background, function)
-    )
-    yield brake
-    brake.let_go()
 
 
 @pytest.fixture

@@ -197,11 +197,13 @@ def test_a_volume_without_pixels(viewer, annotate, hands, qtbot):
         viewer.layers.remove(image)
 
 
-def test_removing_the_image_while_it_is_answered(viewer, brain, hands, lesion, said, qtbot):
+def test_removing_the_image_while_it_is_answered(viewer, brain, hands, lesion, said, qtbot, brake):
+    brake.pull()
     hands.box(lesion[2])
     hands.key("a")
     assert brain.controller.busy
     viewer.layers.remove(viewer.layers["brain1"])
+    brake.let_go()
     qtbot.waitUntil(lambda: brain.controller.image is None)
     qtbot.waitUntil(lambda: brain.controller.asker.worker.idle, timeout=60_000)
     assert not brain.controller.busy

@@ -57,6 +57,4 @@ def test_a_closed_window_is_freed(make_napari_viewer, qtbot):
     qtbot.wait(50)
     viewer.close()
     del widget, viewer
-    qtbot.wait(50)
-    gc.collect()
-    assert kept() is None
+    qtbot.waitUntil(lambda: kept() is None)

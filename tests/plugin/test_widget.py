@@ -60,12 +60,14 @@ def test_deleting_layers_in_the_middle_of_things(viewer, brain, hands, lesion, a
     assert "Open a scan" in brain.prompt.hint.text()
 
 
-def test_closing_the_window_while_the_model_works(viewer, brain, hands, lesion, qtbot):
+def test_closing_the_window_while_the_model_works(viewer, brain, hands, lesion, qtbot, brake):
+    brake.pull()
     hands.box(lesion[2])
     assert brain.controller.busy
     answered = threading.Event()
     brain.controller.asker.worker.run(answered.set)
     viewer.close()
+    brake.let_go()
     qtbot.waitUntil(answered.is_set, timeout=60_000)
     qtbot.wait(50)  # for what the thread has said
 
