@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -117,9 +116,7 @@ def prepare(
             raise OvertakenError
         read[position] = _read(engine, portion, position)
     pixels = {position: one for position, one in read.items() if one is not None}
-    # What is encoded may be waited for, and the next one need not wait for the disk.
-    with nullcontext() if predictor.store is None else predictor.store.late():
-        made = _encode(predictor, pixels, window)
+    made = _encode(predictor, pixels, window)
     encoded = {position: one.key for position, one in made.items()}
     return Prepared(
         encoded,
