@@ -14,7 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from icmoe_core.backbones.backbone import Backbone
@@ -182,8 +184,8 @@ def embed_tokens(
         From :func:`~icmoe_core.tokens.token_kinds`.
     """
     kinds = token_kinds(points, labels, boxes)
-    with full_precision(torch.device("cpu")):
-        return tokens_of(backbone.token_tables(), _sam_pixels(points, boxes), kinds), kinds
+    tokens = tokens_of(backbone.token_tables(), _sam_pixels(points, boxes), kinds)
+    return torch.from_numpy(tokens), torch.from_numpy(kinds)
 
 
 def decode_tokens(
@@ -254,7 +256,7 @@ def decode_tokens(
     return DecoderOutput(blocks[:, :, :, masks], iou[:, chosen], Z, U, h[:, chosen], multimask)
 
 
-def _sam_pixels(points: Tensor | None, boxes: Tensor | None) -> Tensor:
+def _sam_pixels(points: Tensor | None, boxes: Tensor | None) -> NDArray[np.float32]:
     """``(row, column)`` positions and boxes as the ``x, y`` that SAM's prompt encoder takes.
 
     It counts whole pixels from 0 and adds the half to their centres. Of boxes, LiteMedSAM was
@@ -265,17 +267,21 @@ def _sam_pixels(points: Tensor | None, boxes: Tensor | None) -> Tensor:
 
     Returns
     -------
-    Tensor, (B, tokens, 2), float32, on the CPU
+    ndarray, (B, tokens, 2), float32
         In the order of :func:`~icmoe_core.tokens.token_kinds`.
     """
     pixels = []
     if points is not None:
-        pixels.append(points.detach().float().cpu().flip(-1) - 0.5)
+        pixels.append(_on_cpu(points)[..., ::-1] - np.float32(0.5))
         if boxes is None:
-            pixels.append(torch.zeros(len(points), 1, 2))  # that is no point
+            pixels.append(np.zeros((len(points), 1, 2), np.float32))  # that is no point
     if boxes is not None:
-        pixels.append(boxes.detach().float().cpu().reshape(-1, 2, 2).flip(-1))
-    return torch.cat(pixels, dim=1)
+        pixels.append(_on_cpu(boxes).reshape(-1, 2, 2)[..., ::-1])
+    return np.concatenate(pixels, axis=1)
+
+
+def _on_cpu(tensor: Tensor) -> NDArray[np.float32]:
+    return tensor.detach().float().cpu().numpy()
 
 
 def _to_backbone(backbone: Backbone, tensor: Tensor) -> Tensor:

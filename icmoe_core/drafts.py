@@ -10,20 +10,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import (
     EMPTY_LOGIT,
+    Located,
+    Place,
     See,
-    in_order,
+    laid_out_on,
     on_the_slice,
     places_around,
     sees_pictures,
     show_part,
-    together,
 )
 
 _GUESS_MARGIN = 2  # cells around a box that is guessed
@@ -41,8 +41,8 @@ class Draft:
 
     Attributes
     ----------
-    place : (int, int, int)
-        First row, first column and side of the view, in cells.
+    place : Place
+        Of the view.
     seen : Tensor, (1, C, side, side)
         The features that it shows.
     codes : Tensor or None
@@ -55,7 +55,7 @@ class Draft:
     iou : Tensor, (n,)
     """
 
-    place: tuple[int, int, int]
+    place: Place
     seen: Tensor = field(repr=False)
     codes: Tensor | None = field(repr=False)
     numbers: NDArray[np.int64]
@@ -93,16 +93,17 @@ def draft_each(
     side = features.shape[2]
     scale = side / model.backbone.input_size
     alone = sees_pictures(model)
-    views: dict[tuple[int, int, int], list[int]] = {}
+    views: dict[Place, list[int]] = {}
     for number, box in enumerate(boxes):
         low = np.vstack([box[None, :2], clicks]).min(0) * scale
         high = np.vstack([box[None, 2:], clicks]).max(0) * scale
-        held, place = np.concatenate([low, high])[None], (0, 0, side)
+        held, place = np.concatenate([low, high])[None], Place(0, 0, side)
         for size in [] if alone else [side // 2, 3 * side // 4]:
             middle = np.round((low + high - size) / 2)
             top, left = np.clip(middle, 0, side - size).astype(int).tolist()
-            if _fits(held, top, left, size, side, BOX_MARGIN).all():
-                place = top, left, size
+            narrower = Place(top, left, size)
+            if _fits(held, narrower, side, BOX_MARGIN).all():
+                place = narrower
                 break
         views.setdefault(place, []).append(number)
     return [
@@ -134,18 +135,18 @@ def draft_boxes(
     sizes = [side] if sees_pictures(model) else [side * n // 4 for n in (4, 3, 2, 1)]
     open_ = np.arange(len(boxes))
     found = []
-    for top, left, size in reversed(list(places_around(side, clicks * scale, sizes))):
-        inside = _fits(boxes[open_] * scale, top, left, size, side, _GUESS_MARGIN)
+    for place in reversed(list(places_around(side, clicks * scale, sizes))):
+        inside = _fits(boxes[open_] * scale, place, side, _GUESS_MARGIN)
         chosen, open_ = open_[inside], open_[~inside]
         if chosen.size:
-            found.append(_draft(model, features, (top, left, size), chosen, boxes[chosen]))
+            found.append(_draft(model, features, place, chosen, boxes[chosen]))
     return found
 
 
 def _draft(
     model: PromptableModel,
     features: Tensor,
-    place: tuple[int, int, int],
+    place: Place,
     numbers: NDArray[np.int64],
     boxes: NDArray[np.float64],
 ) -> Draft:
@@ -156,17 +157,16 @@ def _draft(
 
 def ask_boxes(
     model: PromptableModel,
-    features: Tensor,
     shares: Sequence[float],
     drafts: Sequence[Draft],
     see: See,
     clicks: Mapping[str, Tensor] | None = None,
-) -> JointAnswer:
+) -> list[Located]:
     """Ask the experts about boxes that the base has answered.
 
     Parameters
     ----------
-    model, features, shares, see
+    model, shares, see
         As for :func:`ask_views`.
     drafts : sequence of Draft
         From :func:`draft_each` or :func:`draft_boxes`.
@@ -175,45 +175,59 @@ def ask_boxes(
 
     Returns
     -------
-    JointAnswer
-        Of all their boxes, in the order of their numbers, on the grid of the whole slice.
+    list of Located
+        One for each draft that has boxes.
     """
-    side, found = features.shape[2], []
-    asked = [draft for draft in drafts if len(draft.numbers)]
-    for draft in asked:
-        prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
-        answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
-        found.append(on_the_slice(answer, *draft.place, side))
-    order = np.argsort(np.concatenate([draft.numbers for draft in asked]))
-    return in_order(together(found), order)
+    found = []
+    for draft in drafts:
+        if len(draft.numbers):
+            prompts = {**(clicks or {}), "boxes": draft.boxes, "places": draft.codes}
+            answer = model.ask(draft.seen, shares, prompts, partial(_answered, draft), see)
+            found.append(Located(answer, draft.place))
+    return found
+
+
+def answer_boxes(
+    model: PromptableModel,
+    features: Tensor,
+    shares: Sequence[float],
+    drafts: Sequence[Draft],
+    see: See,
+    clicks: Mapping[str, Tensor] | None = None,
+) -> JointAnswer:
+    """Return what :func:`ask_boxes` finds as one answer on the grid of the whole slice.
+
+    Its prompts are the boxes, in the order of their numbers.
+    """
+    found = ask_boxes(model, shares, drafts, see, clicks)
+    return on_the_slice(found, features.shape[2], numbers_of(drafts))
+
+
+def numbers_of(drafts: Sequence[Draft]) -> list[int]:
+    """Return the numbers of all drafts' boxes."""
+    return np.concatenate([draft.numbers for draft in drafts]).tolist()
 
 
 def logits_of(drafts: Sequence[Draft], side: int) -> tuple[Tensor, Tensor]:
     """Return all drafts' logits on the grid of the whole slice, and IoU, in the boxes' order."""
-    order = torch.from_numpy(np.argsort(np.concatenate([draft.numbers for draft in drafts])))
-    logits = []
-    for draft in drafts:
-        top, left, size = draft.place
-        finer = draft.logits.shape[-1] // size
-        around = [finer * n for n in (left, side - left - size, top, side - top - size)]
-        logits.append(F.pad(draft.logits, around, value=EMPTY_LOGIT))
+    order = np.argsort(numbers_of(drafts))
+    parts, places = [draft.logits for draft in drafts], [draft.place for draft in drafts]
     iou = torch.cat([draft.iou for draft in drafts])
-    order = order.to(iou.device)
-    return torch.cat(logits)[order], iou[order]
+    ordered = iou[torch.from_numpy(order).to(iou.device)]
+    return laid_out_on(side, parts, places, order, EMPTY_LOGIT), ordered
 
 
 def _answered(draft: Draft) -> tuple[Tensor, Tensor]:
     return draft.logits, draft.iou
 
 
-def _fits(
-    boxes: NDArray[np.float64], top: int, left: int, size: int, side: int, margin: int
-) -> NDArray[np.bool_]:
+def _fits(boxes: NDArray[np.float64], place: Place, side: int, margin: int) -> NDArray[np.bool_]:
     """Tell which boxes, in cells, a view holds with a margin, but for the slice's own border."""
-    if size == side:
+    if place.size == side:
         return np.ones(len(boxes), bool)
-    first = np.array([top, left])
+    first = np.array(place[:2])
+    last = first + place.size
     low = np.where(first == 0, 0, first + margin)
-    high = np.where(first + size == side, side, first + size - margin)
+    high = np.where(last == side, side, last - margin)
     inside: NDArray[np.bool_] = (boxes[:, :2] >= low) & (boxes[:, 2:] <= high)
     return np.all(inside, axis=1)

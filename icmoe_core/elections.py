@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.drafts import Draft, ask_boxes, draft_boxes, logits_of
+from icmoe_core.drafts import Draft, ask_boxes, draft_boxes, logits_of, numbers_of
 from icmoe_core.evidence import Scene, mask_boxes
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
@@ -30,12 +29,12 @@ from icmoe_core.hypotheses import (
     describe_masks,
     disagreement,
     propose_boxes,
-    scene_of,
     score_masks,
     weighed,
 )
 from icmoe_core.model import PromptableModel
-from icmoe_core.parts import See, together
+from icmoe_core.open_slice import OpenSlice
+from icmoe_core.parts import See, on_the_slice
 from icmoe_core.views import Views
 
 FINALISTS = 2
@@ -49,32 +48,32 @@ class Clicks:
 
     Attributes
     ----------
-    features : Tensor, (1, C, h, w)
-        From the frozen image encoder.
-    picture : ndarray, (H, W), float32, 0 … 1
-        The windowed slice, in grey.
-    frame : Frame
+    opened : OpenSlice
     positions : ndarray, (n, 2)
         ``(row, column)`` on the model's input.
     labels : ndarray, (n,)
         1 or 0; at least one is 1.
     """
 
-    features: Tensor = field(repr=False)
-    picture: NDArray[np.float32] = field(repr=False)
-    frame: Frame
+    opened: OpenSlice
     positions: NDArray[np.float64]
     labels: NDArray[np.int64]
 
-    @cached_property
+    @property
+    def features(self) -> Tensor:
+        """From the frozen image encoder, ``(1, C, h, w)``."""
+        return self.opened.features
+
+    @property
     def scene(self) -> Scene:
         """The slice that masks are compared with."""
-        return scene_of(self.features, self.picture, self.frame)
+        return self.opened.scene
 
     def cells(self, label: int) -> Tensor:
         """Return the indices ``(n, 2)`` of the logits' pixels with clicks of one label."""
-        scale = self.frame.logits_size / self.frame.input_size
-        return cells_of(self.positions[self.labels == label] * scale, self.frame)
+        frame = self.opened.frame
+        scale = frame.logits_size / frame.input_size
+        return cells_of(self.positions[self.labels == label] * scale, frame)
 
 
 @dataclass(frozen=True)
@@ -120,17 +119,19 @@ def nominate(
         About so many boxes the experts are asked: those whose masks, drawn by the base, are the
         most likely to be meant.
     """
-    frame = clicks.frame
+    frame = clicks.opened.frame
     positive = clicks.positions[clicks.labels == 1]
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
     drafts = draft_boxes(model, clicks.features, boxes, positive)
-    if len(boxes) > finalists:
+    proposed = len(boxes)
+    if proposed > finalists:
         chosen = _most_likely(model, drafts, boxes, clicks, finalists, shares)
         boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
-    boxed = ask_boxes(model, clicks.features, shares, drafts, see)
-    joint = together([boxed, views.joint])
+    found = [*ask_boxes(model, shares, drafts, see), *views.found]
+    numbers = [*numbers_of(drafts), *range(proposed, proposed + len(views.found))]
+    joint = on_the_slice(found, clicks.features.shape[2], numbers)
     logits = weighed(joint.logits)
-    given = _on_logits(boxes, clicks.frame).to(logits.device)
+    given = _on_logits(boxes, frame).to(logits.device)
     limits = torch.cat([given, mask_boxes(logits[len(boxes) :] > 0)])
     evidence = describe_masks(
         logits,
@@ -155,7 +156,7 @@ def _most_likely(
 ) -> NDArray[np.int64]:
     """Return the numbers of the boxes with the best drafts, ascending."""
     logits, iou = (weighed(t) for t in logits_of(drafts, clicks.features.shape[2]))
-    limits = _on_logits(boxes, clicks.frame)
+    limits = _on_logits(boxes, clicks.opened.frame)
     evidence = describe_masks(
         logits, iou, limits, clicks.scene, clicks.cells(1), model.runtime.describe
     )

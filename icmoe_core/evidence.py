@@ -48,22 +48,31 @@ class Scene:
         Where there is a picture, and not padding.
     smooth : Tensor, (h, w)
         The picture's means over 3 × 3 pixels.
-    unit : Tensor, (C, fh, fw)
-        The image encoder's features without their mean, each of length 1.
+    features : Tensor, (fh, fw, C)
+        Of the image encoder, in rows.
+    mean : Tensor, (C,)
+        Of all features.
+    nearness : Tensor, (fh, fw)
+        One by the distance of each feature from the mean: ``(features - mean) * nearness`` has the
+        length 1.
     """
 
     picture: Tensor
     valid: Tensor
     smooth: Tensor
-    unit: Tensor
+    features: Tensor
+    mean: Tensor
+    nearness: Tensor
 
     @classmethod
     def of(cls, picture: Tensor, valid: Tensor, features: Tensor) -> Scene:
         """Make one of a picture ``(h, w)`` and its features ``(C, fh, fw)``."""
         smooth = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
-        unit = features - features.mean((1, 2), keepdim=True)
-        unit = unit / (unit.norm(dim=0, keepdim=True) + _TINY)
-        return cls(picture, valid, smooth, unit)
+        rows = features.permute(1, 2, 0)
+        mean = rows.mean((0, 1))
+        # Not of differences, which would be as many numbers as there are features.
+        square = torch.linalg.vector_norm(rows, dim=2) ** 2 - 2 * (rows @ mean) + mean @ mean
+        return cls(picture, valid, smooth, rows, mean, 1 / (square.clamp(min=0).sqrt() + _TINY))
 
 
 def gather_evidence(
@@ -89,7 +98,7 @@ def gather_evidence(
     """
     valid = scene.valid
     # Nothing counts but what lies in a mask or around it, and that is a small part of the whole.
-    top, left, bottom, right = _relevant_part((logits > -1) & valid, scene.unit.shape[1:])
+    top, left, bottom, right = _relevant_part((logits > -1) & valid, scene.nearness.shape)
     part = slice(top, bottom), slice(left, right)
     if top or left:
         boxes = boxes - boxes.new_tensor([top, left] * 2)
@@ -182,8 +191,9 @@ def _border_evidence(
     masks: Tensor, valid: Tensor, scene: Scene, clicks: Tensor, part: tuple[slice, slice]
 ) -> list[Tensor]:
     """Compare inside and rim of masks in a part of the picture; all else is of the whole."""
-    inside, core = masks.float(), (~_dilate(~masks, 1)).float()
-    rim = (_dilate(masks, _RIM) & ~_dilate(masks, 1) & valid).float()
+    inside = masks.float()
+    grown, gone = _dilate(torch.cat([masks, ~masks]), 1).chunk(2)
+    rim, core = (_dilate(grown, _RIM, 1) & ~grown & valid).float(), (~gone).float()
     core = torch.where(core.sum((1, 2), keepdim=True) > 3, core, inside)
     both = torch.cat([core, rim])
     means, spreads = _moments(scene.picture[part], both)
@@ -191,17 +201,16 @@ def _border_evidence(
     values = scene.smooth[clicks[:, 0], clicks[:, 1]].sort().values
     click_value = values[(len(values) - 1) // 2]
 
-    unit = scene.unit
-    down, across = (
-        whole / cells for whole, cells in zip(scene.picture.shape, unit.shape[1:], strict=True)
-    )
+    grid = scene.nearness.shape
+    down, across = (whole / cells for whole, cells in zip(scene.picture.shape, grid, strict=True))
     row, column = (clicks[:, 0] / down).long(), (clicks[:, 1] / across).long()
-    at_clicks = unit[:, row, column].mean(1)  # (C,)
+    unit = (scene.features[row, column] - scene.mean) * scene.nearness[row, column, None]
+    at_clicks = unit.mean(0)  # (C,)
     rows, columns = (
         slice(int(one.start / finer), -int(-one.stop // finer))
         for one, finer in zip(part, (down, across), strict=True)
     )
-    feature_in, feature_rim = _mean_features(unit[:, rows, columns], both).chunk(2)
+    feature_in, feature_rim = _mean_features(scene, (rows, columns), both).chunk(2)
     cosine = F.cosine_similarity(feature_in, feature_rim, dim=1)
     return [
         (mean_in - mean_rim).abs() / (spread_in + spread_rim + 0.05),
@@ -215,14 +224,14 @@ def _border_evidence(
     ]
 
 
-def _dilate(masks: Tensor, radius: int) -> Tensor:
+def _dilate(masks: Tensor, radius: int, before: int = 0) -> Tensor:
     """Grow masks ``(n, h, w)``, bool, by a square of `radius`, one axis after the other.
 
     A mask that was grown by `g` leaves no gap when it is joined with itself ``2 g + 1`` further
-    on and back, so a few steps do.
+    on and back, so a few steps do; fewer, if it was grown by `before`, a part of the radius.
     """
     for axis in (1, 2):
-        grown = 0
+        grown = before
         while grown < radius:
             step = min(2 * grown + 1, radius - grown)
             length = masks.shape[axis] - step
@@ -242,8 +251,11 @@ def _moments(picture: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (second / (total + _TINY) - mean**2).clamp(min=0).sqrt()
 
 
-def _mean_features(unit: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean of unit features ``(C, fh, fw)`` under maps ``(n, h, w)``: ``(n, C)``."""
-    rows, columns = unit.shape[1:]
+def _mean_features(scene: Scene, part: tuple[slice, slice], weights: Tensor) -> Tensor:
+    """Weighted mean of a part's unit features under maps ``(n, h, w)``: ``(n, C)``."""
+    near, features = scene.nearness[part], scene.features[part]
+    rows, columns = near.shape
     coarse = F.adaptive_avg_pool2d(weights[:, None], (rows, columns))[:, 0].flatten(1)
-    return coarse @ unit.flatten(1).T / (coarse.sum(1, keepdim=True) + _TINY)
+    scaled = coarse * near.flatten()
+    sums = scaled @ features.flatten(0, 1) - scaled.sum(1, keepdim=True) * scene.mean
+    return sums / (coarse.sum(1, keepdim=True) + _TINY)

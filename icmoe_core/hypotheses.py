@@ -110,8 +110,7 @@ def propose_boxes(
 
 def answer_clicks(
     decode: Decode,
-    features: Tensor,
-    picture: NDArray[np.float32],
+    scene: Scene,
     frame: Frame,
     positive: NDArray,
     negative: NDArray,
@@ -124,9 +123,8 @@ def answer_clicks(
     decode : callable
         ``decode(boxes (k, 4)) -> logits (k, h, w), predicted IoU (k,)``; boxes are half-open, on
         the model's input.
-    features : Tensor, (1, C, fh, fw)
-    picture : ndarray, (H, W), float32
-        The windowed slice.
+    scene : Scene
+        Of the slice.
     frame : Frame
     positive, negative : ndarray, (n, 2)
         Clicks, ``(row, column)`` positions on the model's input; at least one positive.
@@ -138,7 +136,6 @@ def answer_clicks(
     boxes = propose_boxes(positive, frame.input_hw, frame.input_size)
     logits, iou = (weighed(tensor) for tensor in decode(boxes))
     limits = torch.as_tensor(boxes * scale, dtype=torch.float32)
-    scene = scene_of(features, picture, frame)
     evidence = describe_masks(logits, iou, limits, scene, clicked, gather)
     return decide(logits, iou, evidence, clicked, avoided)
 
@@ -190,7 +187,15 @@ def describe_masks(
 
 
 def scene_of(features: Tensor, picture: NDArray[np.float32], frame: Frame) -> Scene:
-    """Return the slice that masks are compared with, where they are :func:`weighed`."""
+    """Return what masks are compared with, where they are :func:`weighed`.
+
+    Parameters
+    ----------
+    features : Tensor, (1, C, fh, fw)
+    picture : ndarray, (H, W), float32
+        The windowed slice.
+    frame : Frame
+    """
     known = weighed(features[0])
     shown = torch.from_numpy(picture).to(known.device)
     seen = frame.to_logits(shown[None], fill=0.0)[0]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from icmoe_core.experts.generations import JointAnswer
+from icmoe_core.layouts import as_maps, as_rows
 from icmoe_core.model import PromptableModel
 
 EMPTY_LOGIT = -20.0
@@ -22,26 +23,47 @@ See = Callable[[], Tensor]
 """Returns the slice as the image encoder takes it, ``(1, 3, S, S)``."""
 
 
+class Place(NamedTuple):
+    """Where a view lies: its first row, first column and side, in cells of the features."""
+
+    top: int
+    left: int
+    size: int
+
+    def on_grid(self, finer: int = 1) -> tuple[slice, slice]:
+        """Return its rows and columns on a grid that is so many times finer."""
+        rows, columns = (slice(finer * n, finer * (n + self.size)) for n in (self.top, self.left))
+        return rows, columns
+
+
+class Located(NamedTuple):
+    """What was answered in a view, and where that lies."""
+
+    answer: JointAnswer
+    place: Place
+
+
 def show_part(
-    model: PromptableModel, features: Tensor, place: tuple[int, int, int]
+    model: PromptableModel, features: Tensor, place: Place
 ) -> tuple[Tensor, Tensor | None]:
     """Return what a view shows of the features, and the codes of its places; None for all."""
-    top, left, size = place
-    if size == features.shape[2]:
+    if place.size == features.shape[2]:
         return features, None
-    part = slice(top, top + size), slice(left, left + size)
+    part = place.on_grid()
     # Copied once, and not by each network that is asked.
-    return _copied(features[:, :, *part]), _copied(model.backbone.dense_pe()[:, :, *part])
+    return _copied(features, part), _copied(model.backbone.dense_pe(), part)
 
 
-def _copied(part: Tensor) -> Tensor:
-    return part.contiguous(memory_format=torch.channels_last)
+def _copied(maps: Tensor, part: tuple[slice, slice]) -> Tensor:
+    rows = as_rows(maps)[:, *part]
+    if rows.device.type != "cpu":
+        return as_maps(rows.contiguous())
+    # By numpy, row by row: torch would wake its threads for it.
+    return as_maps(torch.from_numpy(np.ascontiguousarray(rows.detach().numpy())))
 
 
-def places_around(
-    side: int, clicks: NDArray[np.float64], sizes: Sequence[int]
-) -> Iterator[tuple[int, int, int]]:
-    """Yield first row, first column and side, in cells, of each view that holds all `clicks`.
+def places_around(side: int, clicks: NDArray[np.float64], sizes: Sequence[int]) -> Iterator[Place]:
+    """Yield the place of each view that holds all `clicks`.
 
     `sizes` are the sides to try, the widest first; the slice's own, `side`, holds whatever it is.
     """
@@ -50,48 +72,77 @@ def places_around(
         if size < side and (high - low).max() + 1 + 2 * _MARGIN > size:
             return
         top, left = np.clip((low + high) // 2 - size // 2, 0, side - size).astype(int).tolist()
-        yield top, left, size
+        yield Place(top, left, size)
 
 
-def on_the_slice(answer: JointAnswer, top: int, left: int, size: int, side: int) -> JointAnswer:
-    """Put a view's answer where it lies; around it there is nothing, says the frozen path."""
-    if size == side:
-        return answer
-    finer = answer.logits.shape[-1] // size
-    cells = [left, side - left - size, top, side - top - size]
-    around = [finer * n for n in cells]
-    weights = F.pad(answer.weights, cells)
-    weights[:, 0] = F.pad(answer.weights[:, 0], cells, value=1.0)
+def on_the_slice(
+    found: Sequence[Located], side: int, numbers: Sequence[int] | None = None
+) -> JointAnswer:
+    """Return views' answers as one; around each there is nothing, says the frozen path.
+
+    Parameters
+    ----------
+    found : sequence of Located
+        Of the same experts.
+    side : int
+        Of the slice, in cells.
+    numbers : sequence of int, optional
+        One for each prompt; they come in the order of these, or as they are given.
+    """
+    answers, places = [one.answer for one in found], [one.place for one in found]
+    if len(found) == 1 and places[0].size == side and len(answers[0].iou) == 1:
+        return answers[0]
+    order = np.arange(sum(len(one.iou) for one in answers))
+    order = order if numbers is None else np.argsort(numbers)
+    logits = [one.logits for one in answers]
+    probability = [one.probability for one in answers]
+    weights = [one.weights for one in answers]
+    iou = torch.cat([one.iou for one in answers])
+    nobody = weights[0].new_zeros(weights[0].shape[1], 1, 1)
+    nobody[0] = 1.0
     return JointAnswer(
-        F.pad(answer.logits, around, value=EMPTY_LOGIT),
-        answer.iou,
-        F.pad(answer.probability, around),
-        answer.names,
-        weights,
+        laid_out_on(side, logits, places, order, EMPTY_LOGIT),
+        iou[torch.from_numpy(order).to(iou.device)],
+        laid_out_on(side, probability, places, order, 0.0),
+        answers[0].names,
+        laid_out_on(side, weights, places, order, nobody),
     )
 
 
-def together(found: Sequence[JointAnswer]) -> JointAnswer:
-    """Return answers of the same experts as one, of all their prompts."""
-    return JointAnswer(
-        torch.cat([one.logits for one in found]),
-        torch.cat([one.iou for one in found]),
-        torch.cat([one.probability for one in found]),
-        found[0].names,
-        torch.cat([one.weights for one in found]),
-    )
+def laid_out_on(
+    side: int,
+    parts: Sequence[Tensor],
+    places: Sequence[Place],
+    order: NDArray[np.int64],
+    around: float | Tensor,
+) -> Tensor:
+    """Lay parts of a slice where they lie on it.
 
+    Parameters
+    ----------
+    side : int
+        Of the slice, in cells.
+    parts : sequence of Tensor, (b, …, m, m)
+        Of a view each, on a grid a whole number of times finer than its cells; `n` together.
+    places : sequence of Place
+    order : ndarray of int, (n,)
+        Which of them come first, second, …
+    around : float or Tensor
+        What is where a part shows nothing; it is broadcast.
 
-def in_order(joint: JointAnswer, order: NDArray[np.int64]) -> JointAnswer:
-    """Return an answer with its prompts in another order: `order` has their numbers ``(n,)``."""
-    places = torch.from_numpy(order).to(joint.iou.device)
-    return JointAnswer(
-        joint.logits[places],
-        joint.iou[places],
-        joint.probability[places],
-        joint.names,
-        joint.weights[places],
-    )
+    Returns
+    -------
+    Tensor, (n, …, M, M)
+    """
+    first, finer = parts[0], parts[0].shape[-1] // places[0].size
+    whole = first.new_empty(len(order), *first.shape[1:-2], finer * side, finer * side)
+    if any(place.size < side for place in places):
+        whole[:] = around
+    each = [(one, place) for part, place in zip(parts, places, strict=True) for one in part]
+    for target, number in enumerate(order):
+        one, place = each[number]
+        whole[target, ..., *place.on_grid(finer)] = one
+    return whole
 
 
 def sees_pictures(model: PromptableModel) -> bool:

@@ -24,6 +24,7 @@ from icmoe_core.embeddings import (
 )
 from icmoe_core.frames import Frame
 from icmoe_core.model import PromptableModel
+from icmoe_core.open_slice import LastOpened
 from icmoe_core.prediction import Prediction, empty_prediction, finish
 from icmoe_core.prompts import Prompts, check_prompts
 from icmoe_core.runtimes.threads import cores
@@ -71,6 +72,8 @@ class Predictor:
         Where embeddings are kept in memory; by default one of its own.
     store : EmbeddingStore, optional
         Where to look for slices that were encoded earlier, and to keep them for later.
+    last : LastOpened, optional
+        Where the slice that is asked about is kept open; by default one of its own.
     """
 
     def __init__(
@@ -79,14 +82,16 @@ class Predictor:
         *,
         cache: EmbeddingCache | None = None,
         store: EmbeddingStore | None = None,
+        last: LastOpened | None = None,
     ) -> None:
         self.model = model
         self.cache = EmbeddingCache() if cache is None else cache
         self.store = store
+        self.last = LastOpened() if last is None else last
 
     def with_model(self, model: PromptableModel) -> Predictor:
         """Return a predictor for a model with other experts, which shares all embeddings."""
-        return Predictor(model, cache=self.cache, store=self.store)
+        return Predictor(model, cache=self.cache, store=self.store, last=self.last)
 
     def encode(self, image: NDArray, window: Window | None = None) -> Embedding:
         """Encode a slice, or return its embedding from memory or from the disk.
@@ -216,6 +221,23 @@ class Predictor:
             features |= fresh
         return [features[key] for key in keys]
 
+    def prepare(self, embedding: Embedding) -> None:
+        """Do ahead what the first answer on a slice would have to wait for.
+
+        One slice is kept so, the last one.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From :meth:`encode`.
+        """
+        experts = self.model.active_experts
+        with torch.inference_mode(), device_memory_errors(self.model.device):
+            _ = self.last.open(embedding).scene
+            if experts is not None:
+                for points in (False, True):
+                    embedding.shares(experts, points)
+
     def predict(self, embedding: Embedding, prompts: Prompts) -> Prediction:
         """Answer prompts on an encoded slice.
 
@@ -244,7 +266,8 @@ class Predictor:
             return empty_prediction(embedding, embedding.notices)
         pixels, labels = clicked_pixels(prompts, embedding.shape)
         with torch.inference_mode(), device_memory_errors(self.model.device):
-            answer = Answering(self.model, embedding, checked, pixels, labels)
+            opened = self.last.open(embedding)
+            answer = Answering(self.model, embedding, opened, checked, pixels, labels)
             start = answer.start()
         if start is None:
             notice = "There are only background clicks: add a click or a box on the object."

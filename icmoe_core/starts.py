@@ -13,7 +13,7 @@ from torch import Tensor
 from icmoe_core.ballots import Ballot, ballot_of_election, ballot_of_first, ballot_of_winners
 from icmoe_core.corrections import MARGIN
 from icmoe_core.decoder import decode
-from icmoe_core.drafts import ask_boxes, draft_each
+from icmoe_core.drafts import answer_boxes, draft_each
 from icmoe_core.elections import Clicks, elect, nominate
 from icmoe_core.embeddings import Embedding
 from icmoe_core.errors import PromptError
@@ -21,6 +21,7 @@ from icmoe_core.experts.generations import NEGLIGIBLE, Generations, JointAnswer
 from icmoe_core.frames import Frame, box_tensor
 from icmoe_core.hypotheses import answer_clicks
 from icmoe_core.model import PromptableModel
+from icmoe_core.open_slice import OpenSlice
 from icmoe_core.parts import EMPTY_LOGIT
 from icmoe_core.prompts import CheckedPrompts, Prompts
 from icmoe_core.views import ask_views
@@ -45,6 +46,7 @@ class Answering:
 
     model: PromptableModel
     embedding: Embedding
+    opened: OpenSlice
     prompts: CheckedPrompts
     pixels: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -88,9 +90,7 @@ class Answering:
 
     def _from_mask_input(self) -> Start:
         """Answer a mask prompt alone, which is for the base: experts know boxes and clicks."""
-        output = decode(
-            self.model.backbone, self.embedding.features, mask_logits=self._mask_input(1)
-        )
+        output = decode(self.model.backbone, self.opened.features, mask_logits=self._mask_input(1))
         return self._from_logits(output.logits[0].cpu(), float(output.iou))
 
     def _from_surroundings(self, inside: NDArray[np.bool_]) -> Start:
@@ -119,9 +119,8 @@ class Answering:
         clicks = self._on_slice()
         verdict = answer_clicks(
             self._decode,
-            clicks.features,
-            clicks.picture,
-            clicks.frame,
+            clicks.scene,
+            clicks.opened.frame,
             clicks.positions[self.labels == 1],
             clicks.positions[self.labels == 0],
             self.model.runtime.describe,
@@ -135,9 +134,9 @@ class Answering:
             model, clicks.features, shares, clicks.positions, clicks.labels, self._picture, SURE
         )
         if views.sureness >= SURE:
-            widest = views.joint.logits[0].cpu()
-            score = float(views.joint.iou[0])
-            return self._from_logits(widest, score, ballot_of_first(views.joint))
+            widest = views.widest
+            score, ballot = float(widest.iou[0]), ballot_of_first(widest)
+            return self._from_logits(widest.logits[0].cpu(), score, ballot)
         found = nominate(model, shares, clicks, views, self._picture)
         verdict = elect(found, clicks, experts.preference(shares))
         ballot = ballot_of_election(found.joint, verdict)
@@ -160,7 +159,7 @@ class Answering:
         positions = self.embedding.frame.points_to_input(self.pixels)
         output = decode(
             self.model.backbone,
-            self.embedding.features,
+            self.opened.features,
             points=torch.as_tensor(positions, dtype=torch.float32)[None],
             point_labels=torch.from_numpy(self.labels)[None],
             mask_logits=None if prior is None else prior[None, None],
@@ -172,11 +171,8 @@ class Answering:
         return logits[best : best + 1], iou[best : best + 1]
 
     def _on_slice(self) -> Clicks:
-        embedding = self.embedding
-        positions = embedding.frame.points_to_input(self.pixels)
-        return Clicks(
-            embedding.features, embedding.picture, embedding.frame, positions, self.labels
-        )
+        positions = self.embedding.frame.points_to_input(self.pixels)
+        return Clicks(self.opened, positions, self.labels)
 
     def _clicks(self) -> dict[str, Tensor]:
         positions = self.embedding.frame.points_to_input(self.pixels)
@@ -191,7 +187,7 @@ class Answering:
         What the base has a share in is asked on the whole slice, so that its part of the answer is
         what it has always been.
         """
-        shares, features = self._shares(points=False), self.embedding.features
+        shares, features = self._shares(points=False), self.opened.features
         if not any(shares):
             return None
         if 1 - sum(shares) >= NEGLIGIBLE:
@@ -199,7 +195,7 @@ class Answering:
             return self._ask(given, lambda: self._decode(boxes))
         shown = clicks["points"][0].double().numpy() if clicks else np.empty((0, 2))
         drafts = draft_each(self.model, features, boxes, shown)
-        return ask_boxes(self.model, features, shares, drafts, self._picture, clicks)
+        return answer_boxes(self.model, features, shares, drafts, self._picture, clicks)
 
     def _ask(
         self,
@@ -211,7 +207,7 @@ class Answering:
         shares = self._shares(points="boxes" not in prompts)
         if experts is None or not any(shares):
             return None
-        return self.model.ask(self.embedding.features, shares, prompts, base, self._picture)
+        return self.model.ask(self.opened.features, shares, prompts, base, self._picture)
 
     def _picture(self) -> Tensor:
         """Return the slice as the image encoder takes it, in grey, ``(1, 3, S, S)``."""
@@ -221,10 +217,10 @@ class Answering:
     def _shares(self, *, points: bool) -> list[float]:
         """Share of the answer that each generation of experts gives."""
         experts = self.model.active_experts
-        return [] if experts is None else experts.shares_of(self.embedding.description, points)
+        return [] if experts is None else self.embedding.shares(experts, points)
 
     def _decode(self, boxes: NDArray, mask_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        given, features = box_tensor(boxes), self.embedding.features
+        given, features = box_tensor(boxes), self.opened.features
         if mask_logits is None:
             return self.model.decode(features, given)
         output = decode(self.model.backbone, features, boxes=given, mask_logits=mask_logits)

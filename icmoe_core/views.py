@@ -19,14 +19,7 @@ from torch import Tensor
 
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.model import PromptableModel
-from icmoe_core.parts import (
-    See,
-    on_the_slice,
-    places_around,
-    sees_pictures,
-    show_part,
-    together,
-)
+from icmoe_core.parts import Located, See, on_the_slice, places_around, sees_pictures, show_part
 
 PARTS = (1, 2)
 """Sides of the views: the whole slice, and these parts of it. A quarter as well made one click no
@@ -43,24 +36,34 @@ class Views:
 
     Attributes
     ----------
-    joint : JointAnswer
-        Of `n` prompts, on the grid of the whole slice.
+    found : sequence of Located
+        The answer of each, of one prompt. The widest view is the whole slice.
     share : float
         How much of an answer is theirs, 0 … 1: less for pictures that they hardly know.
     """
 
-    joint: JointAnswer = field(repr=False)
+    found: Sequence[Located] = field(repr=False)
     share: float
+
+    @property
+    def widest(self) -> JointAnswer:
+        """The answer on the whole slice."""
+        return self.found[0].answer
+
+    @property
+    def joint(self) -> JointAnswer:
+        """The answers as one of `n` prompts, on the grid of the whole slice."""
+        return on_the_slice(self.found, self.found[0].place.size)
 
     @property
     def favour(self) -> Tensor:
         """What each view's answer is given beforehand, in units of Dice; ``(n,)``."""
-        return torch.tensor(FAVOUR[: len(self.joint.iou)])
+        return torch.tensor(FAVOUR[: len(self.found)])
 
     @property
     def sureness(self) -> float:
         """Predicted IoU of the widest view's answer, less for pictures that they hardly know."""
-        return self.share * float(self.joint.iou[0])
+        return self.share * float(self.widest.iou[0])
 
 
 def ask_views(
@@ -95,23 +98,23 @@ def ask_views(
     known = [share / total for share in shares]
     side = features.shape[2]
     cells = clicks * (side / model.backbone.input_size)
-    found = []
+    found: list[Located] = []
     sizes = [side // part for part in PARTS]
-    for top, left, size in places_around(side, cells[labels == 1], sizes):
-        if size < side and sees_pictures(model):
+    for place in places_around(side, cells[labels == 1], sizes):
+        if place.size < side and sees_pictures(model):
             break
-        seen, codes = show_part(model, features, (top, left, size))
-        shown = ((cells >= (top, left)) & (cells < (top + size, left + size))).all(1)
+        seen, codes = show_part(model, features, place)
+        inner = cells - place[:2]
+        shown = ((inner >= 0) & (inner < place.size)).all(1)
         prompts = {
             "points": torch.as_tensor(clicks[shown][None], dtype=torch.float32),
             "point_labels": torch.from_numpy(labels[shown])[None],
             "places": codes,
         }
-        answer = model.ask(seen, known, prompts, _no_base, see)
-        found.append(on_the_slice(answer, top, left, size, side))
-        if len(found) == 1 and Views(answer, total).sureness >= enough:
+        found.append(Located(model.ask(seen, known, prompts, _no_base, see), place))
+        if len(found) == 1 and Views(found, total).sureness >= enough:
             break
-    return Views(together(found), total)
+    return Views(found, total)
 
 
 def _no_base() -> NoReturn:

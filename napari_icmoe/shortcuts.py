@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable, Generator, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from napari.components import ViewerModel
@@ -69,7 +70,9 @@ def pan_keys() -> list[str]:
     return [_in_words(key) for key in _keys.get(HOLD_TO_PAN, ("Space",))]
 
 
+@cache
 def _in_words(key: Any) -> str:
+    """Return how a key reads here; kept, as all keys are read again with each change."""
     text = str(Shortcut(key))
     if sys.platform != "darwin":
         for name in _NAMED:

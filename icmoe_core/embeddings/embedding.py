@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icmoe_core.experts.familiarity import describe
+from icmoe_core.experts.generations import Generations
 from icmoe_core.frames import Frame
 from icmoe_core.windowing import Window
 
@@ -44,6 +46,9 @@ class Embedding:
     window: Window
     key: str
     notices: tuple[str, ...] = ()
+    _shares: WeakKeyDictionary[Generations, dict[bool, list[float]]] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
 
     @property
     def features(self) -> Tensor:
@@ -55,6 +60,13 @@ class Embedding:
         """What tells familiar pictures from foreign ones, ``(2 C,)``, float32."""
         with torch.inference_mode():
             return describe(self.features[0], self.frame.cells_hw(self.compact.shape[2]))
+
+    def shares(self, experts: Generations, points: bool) -> list[float]:
+        """How much of an answer each generation gives; see :meth:`Generations.shares_of`."""
+        known = self._shares.setdefault(experts, {})
+        if points not in known:
+            known[points] = experts.shares_of(self.description, points)
+        return known[points]
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -85,7 +85,7 @@ class TunedPath(nn.Module):
         sparse, dense = embed_prompts(
             self.backbone, boxes=boxes, points=points, point_labels=point_labels
         )
-        kinds = token_kinds(points, point_labels, boxes)
+        kinds = torch.from_numpy(token_kinds(points, point_labels, boxes))
         sparse = sparse + self.token_shift[kinds.to(sparse.device)]
         if earlier is not None:
             given = earlier.to(dense.device)

@@ -110,7 +110,7 @@ class Peer(nn.Module):
             point_labels=point_labels,
             mask_logits=earlier,
         )
-        kinds = token_kinds(points, point_labels, boxes)
+        kinds = torch.from_numpy(token_kinds(points, point_labels, boxes))
         sparse = sparse + self.token_shift[kinds.to(sparse.device)]
         output = decode_maps(backbone, features, sparse, dense, decoder=decoder, places=places)
         blocks = output.blocks.float()

@@ -23,6 +23,7 @@ from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import SIDES, deviations, score_masks
 from icmoe_core.model import PromptableModel
+from icmoe_core.open_slice import OpenSlice
 from icmoe_core.training.examples import Example, stack_truth
 from icmoe_core.training.losses import hard_dice
 from icmoe_core.training.progress import Progress
@@ -120,13 +121,12 @@ def _clicks(example: Example, positions: np.ndarray, backbone: Backbone) -> Clic
     picture = example.picture
     if picture is None:
         raise ValueError("An example without its picture tells nothing of masks.")
-    return Clicks(
+    opened = OpenSlice(
         example.features[None].to(backbone.device, torch.float32),
         picture[:rows, :columns].float().numpy(),
         frame,
-        positions.astype(np.float64),
-        np.ones(len(positions), np.int64),
     )
+    return Clicks(opened, positions.astype(np.float64), np.ones(len(positions), np.int64))
 
 
 def _dice(found: Candidates, example: Example) -> Tensor:

@@ -81,6 +81,8 @@ def prepare(
 ) -> Prepared:
     """Encode as many slices of a portion as suits the device: several on a GPU, else one.
 
+    The displayed one is prepared for its first question, too.
+
     They are kept where the predictor keeps what it has encoded. If that is in memory only, those
     that were used longest ago make room for them: the least wanted ones.
 
@@ -117,6 +119,9 @@ def prepare(
         read[position] = _read(engine, portion, position)
     pixels = {position: one for position, one in read.items() if one is not None}
     made = _encode(predictor, pixels, window)
+    for position, embedding in made.items():
+        if portion.stack.slice_at(position) == portion.question.place.plane:
+            predictor.prepare(embedding)
     encoded = {position: one.key for position, one in made.items()}
     return Prepared(
         encoded,

@@ -14,6 +14,7 @@ from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.hypotheses import SIDES, decide, score_masks
 from icmoe_core.metrics import dice
+from icmoe_core.open_slice import OpenSlice
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
@@ -34,7 +35,7 @@ def clicks(lite_model):
     embedding = Predictor(lite_model).encode(np.asarray(volume.array)[..., INDEX], window)
     frame = embedding.frame
     point = frame.points_to_input(np.array([deepest_point(labels)]))
-    return Clicks(embedding.features, embedding.picture, frame, point, np.array([1]))
+    return Clicks(OpenSlice.of(embedding), point, np.array([1]))
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from icmoe_core.hypotheses import (
     disagreement,
     fuse,
     propose_boxes,
+    scene_of,
     score_masks,
 )
 
@@ -164,9 +165,8 @@ def test_the_box_that_fits_wins_the_vote():
         return as_logits(masks), torch.full((len(boxes),), 0.8)
 
     click = np.array([[100.5, 100.5]])
-    logits, score, votes = answer_clicks(
-        decode, torch.cat([features, 1 - features], 1), picture, frame, click, np.zeros((0, 2))
-    )
+    scene = scene_of(torch.cat([features, 1 - features], 1), picture, frame)
+    logits, score, votes = answer_clicks(decode, scene, frame, click, np.zeros((0, 2)))
     assert score == pytest.approx(0.8)
     assert float(votes.sum()) == pytest.approx(1)
     overlap = (logits.numpy() > 0) & truth

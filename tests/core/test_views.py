@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
-from icmoe_core.drafts import ask_boxes, draft_boxes, draft_each, logits_of
+from icmoe_core.drafts import answer_boxes, draft_boxes, draft_each, logits_of
 from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.frames import box_tensor
 from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
-from icmoe_core.parts import EMPTY_LOGIT, places_around, show_part
+from icmoe_core.open_slice import OpenSlice
+from icmoe_core.parts import EMPTY_LOGIT, Place, places_around, show_part
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
@@ -51,13 +52,8 @@ def views_of(model, embedding, pixels, labels, shares=(1.0,)):
 
 
 def clicks_on(embedding, point):
-    return Clicks(
-        embedding.features,
-        embedding.picture,
-        embedding.frame,
-        embedding.frame.points_to_input(np.array([point])),
-        np.array([1]),
-    )
+    positions = embedding.frame.points_to_input(np.array([point]))
+    return Clicks(OpenSlice.of(embedding), positions, np.array([1]))
 
 
 def nominate_all(model, clicks, views):
@@ -108,7 +104,7 @@ def test_views_lie_where_they_were_taken(lite_model, embedding, brain):
 
 
 def test_features_and_codes_are_kept_in_the_order_in_which_they_are_used(lite_model, embedding):
-    shown = show_part(lite_model, embedding.features, (8, 16, 32))
+    shown = show_part(lite_model, embedding.features, Place(8, 16, 32))
     for maps in (embedding.compact, embedding.features, lite_model.backbone.dense_pe(), *shown):
         assert maps.is_contiguous(memory_format=torch.channels_last)
 
@@ -161,7 +157,7 @@ def test_a_sure_answer_is_taken_as_it_is_and_an_unsure_one_is_elected(
 def box_answers(model, embedding, boxes, point, shares=(1.0,)):
     clicks = embedding.frame.points_to_input(np.array([point]))
     with torch.inference_mode():
-        return ask_boxes(
+        return answer_boxes(
             model,
             embedding.features,
             shares,

@@ -100,6 +100,18 @@ def test_the_displayed_slice_is_not_read_again_for_the_first_click(engine, porti
     assert lazy.read == [2, 3]
 
 
+def test_the_displayed_slice_is_prepared_for_its_first_question(
+    engine, portion, together, monkeypatch
+):
+    volume = noise(5, 40, 64)
+    wanted = portion(volume, (3, 2, 1))
+    predictor = engine.load(wanted.question.model)
+    prepared = []
+    monkeypatch.setattr(type(predictor), "prepare", lambda self, one: prepared.append(one))
+    prepare(engine, wanted)
+    assert prepared == [predictor.encode(volume[2], engine.window_of(wanted.scan, "0,1"))]
+
+
 def test_what_is_not_wanted_is_not_even_read(engine, portion):
     lazy = Lazy(noise(5, 40, 64), missing=-1)
     with pytest.raises(OvertakenError):
