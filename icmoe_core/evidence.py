@@ -98,7 +98,7 @@ def gather_evidence(
     """
     valid = scene.valid
     # Nothing counts but what lies in a mask or around it, and that is a small part of the whole.
-    top, left, bottom, right = _relevant_part((logits > -1) & valid, scene.nearness.shape)
+    top, left, bottom, right = _relevant_part((logits.amax(0) > -1) & valid, scene.nearness.shape)
     part = slice(top, bottom), slice(left, right)
     if top or left:
         boxes = boxes - boxes.new_tensor([top, left] * 2)
@@ -119,17 +119,17 @@ def gather_evidence(
 
 
 def _relevant_part(wide: Tensor, grid: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """First row and column, and those past the last, of all `wide` masks and their rims.
+    """First row and column, and those past the last, of a `wide` mask and its rim.
 
     They fall between cells of the features' `grid`; where its cells are no whole number of pixels,
     it is everything. So it is on a GPU, which is done sooner than it could be asked.
     """
-    height, width = wide.shape[1:]
+    height, width = wide.shape
     if wide.is_cuda or height % grid[0] or width % grid[1] or not wide.any():
         return 0, 0, height, width
     limits = []
-    for axis, length, cells in ((2, height, grid[0]), (1, width, grid[1])):
-        occupied = torch.nonzero(wide.amax((0, axis)))
+    for axis, length, cells in ((1, height, grid[0]), (0, width, grid[1])):
+        occupied = torch.nonzero(wide.any(axis))
         size = length // cells
         first = max(int(occupied[0]) - _RIM - 1, 0) // size * size
         last = min(-(-(int(occupied[-1]) + _RIM + 2) // size) * size, length)

@@ -57,6 +57,7 @@ class Compiled:
         except RuntimeError:  # a version that does not know all of it
             compiled = core.compile_model(model, "CPU", settings)
         self._compiled, self._request = compiled, compiled.create_infer_request()
+        self._outputs = range(len(compiled.outputs))
         self._lock = threading.Lock()
         self._used = False
 
@@ -64,8 +65,8 @@ class Compiled:
         """Calculate; the outputs are the caller's."""
         with self._lock:
             self._used = True
-            found = self._request.infer(dict(enumerate(arrays)), share_inputs=True)
-            return [np.array(found[i]) for i in range(len(found))]
+            self._request.infer(dict(enumerate(arrays)), share_inputs=True, share_outputs=True)
+            return self._copied()
 
     def while_wanted(
         self, is_wanted: Callable[[], bool] | None, *arrays: NDArray
@@ -95,8 +96,11 @@ class Compiled:
                 with suppress(RuntimeError):  # which says that it was
                     self._request.wait()
                 raise
-            found = self._request.results
-            return [np.array(found[i]) for i in range(len(found))]
+            return self._copied()
+
+    def _copied(self) -> list[NDArray[np.float32]]:
+        """Return the outputs, whose memory is the next ones', too."""
+        return [np.array(self._request.get_output_tensor(i).data) for i in self._outputs]
 
     def let_go(self) -> None:
         """Give back the memory of what was calculated on the way; the next time takes it anew.
