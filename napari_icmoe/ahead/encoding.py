@@ -74,6 +74,8 @@ class EncodingAhead(QObject):
         self._since = 0.0  # when that was
         self._model = controller.view.model
         self._held = self._closed = self._begun = False
+        self._scan: str | None = None
+        self._fresh = False  # that scan, of which nothing was encoded yet
         self._next = once(SETTLE_MS, self)
         self._next.timeout.connect(self._feed)
         self._telling = once(TELL_MS, self)
@@ -114,6 +116,9 @@ class EncodingAhead(QObject):
         view = self._controller.view
         question = view.question if self._fits() else None
         stack, position = (None, 0) if question is None else stack_of(question, view.shape)
+        scan = None if stack is None else stack.scan
+        self._fresh = self._fresh or scan != self._scan
+        self._scan = scan
         moved = self._queue.show(stack, position)
         if view.model != self._model:  # other experts are to be loaded, even if no slice is
             self._model = view.model
@@ -121,7 +126,8 @@ class EncodingAhead(QObject):
         if moved:
             self._tell()
         if moved or not self._next.isActive():
-            self._next.start(SETTLE_MS)
+            # Nobody pages through a scan that has only just come.
+            self._next.start(0 if self._fresh else SETTLE_MS)
 
     def switch(self, on: bool) -> None:
         """Encode ahead, or leave it."""
@@ -169,6 +175,7 @@ class EncodingAhead(QObject):
 
     def _feed(self) -> None:
         """Give the thread a portion, if there is one and nobody else needs the thread."""
+        self._fresh = False
         if not self._begun:
             self._begun = True
             self._next.start(START_MS)

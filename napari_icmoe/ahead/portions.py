@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from icmoe_core.errors import ImageError, OvertakenError
 from icmoe_core.windowing import Window
 from napari_icmoe.ahead.stacks import Stack
-from napari_icmoe.engine import Engine
+from napari_icmoe.engine import PAINTED_S, Engine
 from napari_icmoe.questions import Question, Scan
 
 if TYPE_CHECKING:
@@ -118,10 +119,13 @@ def prepare(
             raise OvertakenError
         read[position] = _read(engine, portion, position)
     pixels = {position: one for position, one in read.items() if one is not None}
-    made = _encode(predictor, pixels, window)
-    for position, embedding in made.items():
-        if portion.stack.slice_at(position) == portion.question.place.plane:
-            predictor.prepare(embedding)
+    shown = [one for one in wanted if portion.stack.slice_at(one) == portion.question.place.plane]
+    store = predictor.store if [*wanted] == shown else None
+    # Somebody may have clicked on the displayed slice meanwhile.
+    with nullcontext() if store is None else store.late(PAINTED_S):
+        made = _encode(predictor, pixels, window)
+    for position in made.keys() & shown:
+        predictor.prepare(made[position])
     encoded = {position: one.key for position, one in made.items()}
     return Prepared(
         encoded,

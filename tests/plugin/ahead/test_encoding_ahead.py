@@ -53,6 +53,19 @@ def test_nothing_is_encoded_while_the_slider_moves(viewer, stack, gate, all_read
     all_ready(stack, 9)
 
 
+def test_the_first_slice_of_a_scan_does_not_wait_for_the_slider(
+    viewer, stack, gate, all_ready, monkeypatch
+):
+    gate.open()
+    all_ready(stack, 9)
+    monkeypatch.setattr("napari_icmoe.ahead.encoding.SETTLE_MS", 60_000)
+    viewer.dims.set_current_step(0, 2)
+    stack.controller.set_image(viewer.add_image(1 - noise(9, 40, 64), name="other"))
+    viewer.dims.set_current_step(0, 3)
+    all_ready(stack, 9)
+    assert gate.positions()[9:][:3] == [3, 4, 2]
+
+
 def test_another_orientation(viewer, stack, gate, all_ready, qtbot):
     gate.open()
     all_ready(stack, 9)
