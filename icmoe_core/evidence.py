@@ -70,9 +70,8 @@ class Scene:
         smooth = F.avg_pool2d(picture[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
         rows = features.permute(1, 2, 0)
         mean = rows.mean((0, 1))
-        # Not of differences, which would be as many numbers as there are features.
-        square = torch.linalg.vector_norm(rows, dim=2) ** 2 - 2 * (rows @ mean) + mean @ mean
-        return cls(picture, valid, smooth, rows, mean, 1 / (square.clamp(min=0).sqrt() + _TINY))
+        distance = torch.linalg.vector_norm(rows - mean, dim=2)
+        return cls(picture, valid, smooth, rows, mean, 1 / (distance + _TINY))
 
 
 def gather_evidence(

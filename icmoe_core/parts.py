@@ -87,7 +87,12 @@ def on_the_slice(
     side : int
         Of the slice, in cells.
     numbers : sequence of int, optional
-        One for each prompt; they come in the order of these, or as they are given.
+        A different one for each prompt; they come in the order of these, or as they are given.
+
+    Returns
+    -------
+    JointAnswer
+        Of all their prompts, on the grid of the whole slice.
     """
     answers, places = [one.answer for one in found], [one.place for one in found]
     if len(found) == 1 and places[0].size == side and len(answers[0].iou) == 1:

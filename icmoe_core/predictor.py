@@ -62,8 +62,8 @@ class CheckedSlice:
 class Predictor:
     """Answers prompts on slices with a model.
 
-    It keeps nothing between calls but the embeddings of the slices seen last, and may be used
-    from several threads.
+    It keeps nothing between calls but the embeddings of the slices seen last, and of the very last
+    one what answers need of it; and it may be used from several threads.
 
     Parameters
     ----------
@@ -230,10 +230,19 @@ class Predictor:
         ----------
         embedding : Embedding
             From :meth:`encode`.
+
+        Raises
+        ------
+        DeviceMemoryError
+            If the device has too little memory.
         """
         experts = self.model.active_experts
+        if embedding.is_constant:
+            return
         with torch.inference_mode(), device_memory_errors(self.model.device):
-            _ = self.last.open(embedding).scene
+            opened = self.last.open(embedding)
+            if not self.model.backbone.answers_points:  # for which nothing is elected
+                _ = opened.scene
             if experts is not None:
                 for points in (False, True):
                     embedding.shares(experts, points)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,7 +127,7 @@ class Answering:
         )
         return self._from_logits(verdict.logits, verdict.iou)
 
-    def _from_experts(self, experts: Generations, shares: list[float]) -> Start:
+    def _from_experts(self, experts: Generations, shares: Sequence[float]) -> Start:
         """Take the experts' own answer where they are sure, or one that is elected."""
         model, clicks = self.model, self._on_slice()
         views = ask_views(
@@ -214,10 +214,10 @@ class Answering:
         grey = torch.from_numpy(self.embedding.picture)
         return self.model.backbone.preprocess(grey[None, None])[0]
 
-    def _shares(self, *, points: bool) -> list[float]:
+    def _shares(self, *, points: bool) -> Sequence[float]:
         """Share of the answer that each generation of experts gives."""
         experts = self.model.active_experts
-        return [] if experts is None else self.embedding.shares(experts, points)
+        return () if experts is None else self.embedding.shares(experts, points)
 
     def _decode(self, boxes: NDArray, mask_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
         given, features = box_tensor(boxes), self.opened.features

@@ -88,7 +88,8 @@ def token_kinds(
         given = np.ones(shape, np.int64) if labels is None else labels.cpu().numpy()
         kinds.append(np.where(given < 0, NOT_A_POINT, given).astype(np.int64))
         if boxes is None:
-            kinds.append(np.full((len(points), 1), NOT_A_POINT))
+            kinds.append(np.full((len(points), 1), NOT_A_POINT, np.int64))
     if boxes is not None:
-        kinds.append(np.tile([FIRST_CORNER, LAST_CORNER], (len(boxes), 1)))
+        corners = np.array([FIRST_CORNER, LAST_CORNER], np.int64)
+        kinds.append(np.tile(corners, (len(boxes), 1)))
     return np.concatenate(kinds, axis=1)

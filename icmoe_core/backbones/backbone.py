@@ -152,8 +152,7 @@ class Backbone(nn.Module):
     def token_tables(self) -> TokenTables:
         """Return the prompt encoder's weights for points and boxes, on the CPU."""
         if self._token_tables is None:
-            with torch.inference_mode(False):  # kept, as above
-                self._token_tables = token_tables(self.prompt_encoder)
+            self._token_tables = token_tables(self.prompt_encoder)
         return self._token_tables
 
     def extra_repr(self) -> str:

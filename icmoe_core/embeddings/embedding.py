@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from icmoe_core.experts.familiarity import describe
-from icmoe_core.experts.generations import Generations
 from icmoe_core.frames import Frame
 from icmoe_core.windowing import Window
+
+if TYPE_CHECKING:
+    from icmoe_core.experts.generations import Generations
 
 _LARGEST = torch.finfo(torch.float16).max
 
@@ -46,7 +49,7 @@ class Embedding:
     window: Window
     key: str
     notices: tuple[str, ...] = ()
-    _shares: WeakKeyDictionary[Generations, dict[bool, list[float]]] = field(
+    _shares: WeakKeyDictionary[Generations, dict[bool, tuple[float, ...]]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
     )
 
@@ -61,11 +64,11 @@ class Embedding:
         with torch.inference_mode():
             return describe(self.features[0], self.frame.cells_hw(self.compact.shape[2]))
 
-    def shares(self, experts: Generations, points: bool) -> list[float]:
+    def shares(self, experts: Generations, points: bool) -> tuple[float, ...]:
         """How much of an answer each generation gives; see :meth:`Generations.shares_of`."""
         known = self._shares.setdefault(experts, {})
         if points not in known:
-            known[points] = experts.shares_of(self.description, points)
+            known[points] = tuple(experts.shares_of(self.description, points))
         return known[points]
 
     @property

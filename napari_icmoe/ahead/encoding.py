@@ -74,8 +74,8 @@ class EncodingAhead(QObject):
         self._since = 0.0  # when that was
         self._model = controller.view.model
         self._held = self._closed = self._begun = False
-        self._scan: str | None = None
-        self._fresh = False  # that scan, of which nothing was encoded yet
+        self._scan: str | None = None  # the last one that was displayed
+        self._fresh = False  # whether it has come since a slice was last looked for
         self._next = once(SETTLE_MS, self)
         self._next.timeout.connect(self._feed)
         self._telling = once(TELL_MS, self)
@@ -116,9 +116,9 @@ class EncodingAhead(QObject):
         view = self._controller.view
         question = view.question if self._fits() else None
         stack, position = (None, 0) if question is None else stack_of(question, view.shape)
-        scan = None if stack is None else stack.scan
-        self._fresh = self._fresh or scan != self._scan
-        self._scan = scan
+        if stack is not None:  # nothing is displayed in 3D, or beside the scan
+            self._fresh = self._fresh or stack.scan != self._scan
+            self._scan = stack.scan
         moved = self._queue.show(stack, position)
         if view.model != self._model:  # other experts are to be loaded, even if no slice is
             self._model = view.model

@@ -8,17 +8,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.errors import ImageError, OvertakenError
+from icmoe_core.errors import IcmoeError, ImageError, OvertakenError
 from icmoe_core.windowing import Window
 from napari_icmoe.ahead.stacks import Stack
-from napari_icmoe.engine import PAINTED_S, Engine
+from napari_icmoe.engine import Engine
 from napari_icmoe.questions import Question, Scan
 
 if TYPE_CHECKING:
@@ -119,13 +118,11 @@ def prepare(
             raise OvertakenError
         read[position] = _read(engine, portion, position)
     pixels = {position: one for position, one in read.items() if one is not None}
-    shown = [one for one in wanted if portion.stack.slice_at(one) == portion.question.place.plane]
-    store = predictor.store if [*wanted] == shown else None
-    # Somebody may have clicked on the displayed slice meanwhile.
-    with nullcontext() if store is None else store.late(PAINTED_S):
-        made = _encode(predictor, pixels, window)
-    for position in made.keys() & shown:
-        predictor.prepare(made[position])
+    made = _encode(predictor, pixels, window)
+    for position, embedding in made.items():
+        displayed = portion.stack.slice_at(position) == portion.question.place.plane
+        if displayed and (is_wanted is None or is_wanted()):
+            _open(predictor, embedding)
     encoded = {position: one.key for position, one in made.items()}
     return Prepared(
         encoded,
@@ -166,6 +163,14 @@ def _encode(
         alone = [_encode(predictor, {position: one}, window) for position, one in pixels.items()]
         return {position: one for found in alone for position, one in found.items()}
     return dict(zip(pixels, made, strict=True))
+
+
+def _open(predictor: Predictor, embedding: Embedding) -> None:
+    """Prepare a slice for its first question, which will tell if that cannot be done."""
+    try:
+        predictor.prepare(embedding)
+    except IcmoeError:
+        logger.info("A slice could not be prepared", exc_info=True)
 
 
 def _lost(predictor: Predictor, keys: Mapping[int, str]) -> set[int]:

@@ -6,7 +6,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icmoe_core.evidence import EVIDENCE_NAMES, Scene, gather_evidence
+from icmoe_core.evidence import (
+    EVIDENCE_NAMES,
+    Scene,
+    _dilate,
+    _mean_features,
+    gather_evidence,
+)
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
     SCORE,
@@ -75,6 +81,29 @@ def evidence_of(masks, picture, boxes=None, click=(100, 100)):
     )
     assert values.shape == (n, len(EVIDENCE_NAMES))
     return [dict(zip(EVIDENCE_NAMES, row.tolist(), strict=True)) for row in values]
+
+
+def test_masks_grow_by_squares_whatever_they_grew_by_before():
+    masks = torch.from_numpy(np.random.default_rng(0).random((3, 40, 30)) > 0.97)
+    for radius in (1, 2, 6):
+        grown = torch.nn.functional.max_pool2d(masks.float(), 2 * radius + 1, 1, radius) > 0
+        assert torch.equal(_dilate(masks, radius), grown)
+        assert torch.equal(_dilate(_dilate(masks, 1), radius, 1), grown)
+
+
+def test_features_under_a_mask_are_means_of_unit_vectors():
+    rng = np.random.default_rng(0)
+    features = torch.from_numpy(3 + rng.normal(size=(8, 16, 16))).float()
+    masks = torch.from_numpy(rng.random((2, 64, 64)) > 0.8)
+    scene = Scene.of(torch.zeros(64, 64), torch.ones(64, 64, dtype=torch.bool), features)
+    unit = features - features.mean((1, 2), keepdim=True)
+    unit = unit / unit.norm(dim=0, keepdim=True)
+    part = slice(2, 9), slice(4, 16)
+    fine = slice(8, 36), slice(16, 64)
+    found = _mean_features(scene, part, masks[:, *fine].float())
+    coarse = torch.nn.functional.avg_pool2d(masks[:, None, *fine].float(), 4)[:, 0]
+    expected = torch.einsum("nhw,chw->nc", coarse, unit[:, *part]) / coarse.sum((1, 2))[:, None]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_evidence_sees_where_the_picture_changes():

@@ -73,11 +73,13 @@ def test_other_experts_are_asked_anew_how_familiar_a_slice_is(lite_model, slices
     experts = lite_model.experts
     assert embedding.shares(experts, True) is embedding.shares(experts, True)
     foreign = icmoe_core.experts.generations.Generations(experts.members)
-    embedding.shares(foreign, True)
-    assert len(embedding._shares) == 2
+    foreign.shares_of = lambda description, points: [0.25]
+    assert embedding.shares(foreign, True) == (0.25,)
+    assert embedding.shares(experts, True) == tuple(experts.shares_of(embedding.description, True))
+    gone = weakref.ref(foreign)
     del foreign
     gc.collect()
-    assert len(embedding._shares) == 1
+    assert gone() is None
 
 
 def test_features_are_opened_in_full_precision_and_in_the_order_of_use(lite_model, slices):

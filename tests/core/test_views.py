@@ -13,11 +13,19 @@ from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
 from icmoe_core.drafts import answer_boxes, draft_boxes, draft_each, logits_of
 from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
+from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
 from icmoe_core.hypotheses import propose_boxes
 from icmoe_core.metrics import dice
 from icmoe_core.open_slice import OpenSlice
-from icmoe_core.parts import EMPTY_LOGIT, Place, places_around, show_part
+from icmoe_core.parts import (
+    EMPTY_LOGIT,
+    Located,
+    Place,
+    on_the_slice,
+    places_around,
+    show_part,
+)
 from icmoe_core.samples import SAMPLES
 from icmoe_core.simulation import deepest_point
 from icmoe_core.starts import SURE
@@ -101,6 +109,43 @@ def test_views_lie_where_they_were_taken(lite_model, embedding, brain):
         assert torch.equal(votes[0][unseen], torch.ones_like(votes[0][unseen]))
         mask = embedding.frame.to_slice(one[None])[0].numpy() > 0
         assert dice(mask, brain[1]) > 0.6
+
+
+def said(number, size, experts=3):
+    """An answer of one prompt in a view of `size` cells, with its number everywhere."""
+    weights = torch.zeros(1, experts, size, size)
+    weights[:, 1:] = 1 / (experts - 1)
+    maps = torch.full((1, 4 * size, 4 * size), float(number))
+    return JointAnswer(maps, torch.tensor([number / 10]), maps / 10, ("a", "b", "c"), weights)
+
+
+def test_answers_in_views_come_in_the_order_of_their_numbers_and_lie_where_they_belong():
+    places = [Place(2, 1, 4), Place(0, 0, 8), Place(5, 6, 2), Place(0, 4, 4)]
+    numbers = [3, 5, 1, 2]
+    found = [Located(said(n, p.size), p) for n, p in zip(numbers, places, strict=True)]
+    joint = on_the_slice(found, 8, numbers)
+    assert joint.iou.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.5])
+    for at, number in enumerate(sorted(numbers)):
+        rows, columns = places[numbers.index(number)].on_grid(4)
+        inside = torch.zeros(32, 32, dtype=torch.bool)
+        inside[rows, columns] = True
+        assert (joint.logits[at][inside] == number).all()
+        assert (joint.logits[at][~inside] == EMPTY_LOGIT).all()
+        assert joint.probability[at][inside].mean() == pytest.approx(number / 10)
+        assert (joint.probability[at][~inside] == 0).all()
+        own = inside[::4, ::4]
+        assert (joint.weights[at, :, ~own] == torch.tensor([[1.0], [0.0], [0.0]])).all()
+        assert (joint.weights[at, :, own] == torch.tensor([[0.0], [0.5], [0.5]])).all()
+    assert on_the_slice(found, 8).iou.tolist() == pytest.approx([0.3, 0.5, 0.1, 0.2])
+
+
+def test_several_prompts_in_one_view_keep_their_numbers():
+    two = on_the_slice([Located(said(n, 4), Place(0, 0, 4)) for n in (7, 4)], 4)
+    found = [Located(two, Place(4, 4, 4)), Located(said(6, 8), Place(0, 0, 8))]
+    joint = on_the_slice(found, 8, [7, 4, 6])
+    assert joint.iou.tolist() == pytest.approx([0.4, 0.6, 0.7])
+    assert joint.logits[:, -1, -1].tolist() == [4, 6, 7]
+    assert joint.logits[:, 0, 0].tolist() == [EMPTY_LOGIT, 6, EMPTY_LOGIT]
 
 
 def test_features_and_codes_are_kept_in_the_order_in_which_they_are_used(lite_model, embedding):

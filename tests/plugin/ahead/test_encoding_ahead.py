@@ -66,6 +66,21 @@ def test_the_first_slice_of_a_scan_does_not_wait_for_the_slider(
     assert gate.positions()[9:][:3] == [3, 4, 2]
 
 
+def test_who_comes_back_to_a_scan_pages_through_it(
+    viewer, stack, gate, all_ready, qtbot, monkeypatch
+):
+    gate.open()
+    all_ready(stack, 9)
+    monkeypatch.setattr("napari_icmoe.ahead.encoding.SETTLE_MS", 60_000)
+    count = len(gate.passed)
+    viewer.dims.ndisplay = 3
+    qtbot.wait(A_WHILE_MS)
+    viewer.dims.ndisplay = 2
+    viewer.dims.set_current_step(0, 6)
+    qtbot.wait(A_WHILE_MS)
+    assert len(gate.passed) == count
+
+
 def test_another_orientation(viewer, stack, gate, all_ready, qtbot):
     gate.open()
     all_ready(stack, 9)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from slice_gate import noise
 
-from icmoe_core.errors import ImageError, OvertakenError
+from icmoe_core.errors import DeviceMemoryError, ImageError, OvertakenError
 from icmoe_core.runtimes import runtime
 from napari_icmoe.ahead.portions import Portion, prepare
 from napari_icmoe.ahead.stacks import stack_of
@@ -110,6 +110,12 @@ def test_the_displayed_slice_is_prepared_for_its_first_question(
     monkeypatch.setattr(type(predictor), "prepare", lambda self, one: prepared.append(one))
     prepare(engine, wanted)
     assert prepared == [predictor.encode(volume[2], engine.window_of(wanted.scan, "0,1"))]
+
+    def fails(self, embedding):
+        raise DeviceMemoryError("full")
+
+    monkeypatch.setattr(type(predictor), "prepare", fails)
+    assert tuple(prepare(engine, wanted).encoded) == (3, 2, 1)
 
 
 def test_what_is_not_wanted_is_not_even_read(engine, portion):
