@@ -1,7 +1,7 @@
 """Open slices: what is made of a slice once, for all questions about it.
 
-Of a click, it was a tenth of the time. It takes more memory than the embedding, so only that of the
-slice that was asked about last is kept.
+Of a click, it was a twentieth of the time. It takes more memory than the embedding, so only that of
+the slice that was asked about last is kept.
 """
 
 from __future__ import annotations

@@ -75,9 +75,7 @@ def places_around(side: int, clicks: NDArray[np.float64], sizes: Sequence[int]) 
         yield Place(top, left, size)
 
 
-def on_the_slice(
-    found: Sequence[Located], side: int, numbers: Sequence[int] | None = None
-) -> JointAnswer:
+def on_the_slice(found: Sequence[Located], side: int, numbers: Sequence[int]) -> JointAnswer:
     """Return views' answers as one; around each there is nothing, says the frozen path.
 
     Parameters
@@ -86,8 +84,8 @@ def on_the_slice(
         Of the same experts.
     side : int
         Of the slice, in cells.
-    numbers : sequence of int, optional
-        A different one for each prompt; they come in the order of these, or as they are given.
+    numbers : sequence of int
+        A different one for each prompt; they come in the order of these.
 
     Returns
     -------
@@ -97,8 +95,7 @@ def on_the_slice(
     answers, places = [one.answer for one in found], [one.place for one in found]
     if len(found) == 1 and places[0].size == side and len(answers[0].iou) == 1:
         return answers[0]
-    order = np.arange(sum(len(one.iou) for one in answers))
-    order = order if numbers is None else np.argsort(numbers)
+    order = np.argsort(numbers)
     logits = [one.logits for one in answers]
     probability = [one.probability for one in answers]
     weights = [one.weights for one in answers]

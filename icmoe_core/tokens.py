@@ -3,7 +3,7 @@
 The arithmetic is that of SAM's ``PromptEncoder`` (Kirillov et al. 2023, arXiv 2304.02643, appendix
 A) for all prompts at once, with its own weights. It is done by numpy, whatever the device: a few
 numbers are nothing to a GPU, but to give it a dozen small operations takes longer than the decoder;
-and of a click, for which it is done seven times, torch took 4 ms for it on a CPU.
+and of a click, for which it is done seven times, torch took 4 to 6 ms for it on a CPU.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.model import PromptableModel
-from icmoe_core.parts import Located, See, on_the_slice, places_around, sees_pictures, show_part
+from icmoe_core.parts import Located, See, places_around, sees_pictures, show_part
 
 PARTS = (1, 2)
 """Sides of the views: the whole slice, and these parts of it. A quarter as well made one click no
@@ -49,11 +49,6 @@ class Views:
     def widest(self) -> JointAnswer:
         """The answer on the whole slice."""
         return self.found[0].answer
-
-    @property
-    def joint(self) -> JointAnswer:
-        """The answers as one of `n` prompts, on the grid of the whole slice."""
-        return on_the_slice(self.found, self.found[0].place.size)
 
     @property
     def favour(self) -> Tensor:
