@@ -41,6 +41,19 @@ TINY_SIZE = SamSize(
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Caches begin empty, as on a new computer, and leave out those of whoever runs the tests.
+
+    What runs side by side shares them.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        yield
+
+
 def build_tiny(weights: Path | None = None, *, answers_points: bool = False) -> Backbone:
     """A backbone of 64 x 64 pixels with random weights, always the same."""
     with torch.random.fork_rng(devices=[]):

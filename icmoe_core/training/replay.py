@@ -1,6 +1,6 @@
 """Replay: objects on the pictures of :mod:`icmoe_core.samples.replay`, found once and kept on disk.
 
-They depend on the backbone alone. Encoding the pictures takes a quarter of a minute on a laptop,
+They depend on the backbone alone. To find them takes half a minute or more on a laptop,
 so it is done at the first fine-tune and never again; a file that is damaged is made anew.
 """
 
@@ -69,7 +69,9 @@ def _tensors(found: list[list[Example]]) -> dict[str, Tensor]:
         for number, one in enumerate(objects):
             name = f"{picture}-{one.case}"
             if number == 0:
-                tensors[f"{name}.features"] = one.features.clone()
+                # A copy, as objects share their picture's; and channels last cannot be written.
+                features = one.features.clone(memory_format=torch.contiguous_format)
+                tensors[f"{name}.features"] = features
                 tensors[f"{name}.area"] = torch.tensor(one.area)
                 tensors[f"{name}.scale"] = torch.tensor(one.scale, dtype=torch.float64)
             tensors[f"{name}.truth.{number}"] = torch.from_numpy(one.truth)

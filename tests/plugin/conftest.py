@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -160,6 +160,18 @@ def models_loaded_once() -> Iterator[None]:
         # as if it had been imported: torch is not needed before the first question
         patch.setitem(vars(icmoe_core), "load_model", load)
         yield
+
+
+@pytest.fixture(scope="session")
+def few_replayed(own_cache: None, models_loaded_once: None) -> None:
+    """Trainings replay two pictures of the twenty, which would take a minute to be encoded here."""
+    from icmoe_core.samples.replay import replay_pictures
+    from icmoe_core.training.replay import replay_objects
+
+    few = list(islice(replay_pictures(), 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("icmoe_core.training.retention.replay_pictures", lambda: iter(few))
+        assert any(replay_objects(icmoe_core.load_model("lite-medsam", None, "cpu")))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("few_replayed")
+
 WAIT_MS = 60_000
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from labelled_discs import disc
 
+from icmoe_core.samples.replay import replay_pictures
 from icmoe_core.training import replay
 from icmoe_core.training.examples import Example
 
@@ -36,3 +37,18 @@ def test_replayed_objects_are_kept_on_disk_and_made_anew_when_damaged(
     replay.replay_file(tiny_model.backbone.weights_sha256).write_bytes(b"broken")
     assert len(list(replay.replay_objects(tiny_model))) == len(found)
     assert calls == [0, 1, 0, 1]
+
+
+def test_objects_of_a_real_picture_are_kept(lite_model, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = next(iter(replay_pictures()))
+    monkeypatch.setattr("icmoe_core.training.retention.replay_pictures", lambda: iter([first]))
+    (found,) = replay.replay_objects(lite_model)
+    assert replay.replay_file(lite_model.backbone.weights_sha256).is_file()
+    monkeypatch.setattr(replay, "encode_replay", None)  # it is not asked again
+    (kept,) = replay.replay_objects(lite_model)
+    assert len(kept) == len(found) >= 1
+    for one, other in zip(found, kept, strict=True):
+        assert torch.equal(one.features, other.features)
+        np.testing.assert_array_equal(one.truth, other.truth)
+        assert one.case == first[0]

@@ -23,6 +23,8 @@ from napari_icmoe.learning.trainer import State
 from napari_icmoe.learning.version_store import VersionStore
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.usefixtures("few_replayed")
+
 ENDS_MS = 240_000  # it leaves the cores to others
 
 

@@ -21,6 +21,8 @@ from napari_icmoe.learning.trainer import Plan, State, Trainer
 from napari_icmoe.readers import PATH_KEY
 from napari_icmoe.state import Place, approved_planes
 
+pytestmark = pytest.mark.usefixtures("few_replayed")
+
 SHORT = Budget("a moment", "", 4.0, 6)
 ENDS_MS = 400_000  # it leaves the cores to others
 
