@@ -171,7 +171,7 @@ def few_replayed(own_cache: None, models_loaded_once: None) -> None:
     few = list(islice(replay_pictures(), 2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("icmoe_core.training.retention.replay_pictures", lambda: iter(few))
-        assert any(replay_objects(icmoe_core.load_model("lite-medsam", None, "cpu")))
+        assert all(list(replay_objects(icmoe_core.load_model("lite-medsam", None, "cpu"))))
 
 
 @pytest.fixture(scope="session", autouse=True)
