@@ -85,11 +85,8 @@ def find_objects(
     corners = rng.uniform(0, 1, (_TRIALS, 2)) * (np.array([rows, columns]) - sides)
     boxes = torch.as_tensor(np.hstack([corners, corners + sides]) * scale, dtype=torch.float32)
     with torch.no_grad():
-        parts = (
-            decode(model.backbone, embedding.features, boxes=part).logits.cpu()
-            for part in boxes.split(_AT_ONCE)
-        )
-        logits = torch.cat(list(parts))
+        asked = (model.decode(embedding.features, part) for part in boxes.split(_AT_ONCE))
+        logits = torch.cat([found.cpu() for found, _ in asked])
     valid = torch.zeros(logits.shape[1:], dtype=torch.bool)
     valid[:rows, :columns] = True
     inner, outer = (((logits > level) & valid).sum((1, 2)) for level in (1.0, -1.0))
