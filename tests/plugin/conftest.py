@@ -25,6 +25,7 @@ from worker_brake import Brake
 import icmoe_core
 from icmoe_core.io import read_labels, read_volume, to_display
 from icmoe_core.samples import SAMPLES
+from napari_icmoe import collector
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning import training_process
@@ -187,7 +188,18 @@ def layers_removed_at_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def searched_now_and_then() -> Iterator[None]:
+def closed_windows_searched_together() -> Iterator[None]:
+    """Nobody searches all objects after each closed window, which takes half a second.
+
+    That is tested by ``test_collector.py``, whose fixture of this name changes nothing.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collector, "_search_for_closed", lambda: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def searched_now_and_then(closed_windows_searched_together: None) -> Iterator[None]:
     """What tests leave behind is searched for after every fifth, here and not in a thread."""
     yield
     if not next(_tests) % 5:

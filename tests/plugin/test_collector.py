@@ -25,6 +25,11 @@ class Volume(np.ndarray):
 
 
 @pytest.fixture(autouse=True)
+def closed_windows_searched_together():
+    """Here, they are searched for one by one."""
+
+
+@pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(collector, "SETTLE_MS", SETTLE_MS)
     monkeypatch.setattr(collector, "AGAIN_MS", AGAIN_MS)
