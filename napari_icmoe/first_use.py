@@ -118,21 +118,40 @@ class FirstUse(QObject):
         self._process: subprocess.Popen | None = None
         self._looked: set[tuple[str, str]] = set()
         self._outcome: _Outcome | None = None
-        self._closed = False
+        self._closed = self._held = False
+        self._stopped = False  # whether the process was ended by this window
+        self._waiting: ModelChoice | None = None  # for when nothing is held any more
 
     def look(self, model: ModelChoice) -> None:
         """Have the runtimes measured for a model that is loaded, if that was never done.
 
         While another one is measured, it is left until it is looked at again.
         """
-        key = (model.name, model.device)
-        if key not in self._looked and not self._closed and not _MEASURING.locked():
-            self._looked.add(key)
+        if self._held:
+            self._waiting = model
+        elif _key(model) not in self._looked and not self._closed and not _MEASURING.locked():
+            self._looked.add(_key(model))
             self._looking.run(lambda: (model, self._engine.unmeasured(model)))
+
+    def hold(self, held: bool) -> None:
+        """Measure nothing for now; what is being measured begins anew after that.
+
+        A fine-tune and a measurement at once would each take far longer than one after the other.
+        """
+        self._held = held
+        if held:
+            self._stop()
+        elif self._waiting is not None:
+            model, self._waiting = self._waiting, None
+            self.look(model)
 
     def close(self) -> None:
         """Stop measuring; it begins anew at the next use."""
         self._closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopped = True
         if self._process is not None:
             with suppress(OSError):
                 self._process.terminate()
@@ -147,9 +166,11 @@ class FirstUse(QObject):
         model, file = looked
         if file is None:
             return
-        if not _MEASURING.acquire(blocking=False):
-            self._looked.discard((model.name, model.device))
+        if self._held or not _MEASURING.acquire(blocking=False):
+            self._looked.discard(_key(model))
+            self._waiting = model if self._held else None
             return
+        self._stopped = False
         self.said.emit(
             "info",
             f"{_QUESTION} is being measured in the background: go on meanwhile, it takes about two "
@@ -157,20 +178,20 @@ class FirstUse(QObject):
         )
         self._measuring.run(lambda: self._measure_alone(model, file))
 
-    def _measure_alone(self, model: ModelChoice, file: Path) -> _Outcome | None:
+    def _measure_alone(self, model: ModelChoice, file: Path) -> ModelChoice | _Outcome:
         try:
             return self._measure(model, file)
         finally:
             _MEASURING.release()
 
-    def _measure(self, model: ModelChoice, file: Path) -> _Outcome | None:
-        """Measure, and remember what came of it; None if it was stopped."""
+    def _measure(self, model: ModelChoice, file: Path) -> ModelChoice | _Outcome:
+        """Measure, and remember what came of it; only the model if it was stopped."""
         from icmoe_core.runtimes.measured import failed, remember
 
         try:
             found, reason = self._ask_process(model), ""
         except _StoppedError:
-            return None
+            return model
         except Exception as error:  # whatever it is, it would be the same the next time
             reason = str(error) or type(error).__name__
             found = [failed("torch", reason)]
@@ -196,7 +217,7 @@ class FirstUse(QObject):
             stderr=subprocess.PIPE,
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-        if self._closed:
+        if self._stopped:
             self._process.terminate()
         try:
             printed, complaint = self._process.communicate(timeout=LONGEST_S)
@@ -205,7 +226,7 @@ class FirstUse(QObject):
             self._process.communicate()
             raise _FailedError("it came to no end") from None
         code = self._process.returncode
-        if self._closed or code in _ENDINGS:
+        if self._stopped or code in _ENDINGS:
             raise _StoppedError
         # A process that has found all may still fail at its end.
         with suppress(ValueError, KeyError, TypeError):
@@ -217,10 +238,15 @@ class FirstUse(QObject):
             raise _FailedError(reason or f"its process ended with {code}")
         raise _FailedError("its process told nothing")
 
-    def _on_measured(self, outcome: _Outcome | None, error: Exception | None) -> None:
+    def _on_measured(self, outcome: ModelChoice | _Outcome | None, error: Exception | None) -> None:
         if error is not None:
             logger.warning("What was measured could not be remembered", exc_info=error)
         if outcome is None or self._closed:
+            return
+        if isinstance(outcome, ModelChoice):
+            if self._stopped:  # and not by somebody else
+                self._looked.discard(_key(outcome))
+                self.look(outcome)
             return
         self._outcome = outcome
         if outcome.reason:
@@ -235,3 +261,8 @@ class FirstUse(QObject):
             level = "info" if self._outcome.kept else "warning"
             self.said.emit(level, self._outcome.sentence(name))
             self.changed.emit()
+
+
+def _key(model: ModelChoice) -> tuple[str, str]:
+    """Experts make no difference."""
+    return model.name, model.device

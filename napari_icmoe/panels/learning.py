@@ -84,7 +84,8 @@ class LearnPanel(QWidget):
         self.start.clicked.connect(self.begin)
         for changing in (self.data, self.trainer, self.versions):
             changing.changed.connect(self.refresh)
-        self.trainer.changed.connect(lambda: controller.ahead.hold(self.trainer.computes))
+        for giving_way in (controller.ahead, controller.first_use):
+            self.trainer.changed.connect(lambda other=giving_way: other.hold(self.trainer.computes))
         for speaker in (self.data, self.trainer):
             speaker.said.connect(controller.say)
         self._connections = Connections()

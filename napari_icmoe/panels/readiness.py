@@ -30,6 +30,7 @@ class ReadinessLine(QWidget):
         self._whole = 0
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
+        self.text.setWordWrap(True)
         self.bar = make_bar()
         self.setToolTip(_TIP)
         in_column(self, self.text, self.bar, spacing=2).setContentsMargins(6, 0, 6, 0)

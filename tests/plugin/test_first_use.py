@@ -215,6 +215,29 @@ def test_closing_ends_the_measurement_and_is_no_failure(window, folder, qtbot):
         again.look(MODEL)
 
 
+def test_a_training_is_not_disturbed_and_it_begins_anew_after_it(window, folder, qtbot, tmp_path):
+    short = tmp_path / "short"
+    code = f"import time, pathlib\npathlib.Path({str(short)!r}).exists() or time.sleep(60)\n{FOUND}"
+    made = window(code)
+    made.hold(True)
+    made.look(MODEL)
+    qtbot.wait(200)
+    assert made.sentences == []
+    made.hold(False)
+    qtbot.waitUntil(lambda: made._process is not None, timeout=10_000)
+    first = made._process
+    made.hold(True)
+    assert first.wait(10) != 0
+    qtbot.waitUntil(lambda: not first_use._MEASURING.locked(), timeout=10_000)
+    qtbot.wait(200)
+    assert made._process is first, "as long as it is held"
+    assert not folder.exists(), "it is no failure"
+    short.touch()
+    with qtbot.waitSignal(made.changed, timeout=10_000):
+        made.hold(False)
+    assert remembered(folder) == [QUICK]
+
+
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")
 def test_the_engine_tells_what_was_not_measured(tiny_name, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
