@@ -117,6 +117,7 @@ class FirstUse(QObject):
         self._changing.done.connect(self._on_changed)
         self._process: subprocess.Popen | None = None
         self._looked: set[tuple[str, str]] = set()
+        self._told: set[tuple[str, str]] = set()
         self._outcome: _Outcome | None = None
         self._closed = self._held = False
         self._stopped = False  # whether the process was ended by this window
@@ -134,7 +135,7 @@ class FirstUse(QObject):
             self._looking.run(lambda: (model, self._engine.unmeasured(model)))
 
     def hold(self, held: bool) -> None:
-        """Measure nothing for now; what is being measured begins anew after that.
+        """Measure nothing for now; what this window has measured begins anew after that.
 
         A fine-tune and a measurement at once would each take far longer than one after the other.
         """
@@ -168,14 +169,17 @@ class FirstUse(QObject):
             return
         if self._held or not _MEASURING.acquire(blocking=False):
             self._looked.discard(_key(model))
-            self._waiting = model if self._held else None
+            if self._held:
+                self._waiting = self._waiting or model
             return
         self._stopped = False
-        self.said.emit(
-            "info",
-            f"{_QUESTION} is being measured in the background: go on meanwhile, it takes about two "
-            "minutes.",
-        )
+        if _key(model) not in self._told:  # and not again if it begins anew
+            self._told.add(_key(model))
+            self.said.emit(
+                "info",
+                f"{_QUESTION} is being measured in the background: go on meanwhile, it takes "
+                "about two minutes.",
+            )
         self._measuring.run(lambda: self._measure_alone(model, file))
 
     def _measure_alone(self, model: ModelChoice, file: Path) -> ModelChoice | _Outcome:
@@ -226,12 +230,12 @@ class FirstUse(QObject):
             self._process.communicate()
             raise _FailedError("it came to no end") from None
         code = self._process.returncode
-        if self._stopped or code in _ENDINGS:
-            raise _StoppedError
-        # A process that has found all may still fail at its end.
+        # A process that has found all may still fail at its end, or be stopped there.
         with suppress(ValueError, KeyError, TypeError):
             record = json.loads(printed.decode().strip().rpartition("\n")[2])
             return [Measured(**entry) for entry in record["measured"]]
+        if self._stopped or code in _ENDINGS:
+            raise _StoppedError
         if code:
             last = complaint.decode(errors="replace").strip().rpartition("\n")[2]
             reason = last.strip().removeprefix("Error: ").rstrip(".")
@@ -246,7 +250,7 @@ class FirstUse(QObject):
         if isinstance(outcome, ModelChoice):
             if self._stopped:  # and not by somebody else
                 self._looked.discard(_key(outcome))
-                self.look(outcome)
+                self.look(self._waiting or outcome)
             return
         self._outcome = outcome
         if outcome.reason:

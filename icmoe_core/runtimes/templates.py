@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,8 @@ FORMAT = 5
 """Raised whenever a graph would be translated into another one."""
 
 _FILE = "graph.xml"  # and graph.bin beside it
+_NEW = ".new-"
+_ABANDONED_S = 3600.0
 
 
 class Templates:
@@ -83,16 +86,24 @@ class Templates:
             with suppress(RuntimeError):  # damaged: translated anew
                 return openvino.Core().read_model(kept / _FILE)
             shutil.rmtree(kept, ignore_errors=True)
+        self._remove_abandoned()
         model = translated(*make())
         with suppress(OSError, RuntimeError):
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as temporary:
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=_NEW) as temporary:
                 made = Path(temporary) / "graph"
                 made.mkdir()
                 openvino.save_model(model, made / _FILE, compress_to_fp16=False)
                 made.replace(kept)  # whole, or not at all
                 return openvino.Core().read_model(kept / _FILE)
         return model
+
+    def _remove_abandoned(self) -> None:
+        """Remove what a process has left that was ended while it kept a graph."""
+        with suppress(OSError):
+            for left in self.folder.glob(f"{_NEW}*"):
+                if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                    shutil.rmtree(left, ignore_errors=True)
 
 
 def translated(module: nn.Module, inputs: tuple[Tensor, ...]) -> Any:

@@ -1,7 +1,8 @@
 """Replay: objects on the pictures of :mod:`icmoe_core.samples.replay`, found once and kept on disk.
 
-They depend on the backbone alone. To find them takes half a minute or more on a laptop,
-so it is done at the first fine-tune and never again; a file that is damaged is made anew.
+They depend on the backbone, and hardly on the runtime that finds them. It takes a quarter of a
+minute or more on a laptop, so it is done at the first fine-tune and never again; a file that is
+damaged is made anew.
 """
 
 from __future__ import annotations

@@ -84,8 +84,7 @@ class LearnPanel(QWidget):
         self.start.clicked.connect(self.begin)
         for changing in (self.data, self.trainer, self.versions):
             changing.changed.connect(self.refresh)
-        for giving_way in (controller.ahead, controller.first_use):
-            self.trainer.changed.connect(lambda other=giving_way: other.hold(self.trainer.computes))
+        self.trainer.changed.connect(self._have_others_wait)
         for speaker in (self.data, self.trainer):
             speaker.said.connect(controller.say)
         self._connections = Connections()
@@ -96,6 +95,12 @@ class LearnPanel(QWidget):
         """Look for versions that came from elsewhere, as from a window that was closed."""
         super().showEvent(event)
         self.versions.refresh()
+
+    def _have_others_wait(self) -> None:
+        computes = self.trainer.computes
+        self._controller.ahead.hold(computes)
+        # A pause is to leave the processor alone; what is displayed is encoded all the same.
+        self._controller.first_use.hold(computes or self.trainer.state is State.PAUSED)
 
     def refresh(self) -> None:
         """Show the present state."""

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -165,13 +165,18 @@ def models_loaded_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def few_replayed(own_cache: None, models_loaded_once: None) -> None:
-    """Trainings replay two pictures of the twenty, which would take a minute to be encoded here."""
+    """Trainings replay two pictures of the twenty, which would take a minute to be encoded here.
+
+    On Windows, where the cache is the user's own, they replay all.
+    """
+    if sys.platform == "win32":
+        return
     from icmoe_core.samples.replay import replay_pictures
     from icmoe_core.training.replay import replay_objects
 
-    few = list(islice(replay_pictures(), 2))
+    first, *_, last = replay_pictures()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("icmoe_core.training.retention.replay_pictures", lambda: iter(few))
+        patch.setattr("icmoe_core.training.retention.replay_pictures", lambda: iter([first, last]))
         assert all(list(replay_objects(icmoe_core.load_model("lite-medsam", None, "cpu"))))
 
 
@@ -191,7 +196,7 @@ def layers_removed_at_once() -> Iterator[None]:
 def closed_windows_searched_together() -> Iterator[None]:
     """Nobody searches all objects after each closed window, which takes half a second.
 
-    That is tested by ``test_collector.py``, whose fixture of this name changes nothing.
+    Where that is tested, a fixture of this name changes nothing.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collector, "_search_for_closed", lambda: None)

@@ -109,7 +109,8 @@ def main(home):
     press(learn.start)
     need(lambda: learn.trainer.state is State.IDLE and learn.trainer.card is not None, "no card")
     bot.until(lambda: bool(learn.versions.listed), 20.0)
-    told["worse"] = learn.trainer.card.is_worse
+    card = learn.trainer.card
+    told["worse"] = card.is_worse or card.forgets
     told["scores"] = learn.trainer.card.record.get("scores")
     told["versions"] = [version.name for version in learn.versions.listed]
     before = controller.view.model.experts

@@ -17,7 +17,7 @@ from napari_icmoe.helper_layers import HELPER
 SETTLE_MS, AGAIN_MS, PAUSE_S = 60, (120, 240), 0.2
 """A fifth of the real ones."""
 EARLIER_MS = collector.SETTLE_MS + 50
-"""What an earlier test has closed is searched for by then."""
+"""What an earlier test of this file has closed is searched for by then."""
 
 
 class Volume(np.ndarray):
@@ -41,6 +41,7 @@ def searches(monkeypatch, qtbot):
     """A list that grows with each search, by whether all objects were searched."""
     qtbot.wait(EARLIER_MS)
     gc.unfreeze()
+    gc.collect()
     found, collect, unfreeze = [], gc.collect, gc.unfreeze
     full = []
 

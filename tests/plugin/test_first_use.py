@@ -232,9 +232,26 @@ def test_a_training_is_not_disturbed_and_it_begins_anew_after_it(window, folder,
     qtbot.wait(200)
     assert made._process is first, "as long as it is held"
     assert not folder.exists(), "it is no failure"
+    made.hold(False)
+    qtbot.waitUntil(lambda: made._process is not first, timeout=10_000)
     short.touch()
+    made.hold(True)
     with qtbot.waitSignal(made.changed, timeout=10_000):
-        made.hold(False)
+        made.hold(False)  # before it has ended
+    assert remembered(folder) == [QUICK]
+    assert [sentence for sentence in made.sentences if "being measured" in sentence] == [
+        made.sentences[0]
+    ]
+
+
+def test_what_was_found_before_it_was_stopped_counts(window, folder, qtbot, tmp_path):
+    printed = tmp_path / "printed"
+    end = f"import pathlib, time; pathlib.Path({str(printed)!r}).touch(); time.sleep(60)"
+    made = window(f"{FOUND[:-1]}, flush=True)\n{end}")
+    made.look(MODEL)
+    qtbot.waitUntil(printed.exists)
+    with qtbot.waitSignal(made.changed, timeout=10_000):
+        made.hold(True)
     assert remembered(folder) == [QUICK]
 
 

@@ -4,10 +4,16 @@ import gc
 import weakref
 
 import numpy as np
+import pytest
 from qtpy.QtCore import QEvent, QObject
 
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.next_turn import next_turn
+
+
+@pytest.fixture(autouse=True)
+def closed_windows_searched_together():
+    """Here, they are searched for one by one."""
 
 
 class Owner(QObject):

@@ -1,6 +1,7 @@
 """Compiled networks give what plain torch gives, on real slices."""
 
 import copy
+import os
 import shutil
 import time
 from importlib.util import find_spec
@@ -157,6 +158,17 @@ def test_graphs_are_translated_once_and_damaged_ones_anew(
     features = first.encode(x)
     assert torch.equal(features, again.encode(x))
     assert torch.equal(first.decode(features, box)[0], again.decode(features, box)[0])
+
+
+def test_what_a_process_that_was_ended_has_left_is_removed(tiny_backbone, tmp_path):
+    old, recent = tmp_path / ".new-old", tmp_path / ".new-recent"
+    for left in (old, recent):
+        left.mkdir()
+        (left / "graph.bin").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    Templates(tmp_path).frozen(tiny_backbone)
+    assert not old.exists()
+    assert recent.exists(), "somebody may be at it"
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tiny_backbone, tmp_path):

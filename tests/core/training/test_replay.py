@@ -51,4 +51,4 @@ def test_objects_of_a_real_picture_are_kept(lite_model, monkeypatch, tmp_path):
     for one, other in zip(found, kept, strict=True):
         assert torch.equal(one.features, other.features)
         np.testing.assert_array_equal(one.truth, other.truth)
-        assert one.case == first[0]
+        assert other.case == first[0]

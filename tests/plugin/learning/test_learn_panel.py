@@ -14,7 +14,7 @@ from icmoe_core.classes import ClassTable
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.learning.messages import Report, WorstNote
 from napari_icmoe.learning.outlines import DrawnSlice
-from napari_icmoe.learning.trainer import Card
+from napari_icmoe.learning.trainer import Card, State
 from napari_icmoe.learning.training_process import Ending, TrainingProcess
 from napari_icmoe.learning.versions import Versions
 from napari_icmoe.panels.learning import LearnPanel
@@ -83,6 +83,23 @@ def test_approved_slices_are_offered_with_what_is_held_out(ready, qtbot):
     ready.sources.classes.item(0).setCheckState(Qt.CheckState.Checked)
     ready.sources.scans.item(0).setCheckState(Qt.CheckState.Unchecked)
     assert "Tick a scan or a folder" in ready.start.toolTip()
+
+
+def test_runtimes_are_not_measured_meanwhile(ready):
+    told = []
+    ready._controller.first_use.hold = told.append
+    for state in State:
+        ready.trainer.state = state
+        ready.trainer.changed.emit()
+    assert dict(zip(State, told, strict=True)) == {
+        State.IDLE: False,
+        State.RUNNING: True,
+        State.PAUSING: True,
+        State.PAUSED: True,
+        State.FINISHING: True,
+        State.BROKEN: False,
+    }
+    ready.trainer.state = State.IDLE
 
 
 def test_a_better_result_is_switched_on(ready, store, answering, qtbot):
