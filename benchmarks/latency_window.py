@@ -34,9 +34,20 @@ WAYS = {"": (0.0, 0.0), "_held": (0.0, HELD), "_aimed": (LOOKED, HELD)}
 
 
 class Window:
-    """A napari window with a scan of the size of a CT, opened after another picture."""
+    """A napari window with a scan of the size of a CT, opened after another picture.
 
-    def __init__(self, image: NDArray, truth: NDArray[np.bool_], device: str) -> None:
+    Parameters
+    ----------
+    image, truth : ndarray, (slices, rows, columns)
+        The scan, and the object on it that is clicked.
+    device : str
+    before : int
+        Slices of the other picture, all of which are encoded first.
+    """
+
+    def __init__(
+        self, image: NDArray, truth: NDArray[np.bool_], device: str, before: int = 2
+    ) -> None:
         self.truth = truth
         self.viewer = napari.Viewer()
         self.viewer.window._qt_window.resize(1366, 768)
@@ -45,10 +56,10 @@ class Window:
         self.controller = self.widget.controller
         self.controller.set_model(ModelChoice(device=device))
         # The model is loaded with the first scan of a session; then others are opened.
-        first = self.viewer.add_image(image[:2, ::2, ::2], name="before")
+        first = self.viewer.add_image(image[:before, ::2, ::2], name="before")
         self.controller.set_image(first)
         self.controller.prompting.start()
-        wait(lambda: self.controller.ahead.progress == (2, 2), 120)
+        wait(lambda: self.controller.ahead.progress == (before, before), 120)
         rest(2.0)
         self._image = image
         self.drawn: list[float] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,24 @@ class MissingWeightsError(Exception):
         self.name, self.info = name, info
 
 
+@dataclass(frozen=True)
+class Unmeasured:
+    """Runtimes that were never measured on this computer.
+
+    Parameters
+    ----------
+    names : tuple of str
+    file : Path
+        Where it is to be remembered what they come to.
+    in_use : str
+        The one that the model runs on meanwhile.
+    """
+
+    names: tuple[str, ...]
+    file: Path
+    in_use: str
+
+
 class Engine:
     """Answers questions with a model that it loads when first asked."""
 
@@ -69,6 +87,11 @@ class Engine:
     def loaded(self) -> bool:
         """Whether a model is there; it may be asked on any thread."""
         return self._predictor is not None
+
+    @property
+    def runtime(self) -> str | None:
+        """Name of the runtime that the model runs on; None before a model is there."""
+        return None if self._predictor is None else self._predictor.model.runtime.name
 
     def answer(
         self,
@@ -165,18 +188,21 @@ class Engine:
             self._choice = choice
         return self._predictor
 
-    def unmeasured(self, choice: ModelChoice) -> Path | None:
-        """Return where it is to be remembered which runtime is fastest for `choice`.
+    def unmeasured(self, choice: ModelChoice) -> Unmeasured | None:
+        """Return which runtimes for `choice` were never measured on this computer.
 
-        None if that was measured on this computer, or `choice` is not loaded.
+        None if all were, or `choice` is not loaded.
         """
         if self._predictor is None or not _alike(self._choice, choice):
             return None
-        from icmoe_core.runtimes.choosing import is_open
+        from icmoe_core.runtimes.choosing import unmeasured
         from icmoe_core.runtimes.measured import memory_file
 
-        backbone = self._predictor.model.backbone
-        return memory_file(backbone) if is_open(backbone) else None
+        model = self._predictor.model
+        names = unmeasured(model.backbone)
+        if not names:
+            return None
+        return Unmeasured(names, memory_file(model.backbone), model.runtime.name)
 
     def change_runtime(self, choice: ModelChoice) -> str | None:
         """Answer with the runtime that was measured to be the fastest.
@@ -184,13 +210,15 @@ class Engine:
         Returns
         -------
         str or None
-            Its name; None if `choice` is not in use any more.
+            Its name; None if it is in use already, or `choice` is not in use any more.
         """
         if self._predictor is None or not _alike(self._choice, choice):
             return None
-        from icmoe_core.runtimes.choosing import load_runtime
+        from icmoe_core.runtimes.choosing import chosen_name, load_runtime
 
         model = self._predictor.model
+        if model.runtime.name == chosen_name(model.backbone):
+            return None
         model.runtime = load_runtime(model.backbone)
         model.prepare()
         return model.runtime.name

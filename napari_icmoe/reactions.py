@@ -55,6 +55,7 @@ class Reactions(QObject):
         c.ahead.loaded.connect(self._on_loaded)
         c.first_use.said.connect(c.say)
         c.first_use.changed.connect(c.ahead.encode_again)
+        c.first_use.searching.connect(c.ahead.search)
         c.masks.painted.connect(self._on_painted)
         c.tool.lost.connect(self._on_tool_lost)
         self._follower.moved.connect(self._on_moved)

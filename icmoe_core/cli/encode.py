@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from icmoe_core.cli import options
 from icmoe_core.cli.cache import in_words
-from icmoe_core.cli.runtime import measured
+from icmoe_core.cli.runtime import measured, tell_last
 from icmoe_core.errors import IcmoeError, ModelError, OutputFileError
 from icmoe_core.io.atomic import check_writable
 
@@ -104,13 +104,13 @@ def encode(
 def _measure_first(name: str, device: str, weights: Path | None, quiet: bool) -> None:
     """Have the runtimes measured on a new computer: what is encoded before is of no use after."""
     from icmoe_core.model import load_model
-    from icmoe_core.runtimes.choosing import is_open
+    from icmoe_core.runtimes.choosing import unmeasured
 
     model = load_model(name, device=device, weights=weights, runtime="torch")
-    if is_open(model.backbone):
+    if unmeasured(model.backbone):
         if not quiet:
-            click.echo("This computer is measured first, once; it takes about two minutes.")
-        measured(model, quiet=quiet)
+            click.echo("This computer is measured first, once; it takes about a minute.")
+        measured(model, None if quiet else tell_last)
 
 
 def _check(store: EmbeddingStore) -> None:

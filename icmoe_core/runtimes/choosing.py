@@ -86,10 +86,22 @@ def build_runtime(name: str, backbone: Backbone) -> Runtime:
     return RUNTIMES[name](backbone)
 
 
-def is_open(backbone: Backbone) -> bool:
-    """Whether there is a choice to be made for a backbone, and it has never been measured."""
-    chosen = os.environ.get(VARIABLE, AUTOMATIC) != AUTOMATIC
-    return not chosen and len(candidates(backbone.device)) > 1 and recall(backbone) is None
+def unmeasured(backbone: Backbone) -> tuple[str, ...]:
+    """Name the runtimes for a backbone on its device that were never measured on this computer.
+
+    There are none where there is no choice: one candidate, or one that the environment names.
+    """
+    names = candidates(backbone.device)
+    if os.environ.get(VARIABLE, AUTOMATIC) != AUTOMATIC or len(names) == 1:
+        return ()
+    known = {one.name for one in recall(backbone) or ()}
+    return tuple(name for name in names if name not in known)
+
+
+def chosen_name(backbone: Backbone) -> str:
+    """Name the runtime that is taken by itself: the environment's, or the fastest measured here."""
+    wanted = os.environ.get(VARIABLE, AUTOMATIC)
+    return fastest(recall(backbone) or ()) if wanted == AUTOMATIC else wanted
 
 
 def load_runtime(backbone: Backbone, name: str = AUTOMATIC) -> Runtime:
@@ -112,8 +124,7 @@ def load_runtime(backbone: Backbone, name: str = AUTOMATIC) -> Runtime:
     wanted = os.environ.get(VARIABLE, AUTOMATIC) if name == AUTOMATIC else name
     if wanted != AUTOMATIC:
         return build_runtime(wanted, backbone)
-    measured = recall(backbone)
-    chosen = "torch" if measured is None else fastest(measured)
+    chosen = chosen_name(backbone)
     try:
         return build_runtime(chosen, backbone)
     except Exception as error:  # what worked when it was measured may be gone

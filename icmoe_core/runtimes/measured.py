@@ -68,16 +68,11 @@ def memory_file(backbone: Backbone, folder: Path | None = None) -> Path:
 
 def recall(backbone: Backbone, folder: Path | None = None) -> list[Measured] | None:
     """Return what was measured here for a backbone on its device; None if nothing was."""
-    file = memory_file(backbone, folder)
-    if file in _unwritten:
-        return list(_unwritten[file])
-    with suppress(OSError, ValueError, TypeError, KeyError):
-        return [Measured(**entry) for entry in json.loads(file.read_text())]
-    return None
+    return _read(memory_file(backbone, folder))
 
 
 def remember(file: Path, measured: Sequence[Measured]) -> bool:
-    """Keep what was measured.
+    """Keep what was measured, in place of what is known of the same runtimes.
 
     Parameters
     ----------
@@ -90,16 +85,26 @@ def remember(file: Path, measured: Sequence[Measured]) -> bool:
     bool
         Whether it was written; else it is forgotten when this process ends.
     """
+    names = {one.name for one in measured}
+    measured = [*measured, *(one for one in _read(file) or () if one.name not in names)]
     text = json.dumps([asdict(one) for one in measured], indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(file) as temporary:
             temporary.write_text(text)
     except OSError:
-        _unwritten[file] = list(measured)
+        _unwritten[file] = measured
         return False
     _unwritten.pop(file, None)
     return True
+
+
+def _read(file: Path) -> list[Measured] | None:
+    if file in _unwritten:
+        return list(_unwritten[file])
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        return [Measured(**entry) for entry in json.loads(file.read_text())]
+    return None
 
 
 def _place(backbone: Backbone) -> str:

@@ -58,13 +58,11 @@ class OpenVinoRuntime(Runtime):
         If OpenVINO is not installed.
     """
 
-    name = "openvino"
-
     def __init__(
         self, backbone: Backbone, precision: str = "fp32", templates: Templates | None = None
     ) -> None:
         super().__init__(backbone)
-        self.precision = precision
+        self.name, self.precision = f"openvino-{precision}", precision
         self._templates = Templates() if templates is None else templates
         mixed = precision == "bf16"
         # What is low in a mixed graph is so by itself, and the rest must stay as it is.

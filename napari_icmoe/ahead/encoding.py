@@ -73,7 +73,7 @@ class EncodingAhead(QObject):
         self._overtaken = threading.Event()  # the portion that was begun last
         self._since = 0.0  # when that was
         self._model = controller.view.model
-        self._held = self._closed = self._begun = False
+        self._held = self._searching = self._closed = self._begun = False
         self._scan: str | None = None  # the last one that was displayed
         self._fresh = False  # whether it has come since a slice was last looked for
         self._next = once(SETTLE_MS, self)
@@ -107,9 +107,11 @@ class EncodingAhead(QObject):
         return self._queue.is_whole
 
     @property
-    def held(self) -> bool:
-        """Whether all but the displayed slice waits until a training has ended."""
-        return self._held
+    def waits(self) -> str:
+        """What all but the displayed slice waits for, in words; empty if for nothing."""
+        if self._held:
+            return "after the training"
+        return "once this computer is measured" if self._searching else ""
 
     def refresh(self) -> None:
         """Look at what is displayed, and begin there."""
@@ -148,6 +150,13 @@ class EncodingAhead(QObject):
         """
         if held != self._held:
             self._held = held
+            self.changed.emit()
+            self.refresh()
+
+    def search(self, searching: bool) -> None:
+        """Encode the displayed slice only, as long as a quicker way to do so may soon be found."""
+        if searching != self._searching:
+            self._searching = searching
             self.changed.emit()
             self.refresh()
 
@@ -227,6 +236,8 @@ class EncodingAhead(QObject):
         shown = tuple(one for one in positions[:1] if one == self._queue.position)
         if self._held:
             positions = shown if c.tool.on else ()
+        elif self._searching:
+            positions = shown
         elif left := self._stillness.seconds_left:
             if positions and not shown:
                 self._next.start(round(1000 * left) + 1)

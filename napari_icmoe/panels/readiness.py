@@ -46,8 +46,9 @@ class ReadinessLine(QWidget):
         if ready < whole and whole > 1:
             self._done.stop()
             self._whole = whole
-            waits = ", after the training" if self._ahead.held else ""
-            self._show(f"Ready for quick answers: {ready} of {slices}{waits}", ready / whole)
+            waits = self._ahead.waits
+            told = f"Ready for quick answers: {ready} of {slices}" + (f", {waits}" if waits else "")
+            self._show(told, ready / whole)
         elif whole == self._whole and whole and not self.isHidden():
             if not self._done.isActive():
                 self._done.start()

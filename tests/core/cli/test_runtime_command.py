@@ -8,6 +8,7 @@ from icmoe_core.runtimes import agreement, measuring
 from icmoe_core.runtimes.measured import Measured, recall
 
 QUICK = Measured("openvino-fp32", 400.0, 60.0, 1.0, 1.0, True)
+SLOW = Measured("torch", 900.0, 90.0, 1.0, 1.0, True)
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,7 @@ def quick_measurement(tmp_path, monkeypatch):
     """What takes a minute is known beforehand; the cache is the test's own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(agreement, "sample_cases", lambda: [])
-    monkeypatch.setattr(measuring, "measure", lambda model, cases: [QUICK])
+    monkeypatch.setattr(measuring, "measure", lambda model, cases: iter([QUICK, SLOW]))
 
 
 def measure(icmoe, tiny_name, *more):
@@ -25,9 +26,23 @@ def measure(icmoe, tiny_name, *more):
 def test_what_is_measured_is_remembered(icmoe, tiny_name, tiny_backbone):
     done = measure(icmoe, tiny_name, "--json")
     assert done.exit_code == 0, done.output
-    record = json.loads(done.stdout)
-    assert record["runtime"] == "openvino-fp32"
-    assert [Measured(**one) for one in record["measured"]] == [QUICK]
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    told = [[Measured(**one) for one in record["measured"]] for record in records]
+    assert told == [[QUICK], [QUICK, SLOW]], "a line as soon as there is more to tell"
+    assert [record["runtime"] for record in records] == ["openvino-fp32"] * 2
+    assert recall(tiny_backbone) == [QUICK, SLOW]
+
+
+def test_what_is_known_when_it_is_stopped_is_remembered(
+    icmoe, tiny_name, tiny_backbone, monkeypatch
+):
+    def stopped(model, cases):
+        yield QUICK
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "measure", stopped)
+    done = measure(icmoe, tiny_name)
+    assert done.exit_code == 130
     assert recall(tiny_backbone) == [QUICK]
 
 

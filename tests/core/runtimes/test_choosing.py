@@ -1,6 +1,7 @@
 """Which runtime is used: what was measured, what is told, and what is left when it fails."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,27 +67,42 @@ def test_what_cannot_be_written_is_remembered_while_the_process_lasts(tiny_backb
     assert fastest(recall(tiny_backbone)) == "openvino-fp32"
     (tmp_path / "icmoe").unlink()
     assert remember(tiny_backbone, [SLOW])
-    assert recall(tiny_backbone) == [SLOW]
+    assert recall(tiny_backbone) == [SLOW, QUICK]
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was_known(tiny_backbone):
+    remember(tiny_backbone, [QUICK, SLOW])
+    now = replace(QUICK, encode_ms=300.0)
+    remember(tiny_backbone, [now])
+    assert recall(tiny_backbone) == [now, SLOW], "and the rest stays"
 
 
 def test_that_nothing_could_be_measured_is_remembered_as_well(tiny_backbone):
-    assert remember(tiny_backbone, [failed("torch", "no such processor")])
-    assert not choosing.is_open(tiny_backbone)
+    names = choosing.candidates(tiny_backbone.device)
+    assert remember(tiny_backbone, [failed(name, "no such processor") for name in names])
+    assert choosing.unmeasured(tiny_backbone) == ()
     assert load_runtime(tiny_backbone).name == "torch"
     assert recall(tiny_backbone)[0].note == "no such processor"
 
 
 def test_before_anything_is_measured_torch_is_used(tiny_backbone):
-    assert load_runtime(tiny_backbone).name == "torch"
-    assert choosing.is_open(tiny_backbone)
+    assert load_runtime(tiny_backbone).name == choosing.chosen_name(tiny_backbone) == "torch"
+    assert choosing.unmeasured(tiny_backbone) == choosing.candidates(tiny_backbone.device)
+
+
+def test_one_that_is_right_is_used_while_the_rest_is_open(tiny_backbone):
+    remember(tiny_backbone, [QUICK])
+    assert choosing.chosen_name(tiny_backbone) == "openvino-fp32"
+    assert choosing.unmeasured(tiny_backbone) == ("openvino-bf16", "torch")
 
 
 def test_the_environment_decides_over_what_was_measured(tiny_backbone, tiny_graphs, monkeypatch):
     remember(tiny_backbone, [QUICK, SLOW])
-    assert load_runtime(tiny_backbone).name == "openvino"
+    assert load_runtime(tiny_backbone).name == "openvino-fp32"
     monkeypatch.setenv("ICMOE_RUNTIME", "torch")
     assert load_runtime(tiny_backbone).name == "torch"
-    assert not choosing.is_open(tiny_backbone)
+    assert choosing.chosen_name(tiny_backbone) == "torch"
+    assert choosing.unmeasured(tiny_backbone) == ()
 
 
 def test_what_fails_now_is_replaced_by_torch(tiny_backbone, monkeypatch, caplog):

@@ -123,6 +123,23 @@ def test_the_displayed_slice_does_not_wait_for_the_hand(viewer, stack, hands, ga
     assert 8 not in gate.positions()
 
 
+def test_a_new_computer_is_measured_before_other_slices_are_encoded(
+    viewer, stack, gate, all_ready, qtbot
+):
+    controller = stack.controller
+    passes(gate, qtbot, 1)
+    controller.first_use.searching.emit(True)
+    gate.open()
+    qtbot.wait(A_WHILE_MS)
+    assert len(gate.passed) == 2, "but for the one that was on its way"
+    viewer.dims.set_current_step(0, 7)
+    qtbot.waitUntil(lambda: gate.positions()[-1] == 7, timeout=WAIT_MS)
+    qtbot.wait(A_WHILE_MS)
+    assert len(gate.passed) == 3, "but for the displayed one, whether prompts are made or not"
+    controller.first_use.searching.emit(False)
+    all_ready(stack, 9)
+
+
 def test_a_training_has_the_processor_for_itself(viewer, stack, gate, all_ready, qtbot):
     ahead = stack.controller.ahead
     passes(gate, qtbot, 1)
