@@ -28,7 +28,9 @@ PAUSE = 3.0
 @click.option("--seconds", default=90.0, show_default=True)
 def main(scan: Path, labels: Path, label: int, seconds: float) -> None:
     """Measure, and print a line for each click."""
-    with tempfile.TemporaryDirectory() as home:
+    os.environ.pop("ICMOE_RUNTIME", None)
+    # The process that measures may still be writing when it is removed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         for kind in ("CACHE", "DATA", "CONFIG"):
             os.environ[f"XDG_{kind}_HOME"] = f"{home}/{kind.lower()}"
         click_for(seconds, scan, labels, label)

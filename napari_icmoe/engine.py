@@ -217,11 +217,15 @@ class Engine:
         from icmoe_core.runtimes.choosing import chosen_name, load_runtime
 
         model = self._predictor.model
-        if model.runtime.name == chosen_name(model.backbone):
+        before = model.runtime.name
+        if before == chosen_name(model.backbone):
             return None
-        model.runtime = load_runtime(model.backbone)
+        runtime = load_runtime(model.backbone)
+        if runtime.name == before:  # the chosen one cannot be used in this process
+            return None
+        model.runtime = runtime
         model.prepare()
-        return model.runtime.name
+        return runtime.name
 
     def window_of(self, scan: Scan, name: str) -> Window:
         """Return the window of a whole scan, by its name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.asking import Asker
-from napari_icmoe.measuring import MeasuringProcess, StoppedError
+from napari_icmoe.measuring_process import MeasuringProcess, StoppedError
 from napari_icmoe.questions import ModelChoice
+from napari_icmoe.timers import once
 from napari_icmoe.workers import Background
 
 if TYPE_CHECKING:
@@ -27,13 +29,15 @@ logger = logging.getLogger(__name__)
 
 PLAIN = "torch"
 """The runtime that is used before anything was measured."""
+SEARCH_MS = 180_000
+"""For so long only the displayed slice is encoded, at most, because a quicker way may be found."""
 _QUESTION = "Which way to calculate is quickest on this computer"
 _MEASURING = threading.Lock()
 """Held while this process has something measured: two at once would disturb each other."""
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Outcome:
     """What a measurement has come to, so far or in the end.
 
     Parameters
@@ -45,6 +49,8 @@ class _Found:
         Of the runtimes measured by then, those that are right.
     kept : bool
         Whether it could be written there.
+    ended : bool
+        Whether nothing more is measured.
     reason : str
         Why the rest could not be measured; empty if it was, or is being measured.
     """
@@ -53,20 +59,27 @@ class _Found:
     folder: Path
     fastest: str
     kept: bool
+    ended: bool = False
     reason: str = ""
 
-    def sentence(self) -> str:
-        """Return what the user is told."""
+    @property
+    def good(self) -> bool:
+        """Whether nothing went wrong."""
+        return self.kept and not self.reason
+
+    def sentence(self, in_use: str) -> str:
+        """Return what the user is told, whose model runs on `in_use` now."""
         again = ""
-        if self.fastest != PLAIN:
-            told = (
-                f"Quicker from now on: {self.fastest} calculates what plain torch does, and is used"
-            )
+        if in_use != PLAIN:
+            told = f"Answers are quicker from now on: {in_use} was measured to give the same masks"
         elif self.reason:
-            told = f"{_QUESTION} could not be measured ({self.reason}), so plain torch stays in use"
+            told = f"{_QUESTION} could not be measured ({self.reason}), so plain torch is used"
             again = "; run icmoe runtime to try again"
+        elif self.fastest != PLAIN:
+            told = f"{self.fastest} is quickest on this computer, but cannot be used in this window"
+            again = ", and the log says why; plain torch is used"
         else:
-            told = "Measured: plain torch is quickest on this computer, and stays in use"
+            told = "Measured: plain torch is quickest on this computer, and is used"
         if self.kept:
             return f"{told}{again}."
         return (
@@ -91,7 +104,7 @@ class FirstUse(QObject):
     """The model runs on another runtime now."""
     searching = Signal(bool)
     """Whether a quicker runtime than plain torch may soon be found."""
-    _found = Signal(object)
+    _told_more = Signal(object)
 
     def __init__(self, asker: Asker, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -102,7 +115,9 @@ class FirstUse(QObject):
         self._measuring.done.connect(self._on_measured)
         self._changing = Background(self, asker.worker)
         self._changing.done.connect(self._on_changed)
-        self._found.connect(self._on_found)
+        self._told_more.connect(self._change)
+        self._patience = once(SEARCH_MS, self)
+        self._patience.timeout.connect(lambda: self.searching.emit(False))
         self._process: MeasuringProcess | None = None
         self._looked: set[tuple[str, str]] = set()
         self._told: set[tuple[str, str]] = set()
@@ -149,7 +164,8 @@ class FirstUse(QObject):
         if looked is None or self._closed:
             return
         model, unmeasured = looked
-        if unmeasured is None:
+        if unmeasured is None:  # another window may just have had it measured
+            self._changing.run(lambda: (None, self._engine.change_runtime(model), ""))
             return
         if self._held or not _MEASURING.acquire(blocking=False):
             self._looked.discard(_key(model))
@@ -163,13 +179,15 @@ class FirstUse(QObject):
                 f"{_QUESTION} is being measured in the background: go on meanwhile, it takes "
                 "about a minute.",
             )
-        self.searching.emit(unmeasured.in_use == PLAIN)
+        if unmeasured.in_use == PLAIN:
+            self._patience.start()
+            self.searching.emit(True)
         process = self._process = MeasuringProcess(model)
         self._measuring.run(lambda: self._measure_alone(process, model, unmeasured))
 
     def _measure_alone(
         self, process: MeasuringProcess, model: ModelChoice, unmeasured: Unmeasured
-    ) -> ModelChoice | _Found:
+    ) -> ModelChoice | _Outcome:
         try:
             return self._measure(process, model, unmeasured)
         finally:
@@ -177,61 +195,76 @@ class FirstUse(QObject):
 
     def _measure(
         self, process: MeasuringProcess, model: ModelChoice, unmeasured: Unmeasured
-    ) -> ModelChoice | _Found:
+    ) -> ModelChoice | _Outcome:
         """Measure, and remember what came of it; only the model if it was stopped."""
         from icmoe_core.runtimes.choosing import fastest
         from icmoe_core.runtimes.measured import failed, remember
 
-        found, kept, reason = [], True, ""
+        found, kept, stopped, reason = [], True, False, "its process told too little"
         file = unmeasured.file
         try:
             for found in process.results():
                 kept = remember(file, found)
-                self._found.emit(_Found(model, file.parent, fastest(found), kept))
+                so_far = _Outcome(model, file.parent, fastest(found), kept)
+                with suppress(RuntimeError):  # Qt's word for an object that is gone
+                    self._told_more.emit(so_far)
+        except StoppedError:
+            stopped = True
         except Exception as error:  # whatever it is, it would be the same the next time
-            names = {one.name for one in found}
-            left = [name for name in unmeasured.names if name not in names]
-            if left:  # a process that has found all may still fail at its end
-                if isinstance(error, StoppedError):
-                    return model
-                reason = str(error) or type(error).__name__
-                logger.warning("Not all runtimes were measured: %s", reason)
-                found = [*found, *(failed(name, reason) for name in left)]
-                kept = remember(file, found)
-        return _Found(model, file.parent, fastest(found), kept, reason)
+            reason = str(error) or type(error).__name__
+        names = {one.name for one in found}
+        left = [name for name in unmeasured.names if name not in names]
+        if not left:  # a process that has found all may still fail at its end
+            return _Outcome(model, file.parent, fastest(found), kept, ended=True)
+        if stopped or process.stopped:
+            return model
+        logger.warning("Not all runtimes were measured: %s", reason)
+        found = [*found, *(failed(name, reason) for name in left)]
+        kept = remember(file, found)
+        return _Outcome(model, file.parent, fastest(found), kept, ended=True, reason=reason)
 
-    def _on_found(self, found: _Found) -> None:
-        if not self._closed:
-            self._changing.run(lambda: (found, self._engine.change_runtime(found.model)))
-
-    def _on_measured(self, outcome: ModelChoice | _Found | None, error: Exception | None) -> None:
+    def _on_measured(self, outcome: ModelChoice | _Outcome | None, error: Exception | None) -> None:
         if error is not None:
             logger.warning("What was measured could not be remembered", exc_info=error)
         if self._closed:
             return
-        self.searching.emit(False)
+        self._end_search()
         if isinstance(outcome, ModelChoice):
-            if self._process is not None and self._process.stopped:
+            if self._process is not None and self._process.stopped:  # and not by somebody else
                 self._looked.discard(_key(outcome))
                 self.look(self._waiting or outcome)
-        elif outcome is not None and outcome.fastest == PLAIN:
-            good = outcome.kept and not outcome.reason
-            self.said.emit("info" if good else "warning", outcome.sentence())
+        elif outcome is not None:
+            self._change(outcome)
+
+    def _change(self, outcome: _Outcome) -> None:
+        """Change to the fastest of those that were measured by now, on the engine's thread."""
+        if not self._closed:
+            self._changing.run(
+                lambda: (
+                    outcome,
+                    self._engine.change_runtime(outcome.model),
+                    self._engine.runtime,
+                )
+            )
 
     def _on_changed(
-        self, changed: tuple[_Found, str | None] | None, error: Exception | None
+        self, done: tuple[_Outcome | None, str | None, str] | None, error: Exception | None
     ) -> None:
         if error is not None:
             logger.warning("The runtime could not be changed", exc_info=error)
-        if changed is None or self._closed:
+        if done is None or self._closed:
             return
-        found, name = changed
-        if name is None:
-            return
-        if name != PLAIN:  # what is said of that comes at the end
-            self.searching.emit(False)
-            self.said.emit("info" if found.kept else "warning", found.sentence())
-        self.changed.emit()
+        outcome, changed, in_use = done
+        if changed is not None:
+            self._end_search()
+            self.changed.emit()
+        # Of plain torch it is said in the end only.
+        if outcome is not None and (outcome.ended if in_use == PLAIN else changed is not None):
+            self.said.emit("info" if outcome.good else "warning", outcome.sentence(in_use))
+
+    def _end_search(self) -> None:
+        self._patience.stop()
+        self.searching.emit(False)
 
 
 def _key(model: ModelChoice) -> tuple[str, str]:

@@ -2,7 +2,8 @@
 
     python scripts/plain_masks.py
 
-It is to be done again when the default experts or the sample scans have changed.
+It is to be done again when the default experts, the sample scans or the way in which boxes are
+answered have changed.
 """
 
 from icmoe_core.model import load_model

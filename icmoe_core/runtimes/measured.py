@@ -90,8 +90,9 @@ def remember(file: Path, measured: Sequence[Measured]) -> bool:
     text = json.dumps([asdict(one) for one in measured], indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(file) as temporary:
-            temporary.write_text(text)
+        if not file.is_file() or file.read_text() != text:  # another process may just have told
+            with atomic_path(file) as temporary:
+                temporary.write_text(text)
     except OSError:
         _unwritten[file] = measured
         return False

@@ -110,8 +110,8 @@ class EncodingAhead(QObject):
     def waits(self) -> str:
         """What all but the displayed slice waits for, in words; empty if for nothing."""
         if self._held:
-            return "after the training"
-        return "once this computer is measured" if self._searching else ""
+            return "the training"
+        return "a quicker way to calculate, which is being looked for" if self._searching else ""
 
     def refresh(self) -> None:
         """Look at what is displayed, and begin there."""

@@ -47,8 +47,8 @@ class ReadinessLine(QWidget):
             self._done.stop()
             self._whole = whole
             waits = self._ahead.waits
-            told = f"Ready for quick answers: {ready} of {slices}" + (f", {waits}" if waits else "")
-            self._show(told, ready / whole)
+            rest = f"; the others wait for {waits}" if waits else ""
+            self._show(f"Ready for quick answers: {ready} of {slices}{rest}", ready / whole)
         elif whole == self._whole and whole and not self.isHidden():
             if not self._done.isActive():
                 self._done.start()

@@ -1,4 +1,4 @@
-"""Measuring: a process that measures the runtimes for a model, and tells what it finds meanwhile.
+"""The measuring process: it measures the runtimes for a model, and tells what it finds meanwhile.
 
 To translate networks takes seconds, in which a thread of this process would hold up its window.
 """
@@ -90,8 +90,8 @@ class MeasuringProcess:
         with tempfile.TemporaryFile() as complaint, self._start(complaint) as process:
             limit = threading.Timer(LONGEST_S, self._give_up)
             limit.daemon = True
-            limit.start()
             try:
+                limit.start()
                 for line in process.stdout or ():
                     with suppress(ValueError, KeyError, TypeError):  # libraries print, too
                         found = [Measured(**entry) for entry in json.loads(line)["measured"]]
