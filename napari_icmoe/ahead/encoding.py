@@ -107,11 +107,11 @@ class EncodingAhead(QObject):
         return self._queue.is_whole
 
     @property
-    def waits(self) -> str:
-        """What all but the displayed slice waits for, in words; empty if for nothing."""
+    def others_follow(self) -> str:
+        """When all but the displayed slice will follow, in words; empty if they do now."""
         if self._held:
-            return "the training"
-        return "a quicker way to calculate, which is being looked for" if self._searching else ""
+            return "after the training"
+        return "soon" if self._searching else ""
 
     def refresh(self) -> None:
         """Look at what is displayed, and begin there."""

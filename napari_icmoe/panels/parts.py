@@ -128,15 +128,25 @@ def scrolled(parts: Sequence[QWidget], folded: Mapping[str, QWidget]) -> QScroll
     return page
 
 
-def set_text(label: QLabel, text: str) -> None:
+def set_text(label: QLabel, text: str, lines: int = 1) -> None:
     """Show `text` on a label that wraps it, and let it be as high as that needs.
 
     A scroll area does not ask wrapped labels how high they are at their width: they tell it here.
+
+    Parameters
+    ----------
+    label : QLabel
+    text : str
+    lines : int
+        It has room for so many, at least, so that what is below does not jump.
     """
     if text != label.text():
-        label.setText(text)
         label.setMinimumHeight(0)  # else it would be as high as the longest text so far
-        label.setMinimumHeight(label.heightForWidth(max(label.width(), 260)))
+        heights = []
+        for one in ("\n" * (lines - 1), text):
+            label.setText(one)
+            heights.append(label.heightForWidth(max(label.width(), 260)))
+        label.setMinimumHeight(max(heights))
 
 
 def make_bar(tip: str = "") -> QProgressBar:

@@ -27,6 +27,10 @@ from napari_icmoe.panels.parts import (
 )
 from napari_icmoe.shortcuts import pan_keys
 
+HINT_LINES = 3
+"""Of the longest hint, in a panel as wide as it is at first. With fewer, the buttons below would
+jump while they are aimed at."""
+
 
 class PromptPanel(QWidget):
     """Tool button, sign, hint, and the buttons for the preview and the history."""
@@ -100,7 +104,7 @@ class PromptPanel(QWidget):
                 "What a plain click marks; Shift turns it round for one click"
                 f"{keys_in_brackets('toggle_sign')}"
             )
-        set_text(self.hint, self._hint())
+        set_text(self.hint, self._hint(), HINT_LINES)
         self.sample.setVisible(c.image is None)
         self.download.refresh()
         history = c.session.history

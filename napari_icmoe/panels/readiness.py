@@ -46,8 +46,8 @@ class ReadinessLine(QWidget):
         if ready < whole and whole > 1:
             self._done.stop()
             self._whole = whole
-            waits = self._ahead.waits
-            rest = f"; the others wait for {waits}" if waits else ""
+            when = self._ahead.others_follow
+            rest = f"; the others follow {when}" if when else ""
             self._show(f"Ready for quick answers: {ready} of {slices}{rest}", ready / whole)
         elif whole == self._whole and whole and not self.isHidden():
             if not self._done.isActive():

@@ -124,6 +124,26 @@ def test_the_empty_state_says_what_to_do(annotate, viewer):
     assert not widget.prompt.sample.isVisible()
 
 
+def test_buttons_stay_where_they_are_whatever_the_hint(
+    brain, hands, lesion, answered, qtbot, brake
+):
+    accept, hint = brain.prompt.buttons["accept"], brain.prompt.hint
+    qtbot.wait(50)
+    places = {hint.text(): accept.pos()}
+    brake.pull()
+    hands.box(lesion[2])
+    qtbot.waitUntil(lambda: hint.text() not in places)
+    qtbot.wait(50)
+    assert "being loaded" in hint.text() or "Working" in hint.text()
+    places[hint.text()] = accept.pos()
+    brake.let_go()
+    answered(brain)
+    qtbot.wait(50)
+    places[hint.text()] = accept.pos()
+    assert len(places) == 3
+    assert len({(place.x(), place.y()) for place in places.values()}) == 1
+
+
 def test_the_masks_own_keys_come_back_when_the_widget_is_closed(
     viewer, brain, hands, lesion, answered, qtbot
 ):
