@@ -1,7 +1,7 @@
-"""Plain masks: what plain torch answers in float32, recorded for the base that comes with us.
+"""Plain masks: what plain torch answers in float32 on the sample scans, recorded.
 
-A new computer would take ten seconds to work them out, with a window that waits for the outcome.
-They are those of one base, its experts, and the sample scans; for others there is no recording.
+A new computer would take ten seconds to work them out, while a window waits for the outcome. They
+are those of the base and the experts that come with the package; for others nothing is recorded.
 """
 
 from __future__ import annotations
