@@ -117,7 +117,7 @@ class FirstUse(QObject):
         self._changing.done.connect(self._on_changed)
         self._told_more.connect(self._change)
         self._patience = once(SEARCH_MS, self)
-        self._patience.timeout.connect(lambda: self.searching.emit(False))
+        self._patience.timeout.connect(self._end_search)
         self._process: MeasuringProcess | None = None
         self._looked: set[tuple[str, str]] = set()
         self._told: set[tuple[str, str]] = set()
@@ -150,6 +150,7 @@ class FirstUse(QObject):
     def close(self) -> None:
         """Stop measuring; it begins anew at the next use."""
         self._closed = True
+        self._patience.stop()
         self._stop()
 
     def _stop(self) -> None:

@@ -143,7 +143,7 @@ def set_text(label: QLabel, text: str, lines: int = 1) -> None:
     if text != label.text():
         label.setMinimumHeight(0)  # else it would be as high as the longest text so far
         heights = []
-        for one in ("\n" * (lines - 1), text):
+        for one in (text,) if lines == 1 else ("\n" * (lines - 1), text):
             label.setText(one)
             heights.append(label.heightForWidth(max(label.width(), 260)))
         label.setMinimumHeight(max(heights))
