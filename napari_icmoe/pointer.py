@@ -50,6 +50,8 @@ def _followed(
     start_pixel = np.asarray(event.pos, dtype=float)
     start = plane.from_data(layer.world_to_data(event.position))
     modifiers = set(event.modifiers)
+    # Or vispy would draw the scene once more, to find out what in it was pressed.
+    event.handled = True
     click = clicked(controller, plane, start, modifiers)
     if click is not None:
         controller.foreseeing.expect(click, at_once=True)

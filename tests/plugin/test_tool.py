@@ -52,6 +52,18 @@ def test_markers_are_drawn_without_measuring_all_layers(viewer, brain, hands):
     assert measured, "of others' layers napari still takes care"
 
 
+def test_a_press_is_not_looked_for_in_the_drawing(viewer, brain, hands, monkeypatch):
+    scene, looked = viewer.window._qt_viewer.canvas._scene_canvas, []
+    monkeypatch.setattr(scene, "visual_at", looked.append)
+    hands.click(60, 60)
+    hands.box((80, 80, 100, 100))
+    assert len(brain.controller.prompts) == 2
+    assert not looked
+    brain.controller.prompting.toggle()
+    hands.click(60, 60)
+    assert looked, "without the tool it is napari's, to move the scene by"
+
+
 def test_selecting_the_prompts_layer_by_hand_turns_the_tool_on(viewer, brain, hands):
     image = viewer.layers["brain1"]
     other = viewer.add_image(
