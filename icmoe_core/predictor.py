@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -239,7 +240,7 @@ class Predictor:
         experts = self.model.active_experts
         if embedding.is_constant:
             return
-        with torch.inference_mode(), device_memory_errors(self.model.device):
+        with self._answering():
             opened = self.last.open(embedding)
             if not self.model.backbone.answers_points:  # for which nothing is elected
                 _ = opened.scene
@@ -274,7 +275,7 @@ class Predictor:
         if embedding.is_constant:
             return empty_prediction(embedding, embedding.notices)
         pixels, labels = clicked_pixels(prompts, embedding.shape)
-        with torch.inference_mode(), device_memory_errors(self.model.device):
+        with self._answering():
             opened = self.last.open(embedding)
             answer = Answering(self.model, embedding, opened, checked, pixels, labels)
             start = answer.start()
@@ -282,6 +283,15 @@ class Predictor:
             notice = "There are only background clicks: add a click or a box on the object."
             return empty_prediction(embedding, (*embedding.notices, notice))
         return finish(embedding, start, pixels, labels)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        with (
+            torch.inference_mode(),
+            device_memory_errors(self.model.device),
+            self.model.runtime.answering(),
+        ):
+            yield
 
 
 def _each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:

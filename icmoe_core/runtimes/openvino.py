@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -28,7 +29,7 @@ from icmoe_core.runtimes.compiled import Compiled, CompilingAhead, Network, Shap
 from icmoe_core.runtimes.graphs import weights_of
 from icmoe_core.runtimes.runtime import Runtime
 from icmoe_core.runtimes.templates import Templates
-from icmoe_core.runtimes.threads import cores
+from icmoe_core.runtimes.threads import cores, one_for_torch
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +137,10 @@ class OpenVinoRuntime(Runtime):
             self._ready.pop(experts, None)
             return super().rule(experts, features, prompts, frozen if heard[0] else None)
         return Ruling(*(torch.from_numpy(array) for array in found))
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Leave all cores to the networks."""
+        return one_for_torch()
 
     def prepare(self, experts: Experts) -> None:
         """Compile the network of experts; it takes a second or less, and may be any thread."""

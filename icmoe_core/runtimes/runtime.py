@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -96,6 +97,10 @@ class Runtime:
     ) -> Tensor:
         """Describe masks; see :func:`icmoe_core.evidence.gather_evidence`."""
         return gather_evidence(logits, iou, boxes, scene, clicks)
+
+    def answering(self) -> AbstractContextManager[None]:
+        """Return what an answer is made in: networks, and what torch does between them."""
+        return nullcontext()
 
     def prepare(self, experts: Experts) -> None:
         """Do ahead what the first question to `experts` would have to wait for."""

@@ -8,6 +8,9 @@ told its share with the environment variable ``ICMOE_THREADS``.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 
 import torch
 
@@ -24,14 +27,37 @@ def cores() -> int:
         wanted = os.environ.get(name, "")
         if wanted.isdecimal() and int(wanted) > 0:
             return min(int(wanted), free)
-    # Hyperthreads share the units that multiply; torch counts cores without them.
-    return max(1, min(free, torch.get_num_threads()))
+    return max(1, min(free, _counted_by_torch()))
 
 
 def limit_torch() -> None:
     """Have torch calculate on :func:`cores` at most."""
     if torch.get_num_threads() != cores():
         torch.set_num_threads(cores())
+
+
+@contextmanager
+def one_for_torch() -> Iterator[None]:
+    """Have torch calculate on one core meanwhile, in this thread.
+
+    For an answer whose networks are compiled: what torch does between them is short, and to wake
+    its threads for each step takes longer than they save.
+    """
+    several = cores()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(several)
+
+
+@cache
+def _counted_by_torch() -> int:
+    """Return what torch takes by itself; of hyperthreads, which share what multiplies, one.
+
+    It is asked once, before a thread has been given fewer.
+    """
+    return torch.get_num_threads()
 
 
 def share_of(processes: int) -> dict[str, str]:

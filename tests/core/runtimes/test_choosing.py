@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from icmoe_core.errors import ModelError
 from icmoe_core.model import load_model
@@ -140,16 +139,3 @@ def test_measuring_compares_masks_and_goes_on_after_a_failure(tiny_model, tiny_g
     assert found["torch"].encode_ms > 0 < found["openvino-fp32"].box_ms
     remember(tiny_model.backbone, list(found.values()))
     assert recall(tiny_model.backbone)[-1] == found["torch"]
-
-
-def test_one_place_decides_about_threads(monkeypatch):
-    from icmoe_core.runtimes.threads import cores, share_of
-
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("ICMOE_THREADS", raising=False)
-    assert 1 <= cores() <= torch.get_num_threads()
-    monkeypatch.setenv("ICMOE_THREADS", "1")
-    assert cores() == 1
-    assert share_of(4) == {"ICMOE_THREADS": "1"}
-    monkeypatch.setenv("ICMOE_THREADS", "many")
-    assert cores() >= 1
