@@ -14,6 +14,8 @@ from functools import cache
 
 import torch
 
+from icmoe_core.errors import IcmoeError
+
 VARIABLE = "ICMOE_THREADS"
 
 
@@ -21,12 +23,22 @@ def cores() -> int:
     """Return how many cores this process may calculate on, at least 1.
 
     ``ICMOE_THREADS``, or else ``OMP_NUM_THREADS``, limits them.
+
+    Raises
+    ------
+    IcmoeError
+        If ``ICMOE_THREADS`` is no number of cores.
     """
     free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for name in (VARIABLE, "OMP_NUM_THREADS"):
         wanted = os.environ.get(name, "")
         if wanted.isdecimal() and int(wanted) > 0:
             return min(int(wanted), free)
+        if wanted and name == VARIABLE:  # the other one is not ours, and may be a list
+            raise IcmoeError(
+                f"{VARIABLE} must be a whole number of cores, such as 2, but is {wanted!r}: change "
+                "it, or leave it unset."
+            )
     return max(1, min(free, _counted_by_torch()))
 
 

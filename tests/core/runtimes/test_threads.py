@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from icmoe_core.errors import IcmoeError
 from icmoe_core.predictor import Predictor
 from icmoe_core.prompts import Prompts
 from icmoe_core.runtimes import threads
@@ -25,7 +26,12 @@ def test_one_place_decides_about_threads(monkeypatch):
     monkeypatch.setenv("ICMOE_THREADS", "1")
     assert cores() == 1
     assert share_of(4) == {"ICMOE_THREADS": "1"}
-    monkeypatch.setenv("ICMOE_THREADS", "many")
+    for wrong in ("many", "0", "1.5"):
+        monkeypatch.setenv("ICMOE_THREADS", wrong)
+        with pytest.raises(IcmoeError, match=r"ICMOE_THREADS .* such as 2"):
+            cores()
+    monkeypatch.setenv("ICMOE_THREADS", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
     assert cores() == most
 
 
