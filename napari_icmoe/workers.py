@@ -38,6 +38,29 @@ class _Thread(ThreadPoolExecutor):
             self.jobs += more
 
 
+class _Ending:
+    """Keeps a signal from being emitted while its object is destroyed in another thread.
+
+    Qt and Python notice an object that is gone, but not one that goes at that very moment: that
+    can end the process.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = False
+
+    def end(self) -> None:
+        """Return once nothing is being emitted; from then on nothing is."""
+        with self._lock:
+            self._over = True
+
+    def unless_over(self, emit: Callable[[], object]) -> None:
+        """Call what emits a signal, if its object is still there."""
+        with self._lock, suppress(RuntimeError):  # Qt's word for an object that is gone
+            if not self._over:
+                emit()
+
+
 class Background(QObject):
     """Runs functions one after the other in a thread and hands their outcomes to the GUI thread.
 
@@ -58,6 +81,8 @@ class Background(QObject):
     def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
         self._thread: _Thread = _Thread() if beside is None else beside._thread
+        self._ending = _Ending()
+        self.destroyed.connect(self._ending.end)
 
     @property
     def idle(self) -> bool:
@@ -75,8 +100,7 @@ class Background(QObject):
         except Exception as raised:  # each failure becomes a message on the GUI thread
             error = raised
         self._thread.end_job()  # whoever hears of the outcome finds the thread free
-        with suppress(RuntimeError):  # Qt's word for an object that is gone
-            self.done.emit(result, error)
+        self._ending.unless_over(lambda: self.done.emit(result, error))
 
 
 def _step_back() -> None:
