@@ -157,7 +157,8 @@ def _empty_generation(
     number: int, entry: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone
 ) -> Generation:
     known = tensors[f"{number}.familiarity.known"]
-    familiarity = Familiarity(known, known.new_zeros(known.shape[1]))
+    # Not `known` itself, which lies in the file: it would be mapped as long as the experts live.
+    familiarity = Familiarity(torch.zeros_like(known), known.new_zeros(known.shape[1]))
     return Generation(
         _untrained(entry["config"], backbone),
         familiarity,

@@ -19,8 +19,8 @@ from icmoe_core.embeddings import (
     Embedding,
     EmbeddingCache,
     EmbeddingStore,
-    compact,
     embedding_key,
+    encode_pictures,
     encoder_identity,
 )
 from icmoe_core.frames import Frame
@@ -108,7 +108,8 @@ class Predictor:
         Raises
         ------
         ImageError
-            An empty image, a wrong number of axes, no numbers, or no finite one.
+            An empty image, a wrong number of axes, no numbers, or no finite one; or a slice whose
+            features are not finite.
         DeviceMemoryError
             If the device has too little memory.
         """
@@ -145,7 +146,7 @@ class Predictor:
 
         Raises
         ------
-        DeviceMemoryError
+        ImageError, DeviceMemoryError
             As :meth:`encode`.
         """
         known = {one.key: self.cache.get(one.key) for one in slices}
@@ -213,8 +214,8 @@ class Predictor:
             # Taken there one by one: a large array takes long to be made.
             place = self.model.backbone.resizes_on
             pictures = torch.cat([in_colour(seen[i]).to(place) for i in batch])
-            encoded, _ = self.model.encode(pictures)
-            fresh = dict(zip([keys[i] for i in batch], compact(encoded), strict=True))
+            found = encode_pictures(self.model, pictures)
+            fresh = dict(zip([keys[i] for i in batch], found, strict=True))
             if self.store is not None and len(fresh) == 1:
                 self.store.write(fresh)
             elif self.store is not None:

@@ -18,6 +18,9 @@ from icmoe_core.errors import ImageError
 
 LAZY_SLICES = 16
 """So many slices of a large lazy scan are looked at, the first and the last among them."""
+_FAR = 2**12
+"""A window so many widths away from zero is applied in float64, as float32 knows too few numbers
+there; it takes twice as long."""
 CT_AIR_HU = -400.0
 """Signed scans that reach below this value are taken for CT in Hounsfield units."""
 
@@ -52,8 +55,11 @@ class Window:
         width = self.high - self.low
         if width == 0:
             return np.zeros(image.shape, np.float32)
-        scaled = (image.astype(np.float32) - np.float32(self.low)) / np.float32(width)
-        return np.clip(scaled, 0.0, 1.0, out=scaled)
+        far = max(abs(self.low), abs(self.high)) > _FAR * width
+        scaled: NDArray[np.floating] = image.astype(np.float64 if far else np.float32)
+        scaled -= self.low
+        scaled /= width
+        return np.clip(scaled, 0.0, 1.0, out=scaled).astype(np.float32, copy=False)
 
 
 def _ct(name: str, center: float, width: float) -> Window:
@@ -81,7 +87,9 @@ WINDOW_NAMES: tuple[str, ...] = (AUTOMATIC, PERCENTILE, FULL_RANGE, *PRESETS)
 """Every name that :func:`choose_window` answers to."""
 
 
-def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) -> Window:
+def choose_window(
+    volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False, what: str = "The image"
+) -> Window:
     """Choose one window for all slices of `volume`.
 
     Parameters
@@ -97,6 +105,8 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
         soft-tissue preset for CT, and percentiles for the rest.
     rgb : bool
         Whether the last axis of `volume` is colour.
+    what : str
+        What to call the volume in an error, such as the name of its file.
 
     Returns
     -------
@@ -115,7 +125,7 @@ def choose_window(volume: NDArray, name: str = AUTOMATIC, *, rgb: bool = False) 
         raise ImageError(
             f"There is no window named {name!r}: give LOW,HIGH or one of {', '.join(WINDOW_NAMES)}."
         )
-    sample = _finite_sample(volume, rgb=rgb)
+    sample = _finite_sample(volume, rgb=rgb, what=what)
     if name == AUTOMATIC:
         name = _recognise(sample, volume.dtype, rgb)
         if name in PRESETS:
@@ -153,20 +163,23 @@ def _recognise(sample: NDArray, dtype: np.dtype, rgb: bool) -> str:
 
 
 def _finite_sample(
-    volume: NDArray, limit: int = 1_000_000, *, rgb: bool = False
+    volume: NDArray, limit: int = 1_000_000, *, rgb: bool = False, what: str = "The image"
 ) -> NDArray[np.float64]:
     """Return at most about `limit` finite values, evenly strided, so that size costs nothing."""
     if volume.size == 0:
-        raise ImageError("The image is empty: it has no pixel at all.")
+        raise ImageError(f"{what} is empty, it has no pixel at all: choose another one.")
     if not (np.issubdtype(volume.dtype, np.number) or volume.dtype == np.bool_):
-        raise ImageError(f"The image holds {volume.dtype} values, but must hold numbers.")
+        raise ImageError(f"{what} holds {volume.dtype} values, but must hold numbers.")
     if np.issubdtype(volume.dtype, np.complexfloating):
-        raise ImageError("The image is complex: take its magnitude or phase first.")
+        raise ImageError(f"{what} is complex: take its magnitude or phase first.")
     for sample in _samples(volume, limit, rgb):
         finite = sample[np.isfinite(sample)]
         if finite.size:
             return finite
-    raise ImageError("The image holds nothing but NaN or infinity: there is nothing to see.")
+    raise ImageError(
+        f"{what} holds nothing but NaN or infinity, so that there is nothing to see: export it "
+        "again, or choose another one."
+    )
 
 
 def _samples(volume: NDArray, limit: int, rgb: bool) -> Iterator[NDArray[np.float64]]:

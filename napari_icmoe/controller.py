@@ -26,13 +26,16 @@ from napari_icmoe.foreseeing import Foreseeing
 from napari_icmoe.journal.journaling import Journaling
 from napari_icmoe.keyboard_pointer import KeyboardPointer
 from napari_icmoe.learning.versions import Versions
+from napari_icmoe.mask_choices import ANOTHER, MaskChoice
 from napari_icmoe.masks import Masks
+from napari_icmoe.orders import pixels_of
 from napari_icmoe.places import show_plane
 from napari_icmoe.planes import Plane, displayed_plane
 from napari_icmoe.pointer import prompt_gesture
 from napari_icmoe.prompting import Prompting
 from napari_icmoe.questions import Answer, ModelChoice
 from napari_icmoe.reactions import Reactions
+from napari_icmoe.relaying import Relaying
 from napari_icmoe.review.maps import Maps
 from napari_icmoe.review.ordering import Ordering
 from napari_icmoe.review.propagating import Propagating
@@ -115,7 +118,12 @@ class AnnotateController(QObject):
         )
         self.ordering: Ordering = Ordering(self)
         self.accepting = Accepting(
-            self.session, self.masks, self.tool.add_below, self.asker.hold, self
+            self.session,
+            self.masks,
+            self.tool.add_below,
+            self.asker,
+            partial(pixels_of, viewer, self.view.scans),
+            self,
         )
         self.prompting: Prompting = Prompting(self)
         self.maps: Maps = Maps(self, self)
@@ -126,6 +134,8 @@ class AnnotateController(QObject):
         self.browser: Browser = Browser(self, self)
         self.journaling: Journaling = Journaling(self, self)
         self.versions: Versions = Versions(self, parent=self)
+        self._relaying = Relaying(self, self)
+        self.masks.said.connect(self.said)
         self._reactions = Reactions(self)
 
     # --- choices -------------------------------------------------------------------------
@@ -162,15 +172,16 @@ class AnnotateController(QObject):
             return
         was_on = self.tool.on
         self.propagating.cancel()
-        self.asker.drop()
-        self.accepting.cancel()
+        if not self.accepting.waits:  # else that alone is asked
+            self.asker.drop()
         self.view.image = image
         self.pointer.leave()
         self.foreseeing.forget()
         if image is None:
-            self.masks.target = None
+            self.masks.leave_image()
         else:
             self.masks.choose_for(image)
+        self._relaying.watch(image)
         self.tool.move_to(image)
         if was_on and image is not None:
             self.prompting.start()
@@ -189,13 +200,17 @@ class AnnotateController(QObject):
                 uid = str(self.image.unique_id)
                 shown = {} if self.target is None else self.target.painted_labels()
                 painted = {Place(uid, plane): labels for plane, labels in shown.items()}
-                self.session.start_anew(uid, "another mask", marks=True, painted=painted)
+                choice = MaskChoice(self.masks, self.image, former, layer)
+                self.session.start_anew(uid, ANOTHER, marks=True, painted=painted, choice=choice)
         self.changed.emit()
 
     def set_model(self, choice: ModelChoice) -> None:
         """Answer with another model, or on another device; the same one again is a new try."""
         self.began.emit()
         self.view.model = choice
+        ending = self.asker.downloading
+        if ending not in (None, choice.name):  # and nobody shall begin its download again
+            self.accepting.give_up(ending)
         self.asker.give_chance(choice)
         self.view.refresh()
 
@@ -282,6 +297,7 @@ class AnnotateController(QObject):
             return
         self._closed = True
         self._reactions.close()
+        self._relaying.watch(None)
         self.versions.close()
         self.browser.close()
         self.journaling.close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_icmoe.pointer import clicked
+from napari_icmoe.slicing import pixel_at
 from napari_icmoe.state import Prompt
 from napari_icmoe.timers import once
 
@@ -76,10 +77,10 @@ class Foreseeing(QObject):
         controller = self._controller()
         if controller is None or not controller.tool.on:
             return
-        plane, layer = controller.view.plane, controller.tool.overlays.prompts
-        if plane is None or layer is None:
+        plane, image = controller.view.plane, controller.image
+        if plane is None or image is None:
             return
-        position = plane.from_data(layer.world_to_data(event.position))
+        position = pixel_at(viewer, image, plane, event.position)
         click = clicked(controller, plane, position, event.modifiers)
         if click is None:
             self.forget()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_icmoe.planes import Plane
 from napari_icmoe.regions import Region
+from napari_icmoe.slicing import plane_shift
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -40,10 +41,7 @@ def plane_translate(
     Such a layer has one voxel along each cut axis, and is moved to where the cut is; the middle of
     its first pixel lies at `corner`, in pixels of the plane.
     """
-    ndim = image.ndim
-    origin = np.zeros(ndim)
-    cut = plane.to_data(np.array([corner]))[0]
-    moved = np.asarray(image.data_to_world(cut)) - np.asarray(image.data_to_world(origin))
+    moved = plane_shift(image, plane, corner)
     # a layer's translate comes before its affine, so the affine's share is taken out again
     return np.asarray(image.translate) + np.linalg.solve(image.affine.linear_matrix, moved)
 

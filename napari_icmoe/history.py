@@ -117,21 +117,29 @@ class History(Generic[State]):
             total -= sizes.pop(0)
 
     def undo(self) -> Step[State] | None:
-        """Take the last step back and return it, or None where there is none."""
+        """Take the last step back and return it, or None where there is none.
+
+        If its edit fails, the step stays where it is.
+        """
         if not self._done:
             return None
-        step = self._done.pop()
+        step = self._done[-1]
         if step.edit is not None:
             step.edit.undo()
+        self._done.pop()
         self._undone.append(step)
         return step
 
     def redo(self) -> Step[State] | None:
-        """Make the last undone step again and return it, or None where there is none."""
+        """Make the last undone step again and return it, or None where there is none.
+
+        If its edit fails, the step stays where it is.
+        """
         if not self._undone:
             return None
-        step = self._undone.pop()
+        step = self._undone[-1]
         if step.edit is not None:
             step.edit.redo()
+        self._undone.pop()
         self._done.append(step)
         return step

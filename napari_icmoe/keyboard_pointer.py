@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_icmoe.planes import Plane, box_from_corners, screen_steps
 from napari_icmoe.pointer import REACH_PIXELS
+from napari_icmoe.slicing import drawn_at, pixel_at
 from napari_icmoe.state import Box, Click
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ class KeyboardPointer:
             middle[:] = controller.viewer.dims.point
             shown = list(controller.viewer.dims.displayed)
             middle[shown] = np.asarray(controller.viewer.scene.camera.center)[-2:]
-            self._stand(plane, np.asarray(plane.from_data(image.world_to_data(middle))))
+            where = pixel_at(controller.viewer, image, plane, middle)
+            self._stand(plane, np.asarray(where))
             self._draw(plane)
             controller.changed.emit()  # how to go on is said now
             return None  # nothing is done at a place that nobody has seen yet
@@ -156,8 +158,9 @@ class KeyboardPointer:
             return
         viewer = controller.viewer
         camera = viewer.scene.camera
-        shown = [axis - (viewer.dims.ndim - image.ndim) for axis in viewer.dims.displayed]
-        world = np.asarray(image.data_to_world(plane.to_data(np.array([self.position]))[0]))[shown]
+        world = drawn_at(viewer, image, plane, self.position)
+        if viewer.dims.displayed[0] > viewer.dims.displayed[1]:  # transposed
+            world = world[::-1]
         centre = np.asarray(camera.center)
         half = np.asarray(viewer.canvas.size) / camera.zoom / 2
         if (np.abs(world - centre[-2:]) > half).any():

@@ -82,7 +82,7 @@ def ids_in(labels: NDArray) -> set[int]:
 
 
 def slices_in(labels: NDArray) -> tuple[NDArray[np.bool_], ...]:
-    """Return for each axis of `labels` which of its slices hold something."""
+    """Return for each axis of `labels` which of its slices hold something, at whatever time."""
     if labels.ndim < 2:
         return ()
     first = np.zeros(len(labels), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,8 @@ class Masks(QObject):
     painted = Signal(object)
     """A :class:`VoxelEdit` that a hand has made on a mask that is in the history."""
     changed = Signal()
+    said = Signal(str, str)
+    """A level and a sentence for the user."""
 
     def __init__(
         self,
@@ -59,6 +62,8 @@ class Masks(QObject):
         self._followed: dict[str, FollowedMask] = {}
         self._keys: dict[str, LayerKeys] = {}  # of the masks that were chosen once
         self._choices: dict[str, Labels | None] = {}  # by the image's unique id
+        self._image: weakref.ref[Image] | None = None  # that is annotated
+        self._anywhere = True  # until it is known which image is annotated, or that none is
         self._counting = Background(self)
         self._counting.done.connect(self._on_counted)
         self._colors = MaskColors(self._counting, self)
@@ -78,6 +83,10 @@ class Masks(QObject):
     def follows(self, mask: FollowedMask) -> bool:
         """Whether `mask` is still in the viewer."""
         return self._followed.get(str(mask.layer.unique_id)) is mask
+
+    def is_followed(self, layer: Labels) -> bool:
+        """Whether `layer` is in the viewer, and no helper layer."""
+        return str(layer.unique_id) in self._followed
 
     def forget(self, layer: Labels) -> None:
         """Stop following `layer`, which has been removed."""
@@ -122,12 +131,20 @@ class Masks(QObject):
                 return reason
             self.follow(layer).counted |= empty
         self._choices[str(image.unique_id)] = layer
-        self._take(layer)
+        if self._anywhere or self._annotated is image:
+            self._take(layer)
+        elif layer is not None:  # its image is shown another time
+            self._adopt(layer)
         return None
 
     def mask_of(self, image: Image) -> Labels | None:
         """Return the mask that was chosen for `image`, if there is one."""
         return self._choices.get(str(image.unique_id))
+
+    def chosen_for(self, image: Image) -> FollowedMask | None:
+        """Return the mask that was chosen for `image`, if there is one and it fits."""
+        layer = self.mask_of(image)
+        return None if layer is None or mismatch(image, layer) else self.follow(layer)
 
     def images_of(self, layer: Labels) -> list[str]:
         """Return the unique ids of the images for which `layer` was chosen."""
@@ -141,16 +158,27 @@ class Masks(QObject):
 
     def choose_for(self, image: Image) -> None:
         """Go back to the mask that was chosen for `image`; a new one is made if there is none."""
-        layer = self.mask_of(image)
-        if layer is not None and mismatch(image, layer) is not None:
-            layer = None
-        self._take(layer)
+        self._image, self._anywhere = weakref.ref(image), False
+        mask = self.chosen_for(image)
+        self._take(None if mask is None else mask.layer)
+
+    def leave_image(self) -> None:
+        """Accept into no mask, as no image is annotated."""
+        self._image = self.target = None
+        self._anywhere = False
+
+    @property
+    def _annotated(self) -> Image | None:
+        return None if self._image is None else self._image()
 
     def drop_misfit(self, image: Image) -> None:
-        """Let go of the target if it does not lie on `image` any more."""
-        if self.target is not None and mismatch(image, self.target.layer) is not None:
+        """Let go of the target, and say so, if it does not lie on `image` any more."""
+        reason = None if self.target is None else mismatch(image, self.target.layer)
+        if reason is not None:
             self._choices.pop(str(image.unique_id), None)
             self.target = None
+            self.said.emit("warning", reason)
+            self.changed.emit()
 
     def _take(self, layer: Labels | None) -> None:
         if layer is None:
@@ -257,6 +285,8 @@ class Masks(QObject):
             return
         mask.ids, mask.counted, mask.held = set(), False, ()
         mask.forget_strokes()
+        if mask is self.target and self._annotated is not None:
+            self.drop_misfit(self._annotated)
         if mask is self.target:
             self._count(mask)
 

@@ -84,7 +84,7 @@ class MeasuringProcess:
         StoppedError
             It was ended, by us or by whoever ends this session.
         """
-        from icmoe_core.runtimes.measured import Measured
+        from icmoe_core.runtimes.measured import from_json
 
         told = False
         with tempfile.TemporaryFile() as complaint, self._start(complaint) as process:
@@ -94,7 +94,7 @@ class MeasuringProcess:
                 limit.start()
                 for line in process.stdout or ():
                     with suppress(ValueError, KeyError, TypeError):  # libraries print, too
-                        found = [Measured(**entry) for entry in json.loads(line)["measured"]]
+                        found = [from_json(entry) for entry in json.loads(line)["measured"]]
                         told = True
                         yield found
                 process.wait()

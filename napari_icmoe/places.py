@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from napari_icmoe.history import Step
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.planes import Plane, spatial_shape
+from napari_icmoe.slicing import cut_points
 from napari_icmoe.state import Place, SessionState
 
 if TYPE_CHECKING:
@@ -33,13 +35,17 @@ def changed_place(step: Step[SessionState]) -> Place | None:
         (step.before.proposals, step.after.proposals),
         (step.before.marks, step.after.marks),
     )
-    places = {
-        place
-        for before, after in pairs
-        for place in {*before, *after}
-        if before.get(place) != after.get(place)
-    }
+    places = {place for before, after in pairs for place in _differing(before, after)}
     return places.pop() if len(places) == 1 else None
+
+
+def prompted_places(step: Step[SessionState]) -> set[Place]:
+    """Return where a step changed prompts."""
+    return _differing(step.before.prompts, step.after.prompts)
+
+
+def _differing(before: Mapping[Place, Any], after: Mapping[Place, Any]) -> set[Place]:
+    return {place for place in {*before, *after} if before.get(place) != after.get(place)}
 
 
 def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
@@ -54,10 +60,9 @@ def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
     if set(dims.displayed) != set(shown):
         dims.order = (*(axis for axis in range(dims.ndim) if axis not in shown), *shown)
         viewer.reset_view()
-    world = layer.data_to_world([index or 0 for index in plane.fixed])
-    cut = [axis for axis, index in enumerate(plane.fixed) if index is not None]
+    cut, points = cut_points(viewer, layer, plane)
     if cut:
-        dims.set_point([axis + offset for axis in cut], [float(world[axis]) for axis in cut])
+        dims.set_point([axis + offset for axis in cut], points)
 
 
 def show_middle(viewer: ViewerModel, layer: Layer) -> None:
@@ -65,4 +70,8 @@ def show_middle(viewer: ViewerModel, layer: Layer) -> None:
     middle = [(size - 1) // 2 for size in spatial_shape(layer)]
     world = [float(value) for value in layer.data_to_world(middle)]
     viewer.dims.set_point(range(viewer.dims.ndim - layer.ndim, viewer.dims.ndim), world)
+    shown = {axis - (viewer.dims.ndim - layer.ndim) for axis in viewer.dims.displayed}
+    if len(shown) == 2 and min(shown) >= 0:  # an oblique layer is not cut where its middle lies
+        plane = Plane(tuple(None if axis in shown else at for axis, at in enumerate(middle)))
+        show_plane(viewer, layer, plane)
     viewer.reset_view()

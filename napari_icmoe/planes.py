@@ -1,6 +1,6 @@
 """Planes: which slice of an n-dimensional layer is on the screen.
 
-Pure numpy: the viewer and the layer are only asked for their public coordinates.
+The viewer and the layer are only asked for their public coordinates.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_icmoe.slicing import cut_positions
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -113,17 +115,15 @@ def displayed_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
     displayed = {axis - offset for axis in viewer.dims.displayed}
     if min(displayed) < 0:
         return None
-    position = layer.world_to_data(viewer.dims.point)
     shape = spatial_shape(layer)
-    fixed: list[int | None] = []
-    for axis, size in enumerate(shape):
-        if axis in displayed:
-            fixed.append(None)
-            continue
-        index = int(np.floor(position[axis] + 0.5))
-        if not 0 <= index < size:
-            return None
-        fixed.append(index)
+    fixed: list[int | None] = [None] * len(shape)
+    cut = [axis for axis in range(len(shape)) if axis not in displayed]
+    if cut:
+        positions = np.round(cut_positions(viewer, layer, cut), 9)  # a half as napari sees it
+        for axis, index in zip(cut, np.round(positions).astype(int).tolist(), strict=True):
+            if not 0 <= index < shape[axis]:
+                return None
+            fixed[axis] = index
     return Plane(tuple(fixed))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_icmoe.planes import Plane, box_from_corners
+from napari_icmoe.slicing import pixel_at
 from napari_icmoe.state import Box, Click, Prompt
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def _followed(
     controller: AnnotateController, layer: Points, event: Any
 ) -> Generator[None, None, None]:
     view = controller.view
-    plane = view.plane
-    if event.button != LEFT or layer.mouse_pan or plane is None:
+    plane, image = view.plane, view.image
+    if event.button != LEFT or layer.mouse_pan or plane is None or image is None:
         return
     shape = view.plane_shape(plane)
     start_pixel = np.asarray(event.pos, dtype=float)
-    start = plane.from_data(layer.world_to_data(event.position))
+    start = pixel_at(controller.viewer, image, plane, event.position)
     modifiers = set(event.modifiers)
     # Or vispy would draw the scene once more, to find out what in it was pressed.
     event.handled = True
@@ -60,7 +61,7 @@ def _followed(
     while True:
         moved = float(np.abs(np.asarray(event.pos, dtype=float) - start_pixel).max())
         if box is not None or moved >= DRAG_PIXELS:
-            now = plane.from_data(layer.world_to_data(event.position))
+            now = pixel_at(controller.viewer, image, plane, event.position)
             box = Box(*box_from_corners(start, now, shape))
         if event.type != "mouse_move":  # released, and that is where the box ends
             break

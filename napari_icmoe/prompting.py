@@ -95,11 +95,11 @@ class Prompting:
         if c.pointer.drop_corner():  # that was all
             c.view.show_drag(None)
             return
-        c.accepting.cancel()
+        place = c.view.place
         if not c.view.prompts:
             c.propagating.cancel()
-        place = c.view.place
         if place is not None:
+            c.accepting.take_back([place])
             c.session.cancel(place)
             c.view.refresh()
 
@@ -107,7 +107,7 @@ class Prompting:
         """Drop the prompts and previews of every plane."""
         c = self._controller
         c.began.emit()
-        c.accepting.cancel()
+        c.accepting.take_back()
         c.session.clear()
         c.view.refresh()
 
@@ -122,6 +122,9 @@ class Prompting:
             else:
                 c.say("info", "There is no preview to accept: click on a structure first.")
             return
+        # What was accepted before, and waits, is outlined by itself.
+        wanted = c.accepting.next_at(question.place, question.prompts)
+        question = c.view.question_about(wanted) or question
         c.asker.allow_retry(question)
-        c.accepting.accept(question, c.view.answer, image)
+        c.accepting.accept(question, c.asker.answers.get(question), image)
         c.view.refresh()

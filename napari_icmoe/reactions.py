@@ -149,4 +149,5 @@ class Reactions(QObject):
     def _leave_removed(self) -> None:
         c = self._controller
         if isalive(self) and c.image is not None and c.image not in c.viewer.layers:
+            c.view.scans.forget(c.image)  # what was drawn meanwhile has asked about it again
             c.set_image(nearest_image(c.viewer))

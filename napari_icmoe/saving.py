@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
@@ -52,20 +52,35 @@ class SavedMask:
         return f"The mask was saved as {self.path}. {self.notice}".rstrip()
 
 
+@dataclass(frozen=True, eq=False)
+class ToSave:
+    """A mask that is to be saved, whatever is annotated by the time its file is chosen.
+
+    Attributes
+    ----------
+    layer : Labels
+    image : Image or None
+        On whose grid it is written.
+    """
+
+    layer: Labels
+    image: Image | None
+
+
 def mask_writer(
-    controller: AnnotateController, layer: Labels, where: Callable[[], Path]
+    controller: AnnotateController, mask: ToSave, where: Callable[[], Path]
 ) -> Callable[[], SavedMask]:
-    """Return what writes a mask of the present image, on a worker thread.
+    """Return what writes a mask, on a worker thread.
 
     Parameters
     ----------
     controller : AnnotateController
-    layer : Labels
+    mask : ToSave
     where : callable
         Returns the path, on that thread too. The journal waits for the file, so who refuses to
         name one has to do so here.
     """
-    image = controller.image
+    layer, image = mask.layer, mask.image
     labels, attributes = as_saved(layer, image)
     save = None if image is None else controller.journaling.saving(image, layer)
 
@@ -90,19 +105,28 @@ class Saving(QObject):
         self._writing = Background(self)
         self._writing.done.connect(self._on_saved)
 
-    def save(self, path: Path) -> None:
-        """Write the mask to `path`; the outcome is said."""
-        target = self._controller.target
-        if target is not None:
-            self._writing.run(mask_writer(self._controller, target.layer, lambda: path))
+    def present(self) -> ToSave | None:
+        """Return the mask that is accepted into; None if there is none.
 
-    def proposed_path(self) -> Path | None:
-        """Return where to propose saving; None if there is no mask."""
-        target, image = self._controller.target, self._controller.image
-        if target is None:
+        To be asked before a file is chosen: meanwhile another scan may come.
+        """
+        target = self._controller.target
+        return None if target is None else ToSave(target.layer, self._controller.image)
+
+    def save(self, path: Path, mask: ToSave | None = None) -> None:
+        """Write `mask`, or the present one, to `path`; the outcome is said."""
+        mask = mask or self.present()
+        if mask is not None:
+            self._writing.run(mask_writer(self._controller, mask, lambda: path))
+
+    def proposed_path(self, mask: ToSave | None = None) -> Path | None:
+        """Return where to propose saving `mask`, or the present one; None if there is none."""
+        mask = mask or self.present()
+        if mask is None:
             return None
-        name = f"{image.name if image is not None else target.layer.name}_mask"
-        suffix = ".png" if target.layer.ndim == 2 else ".nii.gz"
+        image = mask.image
+        name = f"{image.name if image is not None else mask.layer.name}_mask"
+        suffix = ".png" if mask.layer.ndim == 2 else ".nii.gz"
         return _folder_for(None if image is None else scan_path(image)) / f"{name}{suffix}"
 
     def _on_saved(self, written: SavedMask | None, error: Exception | None) -> None:

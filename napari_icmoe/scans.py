@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from napari.layers import Image
 from qtpy.compat import isalive
@@ -28,7 +29,8 @@ class Scans(QObject):
     """The image layers that have been annotated in one viewer.
 
     An answer is about certain pixels. The array's ``id`` cannot tell them apart, because a new
-    array may get the id of one that is gone; hence each layer's arrays are counted.
+    array may get the id of one that is gone; hence each layer's arrays are counted. Layers are
+    held weakly: one that is removed, but asked about once more meanwhile, can be freed.
     """
 
     replaced = Signal(object)
@@ -36,7 +38,7 @@ class Scans(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._followed: dict[str, Image] = {}
+        self._followed: WeakValueDictionary[str, Image] = WeakValueDictionary()
         self._versions: dict[str, int] = {}
 
     def scan_of(self, image: Image) -> Scan:

@@ -71,12 +71,15 @@ class Session:
         if self.state.prompts:
             self._do("clear prompts", replace(self.state, prompts=nothing()))
 
-    def accept(self, place: Place, label: int, edit: LabelEdit | None) -> None:
+    def accept(
+        self, place: Place, label: int, edit: LabelEdit | None, since: tuple[Prompt, ...] = ()
+    ) -> None:
         """Record that the answer at `place` was written by `edit`.
 
-        Its prompts are done with, and so is what was proposed there for the same label.
+        The prompts there are done with, but for those that were made `since` it was accepted, and
+        so is what was proposed there for the same label.
         """
-        after = self.state.with_prompts(place, ())
+        after = self.state.with_prompts(place, since)
         left = tuple(p for p in after.proposals.get(place, ()) if p.label != label)
         mark = after.mark_at(place).with_origin([label], Origin.PROMPTED)
         after = after.with_proposals({place: left}).with_marks({place: mark})
@@ -158,6 +161,7 @@ class Session:
         *,
         marks: bool,
         painted: Mapping[Place, Collection[int]] | None = None,
+        choice: LabelEdit | None = None,
     ) -> None:
         """Drop what was proposed or rejected on an image.
 
@@ -170,6 +174,8 @@ class Session:
             Whether the marks of its slices are dropped as well.
         painted : mapping of Place to collection of int, optional
             What a hand has painted before; marked as such.
+        choice : LabelEdit, optional
+            Goes back to what was chosen before, and on again.
         """
         state = self.state
         after = state.with_proposals({p: () for p in state.proposals if p.image == image})
@@ -180,7 +186,7 @@ class Session:
             mark = after.mark_at(place).with_origin(labels, Origin.PAINTED)
             after = after.with_marks({place: mark})
         if after != state:
-            self._do(name, after)
+            self._do(name, after, choice)
 
     def approve(self, place: Place, approved: bool = True) -> None:
         """Mark the slice at `place` as finished and lock it, or unlock it again."""

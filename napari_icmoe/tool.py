@@ -18,6 +18,7 @@ from napari_icmoe.planes import Plane
 from napari_icmoe.questions import Answer
 from napari_icmoe.regions import Rectangle
 from napari_icmoe.shortcuts import LayerKeys
+from napari_icmoe.slicing import pixel_at
 from napari_icmoe.state import Box, Prompt
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class PromptTool(QObject):
         world = np.tile(np.asarray(viewer.dims.point, float), (4, 1))
         signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
         world[:, shown] = np.asarray(camera.center)[-2:] + signs * half
-        corners = np.array([plane.from_data(image.world_to_data(one)) for one in world]) + 0.5
+        corners = np.array([pixel_at(viewer, image, plane, one) for one in world]) + 0.5
         (top, left), (bottom, right) = corners.min(axis=0), corners.max(axis=0)
         return float(top), float(left), float(bottom), float(right)
 

@@ -121,13 +121,14 @@ class SliceView(QObject):
     @property
     def question(self) -> Question | None:
         """What is asked about the displayed plane."""
-        return self._about(self.prompts)
+        return self.question_about(self.prompts)
 
     def question_with(self, prompt: Prompt) -> Question | None:
         """Return what would be asked after one prompt more on the displayed plane."""
-        return self._about((*self.prompts, replace(prompt, region=self.region_of(prompt))))
+        return self.question_about((*self.prompts, replace(prompt, region=self.region_of(prompt))))
 
-    def _about(self, prompts: tuple[Prompt, ...]) -> Question | None:
+    def question_about(self, prompts: tuple[Prompt, ...]) -> Question | None:
+        """Return what would be asked if these were the prompts on the displayed plane."""
         place = self.place
         if place is None or self.image is None:
             return None
@@ -197,6 +198,12 @@ class SliceView(QObject):
             return
         if not self._drawing.isActive():
             self._drawing.start()
+
+    def lay_anew(self) -> None:
+        """Draw everything anew on the image, which lies elsewhere now."""
+        self._proposal_layer.remove()
+        self._tool.move_to(self.image)
+        self.refresh()
 
     def _prepare(self) -> None:
         plane = self.plane

@@ -6,7 +6,12 @@ the store, which is made for that.
 
 from __future__ import annotations
 
+import atexit
+import logging
+import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -57,6 +62,8 @@ def encode_on_workers(
                 memory_limit=0,
                 dashboard_address=None,
                 env=share_of(workers),
+                # What a file comes to is said in a sentence; Ctrl+C would bring pages of warnings.
+                silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(cluster)))
         else:
@@ -91,11 +98,23 @@ class _Loaded(WorkerPlugin):
         self.encoder = encoder
         self.local = local
         self.place: int | None = None
+        self.ended = False
 
     def setup(self, worker: Any) -> None:
         """Remember where among its like the worker is; Dask calls this on each of them."""
         if self.local and str(worker.name).isdecimal():
             self.place = int(worker.name)
+        if self.local:
+            # Ctrl+C reaches all processes of a terminal; the first one ends the others.
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            # Threads of native libraries may still run when the interpreter is taken apart, which
+            # C++ ends with "terminate called without an active exception". All files are written.
+            atexit.register(os._exit, 0)
+
+    def teardown(self, worker: Any) -> None:
+        """Have the portion given up that is being encoded; Dask calls this when a worker ends."""
+        self.ended = True
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -105,8 +124,12 @@ class _Loaded(WorkerPlugin):
 def _work(portion: Portion, plugin: str) -> Outcome:
     """Encode a portion on a worker, with the model that a plugin keeps."""
     loaded = cast(_Loaded, get_worker().plugins[plugin])
-    *_, outcome = encode_portion(loaded.predictor, portion)
-    return outcome
+    last = Outcome(portion.path)
+    for outcome in encode_portion(loaded.predictor, portion):
+        last = outcome
+        if loaded.ended:  # nobody waits for it, and Dask kills a worker that is busy for long
+            break
+    return last
 
 
 def _connect(address: str) -> Client:

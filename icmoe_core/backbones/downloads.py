@@ -75,8 +75,8 @@ def fetch(
         ) from error
     except OSError as error:
         raise CheckpointError(
-            f"The weights could not be saved in {folder} ({error.strerror}): free some space there "
-            "or set XDG_CACHE_HOME to a folder that can be written."
+            f"The weights could not be saved in {folder} ({error.strerror or error}): free some "
+            "space there or set XDG_CACHE_HOME to a folder that can be written."
         ) from error
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from icmoe_core.benchmark.names import ABLATIONS, ALL, with_base
 from icmoe_core.cli import options, scores
+from icmoe_core.cli.words import count
 from icmoe_core.errors import DatasetError, OutputFileError, TrainingError
 from icmoe_core.io.atomic import check_writable
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
@@ -116,8 +117,8 @@ def benchmark(
     ]
     settings = Settings(max_seconds=None if max_steps else max_seconds, max_steps=max_steps)
     plan = Plan(tuple(chosen), tuple(learnt), seeds, settings, same_steps, output)
-    count = len(plan.cells(made))
-    measured = list(scores.progress(run(predictor, made, plan), "Comparing", count))
+    total = len(plan.cells(made))
+    measured = list(scores.progress(run(predictor, made, plan), "Comparing", total))
     failures = [one for one in measured if isinstance(one, Failure)]
     found = report(predictor, made, plan)
     if as_json:
@@ -133,7 +134,7 @@ def benchmark(
         click.echo(str(failure), err=True)
     if failures:
         raise TrainingError(
-            f"{len(failures)} of {count} cells could not be measured: see above, mend what is "
+            f"{len(failures)} of {total} cells could not be measured: see above, mend what is "
             "said there, and repeat the call; the others are kept."
         )
 
@@ -179,7 +180,8 @@ def _read(name: str, places: list[tuple[Path, Path]]) -> list[LabelledSlice]:
     slices = [part for case in cases for part in read_slices(case)]
     if len(slices) < 2:
         raise DatasetError(
-            f"The target {name} has {len(slices)} labelled slices, but needs two: label more."
+            f"The target {name} has {count(len(slices), 'labelled slice')}, but needs two: label "
+            "more."
         )
     return slices
 
@@ -187,5 +189,11 @@ def _read(name: str, places: list[tuple[Path, Path]]) -> list[LabelledSlice]:
 def _prepare(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise OutputFileError(f"{folder} is a file: give the name of a folder.")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputFileError(
+            f"The folder {folder} cannot be made ({error.strerror}): choose another one with "
+            "--output."
+        ) from error
     check_writable(folder / "cells.csv")

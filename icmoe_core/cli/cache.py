@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import click
 
 from icmoe_core.cli import options
+from icmoe_core.cli.words import count
 
 
 @click.group(short_help="Show or clear the cache of encoded slices.")
@@ -37,7 +39,7 @@ def info(as_json: bool) -> None:
         click.echo(json.dumps(record))
         return
     click.echo(f"folder  {store.folder}")
-    click.echo(f"slices  {usage.slices} in {usage.packs} packs")
+    click.echo(f"slices  {usage.slices} in {count(usage.packs, 'pack')}")
     click.echo(f"size    {in_words(usage.nbytes)}")
     click.echo(f"limit   {in_words(store.capacity_bytes)} (ICMOE_CACHE_BYTES)")
 
@@ -52,12 +54,20 @@ def clear(yes: bool, as_json: bool) -> None:
     store = EmbeddingStore()
     usage = store.usage()
     if usage.packs and not yes:
-        click.confirm(
-            f"Remove {usage.slices} encoded slices, {in_words(usage.nbytes)}, from "
-            f"{store.folder}? They are encoded again when they are needed.",
-            abort=True,
-            err=True,
-        )
+        try:
+            click.confirm(
+                f"Remove {count(usage.slices, 'encoded slice')}, {in_words(usage.nbytes)}, from "
+                f"{store.folder}? They are encoded again when they are needed.",
+                abort=True,
+                err=True,
+            )
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            click.echo(err=True)
+            raise click.ClickException(
+                "Nothing was removed, as nobody said yes: give --yes where nobody can be asked."
+            ) from None
     freed = store.clear()
     if as_json:
         click.echo(json.dumps({"folder": str(store.folder), "freed_bytes": freed}))

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from numpy.typing import NDArray
 
 from icmoe_core.errors import OutputFileError
@@ -23,6 +24,8 @@ from icmoe_core.simulation import deepest_point, mask_box
 from icmoe_core.windowing import choose_window
 
 SAMPLE = "brain1"
+MASKS = {name: f"brain-tumour-{name}.nrrd" for name in ("box", "click")}
+OVERLAY = "brain-tumour.png"
 AXIS = 2
 WINDOW_GROUP = "icmoe.demo"
 """Entry points of this group open a window on the sample; the core itself knows no GUI."""
@@ -41,10 +44,20 @@ ENLARGEMENT = 3
     show_default=True,
     help="Where the files go; made if it is not there.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace files of an earlier demo in that folder.")
 @click.option("--model", "model_name", default="lite-medsam", show_default=True, metavar="NAME")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--json", "as_json", is_flag=True, help="Write files, and print one JSON object.")
-def demo(headless: bool, output_dir: Path, model_name: str, device: str, as_json: bool) -> None:
+@click.pass_context
+def demo(
+    context: click.Context,
+    headless: bool,
+    output_dir: Path,
+    overwrite: bool,
+    model_name: str,
+    device: str,
+    as_json: bool,
+) -> None:
     """Open the sample scan in napari, or outline its tumour without a screen.
 
     Without a screen the tumour is outlined twice, from a box and from one click, and compared
@@ -56,7 +69,9 @@ def demo(headless: bool, output_dir: Path, model_name: str, device: str, as_json
             open_window()
             return
         click.echo(f"{reason}: writing files instead.")
-    record = outline_sample(output_dir, model_name, device)
+    # The folder that nobody has named is the demo's own, so that it may be shown again.
+    own = context.get_parameter_source("output_dir") is ParameterSource.DEFAULT
+    record = outline_sample(output_dir, model_name, device, overwrite=overwrite or own)
     click.echo(json.dumps(record)) if as_json else _print(record)
 
 
@@ -81,7 +96,9 @@ def find_window() -> tuple[Callable[[], Any] | None, str]:
     return None, "The napari plugin is not installed"
 
 
-def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]:
+def outline_sample(
+    folder: Path, model_name: str, device: str, *, overwrite: bool = True
+) -> dict[str, Any]:
     """Outline the sample's tumour from a box and from a click, and write masks and a picture.
 
     Parameters
@@ -90,6 +107,8 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
         Where to write; made if need be.
     model_name, device : str
         As for :func:`icmoe_core.model.load_model`.
+    overwrite : bool
+        Whether files of the same names may be replaced.
 
     Returns
     -------
@@ -99,7 +118,7 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
     Raises
     ------
     OutputFileError
-        If `folder` cannot be made or written to.
+        If `folder` cannot be made or written to, or holds what must not be replaced.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +127,12 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
             f"The folder {folder} cannot be made ({error.strerror}): choose another one with "
             "--output-dir."
         ) from error
+    there = [name for name in (*MASKS.values(), OVERLAY) if (folder / name).exists()]
+    if there and not overwrite:
+        raise OutputFileError(
+            f"{folder / there[0]} exists already: give another --output-dir, or --overwrite to "
+            "replace it."
+        )
     sample = SAMPLES[SAMPLE]
     volume = read_volume(sample.image)
     labels = read_labels(sample.labels, volume.grid) == 1
@@ -131,7 +156,7 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
         answers[name] = predictor.predict(embedding, prompt).mask
         mask = np.zeros(volume.grid.shape, np.uint8)
         mask[:, :, index] = answers[name]
-        path = write_labels(folder / f"brain-tumour-{name}.nrrd", mask, volume.grid)
+        path = write_labels(folder / MASKS[name], mask, volume.grid)
         record[name] = {
             "prompt": [float(value) for value in (prompt.boxes or prompt.points)[0]],
             "dice": round(dice(answers[name], truth), 4),
@@ -141,7 +166,7 @@ def outline_sample(folder: Path, model_name: str, device: str) -> dict[str, Any]
         _panel(volume, window.apply(volume.array[:, :, index]), truth, answers[name], prompt)
         for name, prompt in prompts.items()
     ]
-    record["overlay"] = str(_save(folder / "brain-tumour.png", np.concatenate(panels, axis=1)))
+    record["overlay"] = str(_save(folder / OVERLAY, np.concatenate(panels, axis=1)))
     return record
 
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from icmoe_core.cli import options
 from icmoe_core.cli.cache import in_words
 from icmoe_core.cli.runtime import measured, tell_last
+from icmoe_core.cli.words import count
 from icmoe_core.errors import IcmoeError, ModelError, OutputFileError
 from icmoe_core.io.atomic import check_writable
 
@@ -66,17 +67,15 @@ def encode(
     if scheduler is not None and workers != 1:
         raise click.UsageError("Give either --workers or --scheduler.")
     began = time.perf_counter()
-    from icmoe_core.ahead.scans import (
-        Encoder,
-        Portion,
-    )  # torch takes seconds, errors above should not
+    from icmoe_core.ahead.scans import Encoder, Portion  # torch takes seconds
     from icmoe_core.devices import choose_device
     from icmoe_core.embeddings import EmbeddingStore
 
     store = EmbeddingStore()
     _check(store)
-    choose_device(device)
-    _measure_first(model_name, device, weights, as_json)
+    if scheduler is None:  # else it is the workers' computers that encode
+        choose_device(device)
+        _measure_first(model_name, device, weights, as_json)
     portions = [Portion(path, axis, window_name) for path in dict.fromkeys(files)]
     found = _encode(portions, Encoder(model_name, device, weights), workers, scheduler)
     outcomes: list[Outcome] = []
@@ -84,13 +83,14 @@ def encode(
         outcomes.append(outcome)
         if not as_json:
             _tell(outcome)
-    kept = sum(key in store for outcome in outcomes for key in outcome.encoded)
+    keys = [key for outcome in outcomes for key in outcome.encoded]
+    there = store.kept(keys)  # after one look at the folder
     record = {
         "files": [_record(outcome) for outcome in outcomes],
         "window": window_name,
         "model": model_name,
-        "encoded": sum(len(outcome.encoded) for outcome in outcomes),
-        "kept": kept,
+        "encoded": len(keys),
+        "kept": sum(key in there for key in keys),
         "there": sum(outcome.there for outcome in outcomes),
         "failed": sum(bool(outcome.error) for outcome in outcomes),
         "cache": str(store.folder),
@@ -196,7 +196,7 @@ def _tell(outcome: Outcome) -> None:
     else:
         empty = f", {outcome.empty} empty" if outcome.empty else ""
         click.echo(
-            f"{outcome.path}: {outcome.total} slices, {len(outcome.encoded)} encoded, "
+            f"{outcome.path}: {count(outcome.total, 'slice')}, {len(outcome.encoded)} encoded, "
             f"{outcome.there} in the cache already{empty}."
         )
 
@@ -204,11 +204,14 @@ def _tell(outcome: Outcome) -> None:
 def _sum_up(record: dict[str, Any], store: EmbeddingStore) -> None:
     encoded, kept, seconds = record["encoded"], record["kept"], record["seconds"]
     usage = store.usage()
-    failed = f", {record['failed']} of them failed" if record["failed"] else ""
+    files, failed = len(record["files"]), ""
+    if record["failed"]:
+        failed = f", {record['failed']} of them failed" if files > 1 else ", which failed"
     click.echo(
-        f"{len(record['files'])} files{failed}: {encoded} slices encoded, {record['there']} were "
-        f"there ({seconds:.1f} s). The cache in {store.folder} has {usage.slices} slices, "
-        f"{in_words(usage.nbytes)} of {in_words(store.capacity_bytes)}."
+        f"{count(files, 'file')}{failed}: {count(encoded, 'slice')} encoded, {record['there']} "
+        f"there already ({seconds:.1f} s). The cache in {store.folder} has "
+        f"{count(usage.slices, 'slice')}, {in_words(usage.nbytes)} of "
+        f"{in_words(store.capacity_bytes)}."
     )
     if kept < encoded:
         click.echo(

@@ -13,6 +13,7 @@ import numpy as np
 
 from icmoe_core import evaluation
 from icmoe_core.cli import options, scores
+from icmoe_core.cli.words import count
 from icmoe_core.errors import DatasetError
 from icmoe_core.training.datasets import (
     MINIMUM_PIXELS,
@@ -56,6 +57,7 @@ from icmoe_core.training.datasets import (
     metavar="FILE.json|.csv",
     help="File for the scores of every slice and class.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace the file of scores if it exists.")
 @options.JSON
 def evaluate(
     images: Path,
@@ -68,6 +70,7 @@ def evaluate(
     seed: int,
     max_slices: int | None,
     output: Path | None,
+    overwrite: bool,
     as_json: bool,
 ) -> None:
     """Prompt for every labelled object on every slice, and compare the answers with the labels.
@@ -79,7 +82,7 @@ def evaluate(
     # All that can be wrong with files and names is found before the model is loaded.
     chosen = evaluation.check_kinds([kind.strip() for kind in kinds.split(",") if kind.strip()])
     if output is not None:
-        scores.check_output(output)
+        scores.check_output(output, overwrite=overwrite)
     cases = match_files(images, labels)
     plan = choose_slices(cases, window_name, max_slices)
 
@@ -90,7 +93,7 @@ def evaluate(
     found = evaluation.evaluate(
         Predictor(model), chosen_slices(cases, plan, window_name), chosen, seed
     )
-    objects = sum(count for counts in plan for count in counts.values())
+    objects = sum(number for counts in plan for number in counts.values())
     records = list(scores.progress(found, "Evaluating", objects * len(chosen)))
     summary = evaluation.summarise(records)
     report: dict[str, Any] = {
@@ -118,7 +121,7 @@ def evaluate(
         return
     scores.print_summary(summary)
     click.echo(
-        f"{report['slices']} slices of {len(summary.cases)} cases, "
+        f"{count(report['slices'], 'slice')} of {count(len(summary.cases), 'case')}, "
         f"{report['seconds']:.1f} s{f'; all scores in {output}' if output else ''}"
     )
 
@@ -152,14 +155,14 @@ def choose_slices(cases: list[Case], window: str, limit: int | None) -> list[dic
     places = [(number, place) for number, counts in enumerate(plan) for place in counts]
     if not places:
         raise DatasetError(
-            f"No slice of the {len(cases)} labelled images shows {MINIMUM_PIXELS} pixels of one "
-            "label or more: choose other label maps."
+            f"No slice of {count(len(cases), 'labelled image')} shows {MINIMUM_PIXELS} pixels of "
+            "one label or more: choose other label maps."
         )
     if limit is None or limit >= len(places):
         return plan
     kept = {places[i] for i in np.linspace(0, len(places) - 1, limit).round().astype(int)}
     return [
-        {place: count for place, count in counts.items() if (number, place) in kept}
+        {place: objects for place, objects in counts.items() if (number, place) in kept}
         for number, counts in enumerate(plan)
     ]
 

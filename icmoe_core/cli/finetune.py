@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import click
 
 from icmoe_core.cli import options, scores
 from icmoe_core.cli.following import follow
+from icmoe_core.cli.words import count
 from icmoe_core.errors import OutputFileError, TrainingError
+from icmoe_core.io.atomic import check_place
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 from icmoe_core.training.settings import ICMOE, METHODS, Settings
 
@@ -40,7 +43,7 @@ SUFFIX = ".safetensors"
 @click.option(
     "--max-steps", type=click.IntRange(min=1), metavar="N", help="Train for N steps instead."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option(
     "--method",
     type=click.Choice(METHODS),
@@ -106,7 +109,7 @@ def finetune(
     after. What the model knew before stays as it was. Ctrl+C stops the training and keeps a
     checkpoint beside the output, from which --resume goes on.
     """
-    checkpoint = _check_names(output, resume=resume)
+    checkpoint = _check_names(output, overwrite=overwrite, resume=resume)
     chosen = _class_ids(classes)
     if method != ICMOE:
         from icmoe_core.training.learners import check_method
@@ -153,10 +156,15 @@ def finetune(
         _report(last, output, as_json)
 
 
-def _check_names(output: Path, *, resume: bool) -> Path:
+def _check_names(output: Path, *, overwrite: bool, resume: bool) -> Path:
     """Return the checkpoint's path."""
     if output.suffix != SUFFIX:
         raise OutputFileError(f"{output} must end in {SUFFIX}: that is what expert files are.")
+    if output.exists():
+        from icmoe_core.training.inputs import check_output  # and torch, which takes seconds
+
+        check_output(output, overwrite)
+    check_place(output)
     checkpoint = output.with_name(f"{output.stem}.checkpoint")
     if resume and not checkpoint.is_file():
         raise TrainingError(
@@ -174,7 +182,7 @@ def _class_ids(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(part.isdigit() and int(part) > 0 for part in parts):
+    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise click.BadParameter(
             f"{text!r} must be whole numbers above 0 with commas between them, such as 1,5.",
             param_hint="--classes",
@@ -188,6 +196,8 @@ def _launch(devices: int, device: str) -> Any:
         return None
     from lightning_fabric import Fabric
 
+    # It would print a line for each process, among the sentences of the first one.
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     kind = device.split(":")[0]
     fabric = Fabric(accelerator=kind if kind != "mps" else "auto", devices=devices, strategy="ddp")
     fabric.launch()
@@ -204,4 +214,4 @@ def _report(last: Step, output: Path, as_json: bool) -> None:
         for kind in ("box", "click"):
             before, after = (record["scores"][name][kind] for name in ("before", "after"))
             click.echo(f"{kind:<8} {before:.3f}   {after:.3f}")
-    click.echo(f"{last.message} {last.step} steps in {last.seconds:.0f} s.")
+    click.echo(f"{last.message} {count(last.step, 'step')} in {last.seconds:.0f} s.")

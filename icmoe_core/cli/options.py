@@ -13,6 +13,24 @@ from icmoe_core.classes import LARGEST_ID
 from icmoe_core.prompts import Prompts
 from icmoe_core.windowing import WINDOW_NAMES
 
+
+class _Number(click.ParamType):
+    """A number; what is none is told together with how many numbers the option takes."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return `value` as a number."""
+        try:
+            return float(value)
+        except ValueError:
+            form = param.metavar if isinstance(param, click.Option) else ""
+            count = f"{param.nargs} numbers, {form}" if param else "a number"
+            self.fail(f"{value!r} is no number: give {count}.", param, ctx)
+
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Option = Callable[[Function], Function]
 
@@ -46,7 +64,7 @@ LABEL: Option = click.option(
 _BOXES: Option = click.option(
     "--box",
     "boxes",
-    type=float,
+    type=_Number(),
     nargs=4,
     multiple=True,
     metavar="R0 C0 R1 C1",
@@ -55,7 +73,7 @@ _BOXES: Option = click.option(
 _POINTS: Option = click.option(
     "--point",
     "points",
-    type=float,
+    type=_Number(),
     nargs=2,
     multiple=True,
     metavar="R C",
@@ -63,7 +81,7 @@ _POINTS: Option = click.option(
 )
 _BACKGROUND: Option = click.option(
     "--background",
-    type=float,
+    type=_Number(),
     nargs=2,
     multiple=True,
     metavar="R C",
@@ -107,7 +125,17 @@ def prompt_options(command: Function) -> Function:
 
 
 def prompts_of(boxes: Numbers, points: Numbers, background: Numbers) -> Prompts:
-    """Return the prompts that :func:`prompt_options` were given."""
+    """Return the prompts that :func:`prompt_options` were given.
+
+    Raises
+    ------
+    click.UsageError
+        Clicks beside an object, and nothing on it.
+    """
+    if background and not (boxes or points):
+        raise click.UsageError(
+            "There are only --background clicks: add a --point or a --box on the object."
+        )
     return Prompts(
         points=[*points, *background],
         point_labels=[1] * len(points) + [0] * len(background),

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.cli import options, scores
+from icmoe_core.cli.asked import read_asked, slice_range, take_planes
 from icmoe_core.cli.plane import take_plane
-from icmoe_core.errors import ImageError, PromptError
-from icmoe_core.io import Volume, check_output, merge_labels, read_labels, read_volume
-from icmoe_core.prompts import Prompts, check_prompts
+from icmoe_core.cli.words import count, notices_about
+from icmoe_core.errors import ImageError
+from icmoe_core.io import Volume, check_output, existing_labels, merge_labels, read_volume
 from icmoe_core.propagation.carriers import WAYS
-from icmoe_core.propagation.prompt_files import SlicePrompts, read_prompts
 from icmoe_core.windowing import choose_window, window_record
 
 if TYPE_CHECKING:
@@ -90,18 +90,16 @@ def propagate(
     not convinced of it, and says so. Slices count along --axis of the array as it is stored.
     """
     began = time.perf_counter()
-    asked = _asked(options.prompts_of(boxes, points, background), index, label, prompt_file)
+    asked = read_asked(options.prompts_of(boxes, points, background), index, label, prompt_file)
     check_output(output, sources=(image,))
     volume = read_volume(image)
     if len(volume.grid.shape) == 2:
         raise ImageError(f"{image.name} is a picture and has no slices: use icmoe segment.")
     check_output(output, (image,), volume.grid)
-    planes = [take_plane(volume, axis, one.index, moment) for one in asked]
-    for one, plane in zip(asked, planes, strict=True):
-        check_prompts(one.prompts, plane.image.shape[:2])
-    first, last = _range(volume, axis, first, last, asked)
-    window = choose_window(volume.array, window_name, rgb=volume.rgb)
-    existing = read_labels(output, volume.grid) if output.exists() else None
+    planes = take_planes(volume, axis, moment, asked, prompt_file)
+    first, last = slice_range(volume, axis, first, last, asked)
+    window = choose_window(volume.array, window_name, rgb=volume.rgb, what=image.name)
+    existing = existing_labels(output, volume.grid) if output.exists() else None
 
     from icmoe_core.model import load_model  # torch takes seconds, errors above should not
     from icmoe_core.predictor import Predictor
@@ -115,12 +113,13 @@ def propagate(
         weights=weights,
     )
     predictor = Predictor(model)
-    seeds, notices = [], list(volume.notices)
+    seeds, notices = [], notices_about(volume)
     for one, plane in zip(asked, planes, strict=True):
         answer = predictor.predict(predictor.encode(plane.image, window), one.prompts)
         seeds.append(Seed(one.index, one.label, answer.mask))
         notices += [f"Slice {one.index}: {notice}" for notice in answer.notices]
 
+    closed = _closed(existing, axis, seeds)
     steps = run(
         predictor,
         lambda place: take_plane(volume, axis, place, moment).image,
@@ -128,10 +127,11 @@ def propagate(
         first,
         last,
         window=window,
-        closed=_closed(existing, axis, seeds),
+        closed=closed,
         way=way,
     )
     proposals, endings, stopped = _follow(steps)
+    endings += _at_once(seeds, closed, first, last)
     kept = _write([*seeds, *proposals], axis, volume, output, image)
     record: dict[str, Any] = {
         "image": str(image),
@@ -161,40 +161,6 @@ def propagate(
         raise KeyboardInterrupt
 
 
-def _asked(
-    own: Prompts, index: int | None, label: int, prompt_file: Path | None
-) -> list[SlicePrompts]:
-    """Return the prompts of the options, or of the file."""
-    if prompt_file is not None:
-        if own or index is not None:
-            raise click.UsageError("Give either --prompts, or --slice with --box and --point.")
-        return read_prompts(prompt_file)
-    if index is None or not own:
-        raise click.UsageError(
-            "There is nothing to start from: give --slice with --box or --point, or --prompts."
-        )
-    return [SlicePrompts(index, label, own)]
-
-
-def _range(
-    volume: Volume, axis: int, first: int | None, last: int | None, asked: list[SlicePrompts]
-) -> tuple[int, int]:
-    count = volume.grid.shape[axis]
-    first, last = 0 if first is None else first, count - 1 if last is None else last
-    if not 0 <= first <= last < count:
-        raise PromptError(
-            f"The range from {first} to {last} does not fit: slices count from 0 to {count - 1} "
-            f"along axis {axis}, the lower one first."
-        )
-    for one in asked:
-        if not first <= one.index <= last:
-            raise PromptError(
-                f"The prompts of label {one.label} on slice {one.index} lie outside the range from "
-                f"{first} to {last}: widen the range, or start from a slice in it."
-            )
-    return first, last
-
-
 def _closed(existing: NDArray | None, axis: int, seeds: list[Seed]) -> dict[int, list[int]]:
     """Return, for each object, the slices on which the mask file holds it already."""
     if existing is None:
@@ -204,6 +170,27 @@ def _closed(existing: NDArray | None, axis: int, seeds: list[Seed]) -> dict[int,
         label: np.flatnonzero((existing == label).any(others)).tolist()
         for label in {seed.label for seed in seeds}
     }
+
+
+def _at_once(
+    seeds: list[Seed], closed: dict[int, list[int]], first: int, last: int
+) -> list[Ending]:
+    """Return the ends of what is not carried on at all, since the next slice holds it already."""
+    from icmoe_core.propagation.proposals import Ending
+
+    prompted = {(seed.label, seed.index) for seed in seeds}
+    found = []
+    for seed in seeds:
+        for step, direction in ((-1, "downwards"), (1, "upwards")):
+            near = seed.index + step
+            held = near in closed.get(seed.label, ()) and (seed.label, near) not in prompted
+            if held and first <= near <= last:
+                reason = (
+                    f"Object {seed.label}, {direction} from slice {seed.index}: slice {near} holds "
+                    "it already and is left as it is; give another --output to outline it anew."
+                )
+                found.append(Ending(seed.label, seed.index, seed.index, reason, False))
+    return found
 
 
 def _follow(
@@ -236,7 +223,7 @@ def _write(
     """Add all outlines to the mask file; return how many voxels hold something else already."""
     taken = np.zeros(volume.grid.shape, bool)
     if output.exists():  # read anew: somebody may have worked on it meanwhile
-        taken |= read_labels(output, volume.grid) != 0
+        taken |= existing_labels(output, volume.grid) != 0
     added, kept = np.zeros(volume.grid.shape, np.uint16), 0
     for label in dict.fromkeys(one.label for one in outlines):
         mask = np.zeros(volume.grid.shape, bool)
@@ -278,9 +265,10 @@ def _print(record: dict[str, Any]) -> None:
     for ending in record["endings"]:
         click.echo(ending["reason"])
     states = [one["state"] for one in record["slices"]]
-    pixels = sum(one["pixels"] for one in record["slices"])
+    pixels = count(sum(one["pixels"] for one in record["slices"]), "voxel")
+    slices = count(len({one["slice"] for one in record["slices"]}), "slice")
     click.echo(
-        f"{pixels} voxels on {len(states)} slices in {record['output']}: "
+        f"{pixels} on {slices} in {record['output']}, {count(len(states), 'outline')}: "
         f"{states.count('prompted')} prompted, {states.count('proposed')} proposed, "
         f"{states.count('low confidence')} of low confidence ({record['seconds']:.1f} s)."
     )

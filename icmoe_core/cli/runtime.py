@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,6 +83,7 @@ def tell_last(found: Sequence[Measured]) -> None:
 
 def _tell_json(found: Sequence[Measured]) -> None:
     from icmoe_core.runtimes.choosing import fastest
+    from icmoe_core.runtimes.measured import to_json
 
-    record = {"runtime": fastest(found), "measured": [asdict(one) for one in found]}
+    record = {"runtime": fastest(found), "measured": [to_json(one) for one in found]}
     click.echo(json.dumps(record))  # and flushes it: somebody waits for it

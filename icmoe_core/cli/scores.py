@@ -76,18 +76,23 @@ def print_summary(summary: Summary) -> None:
     )
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, overwrite: bool = False) -> None:
     """Fail now rather than after hours, if no scores can be written to `path`.
 
     Raises
     ------
     OutputFileError
-        Unknown suffix, a folder in place of a file, or a folder that is missing or read-only.
+        Unknown suffix, a folder in place of a file, or a folder that is missing or read-only. A
+        file that is there, unless it may be written over.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise OutputFileError(
             f"Scores cannot be written to {path.name}: give a name that ends in "
             f"{in_words(SUFFIXES)}."
+        )
+    if path.is_file() and not overwrite:
+        raise OutputFileError(
+            f"{path} exists already: give another name, or --overwrite to replace it."
         )
     check_place(path)
 

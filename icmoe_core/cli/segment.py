@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from icmoe_core.cli import options
 from icmoe_core.cli.plane import take_plane
-from icmoe_core.io import add_to_labels, check_output, read_labels, read_volume
+from icmoe_core.cli.words import count, notices_about
+from icmoe_core.io import add_to_labels, check_output, existing_labels, read_volume
 from icmoe_core.prompts import check_prompts
 from icmoe_core.windowing import choose_window, window_record
 
@@ -73,16 +74,20 @@ def segment(
         )
     began = time.perf_counter()
     prompts = options.prompts_of(boxes, points, background)
+    if not prompts:
+        raise click.UsageError("There is no prompt: give at least one --box or --point.")
     # All that can be wrong with files and numbers is found before the model is loaded.
     if output is not None:
         check_output(output, sources=(image,))
     volume = read_volume(image)
+    if output is not None:
+        check_output(output, (image,), volume.grid)
     plane = take_plane(volume, axis, index, moment)
     check_prompts(prompts, plane.image.shape[:2])
-    window = choose_window(volume.array, window_name, rgb=volume.rgb)
+    window = choose_window(volume.array, window_name, rgb=volume.rgb, what=image.name)
     existing = None
     if output is not None and output.exists():
-        existing = read_labels(output, volume.grid)
+        existing = existing_labels(output, volume.grid)
 
     from icmoe_core.model import load_model  # torch takes seconds, errors above should not
     from icmoe_core.predictor import Predictor
@@ -124,7 +129,9 @@ def segment(
         "pixels_kept": kept,
         "score": float(prediction.score),
         "seconds": round(time.perf_counter() - began, 3),
-        "notices": list(dict.fromkeys((*volume.notices, *embedding.notices, *prediction.notices))),
+        "notices": list(
+            dict.fromkeys((*notices_about(volume), *embedding.notices, *prediction.notices))
+        ),
     }
     click.echo(json.dumps(record)) if as_json else _print(record)
 
@@ -141,9 +148,10 @@ def _print(record: dict[str, Any]) -> None:
     for notice in record["notices"]:
         click.echo(f"Note: {notice}", err=True)
     window = record["window"]
+    place = "" if record["slice"] is None else f" on slice {record['slice']}"
     click.echo(
-        f"{record['pixels']} pixels with label {record['label']} in {record['output']} "
-        f"(predicted quality {record['score']:.2f}; window {window['name']}, "
+        f"{count(record['pixels'], 'pixel')}{place} with label {record['label']}, in "
+        f"{record['output']} (predicted quality {record['score']:.2f}; window {window['name']}, "
         f"{window['low']:g} to {window['high']:g}; {record['seconds']:.1f} s)"
     )
     if record["pixels_kept"]:

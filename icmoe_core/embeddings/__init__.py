@@ -6,6 +6,7 @@ in it. It is computed once, and no fine-tune ever makes it worthless.
 
 from icmoe_core.embeddings.disk import EmbeddingStore
 from icmoe_core.embeddings.embedding import Embedding, compact
+from icmoe_core.embeddings.encoding import encode_pictures
 from icmoe_core.embeddings.keys import embedding_key, encoder_identity
 from icmoe_core.embeddings.memory import EmbeddingCache
 
@@ -15,5 +16,6 @@ __all__ = [
     "EmbeddingStore",
     "compact",
     "embedding_key",
+    "encode_pictures",
     "encoder_identity",
 ]

@@ -252,7 +252,7 @@ def _capacity() -> int:
     text = os.environ.get(CAPACITY_VARIABLE, "").strip()
     if not text:
         return CAPACITY_BYTES
-    if not text.isdigit():
+    if not text.isdecimal():
         raise IcmoeError(
             f"{CAPACITY_VARIABLE} must be a whole number of bytes, such as 4000000000, but is "
             f"{text!r}: change it, or leave it unset."

@@ -2,7 +2,7 @@
 
 from icmoe_core.io.formats import read_volume
 from icmoe_core.io.grid import Grid, check_same_grid, same_grid
-from icmoe_core.io.label_files import add_to_labels, merge_labels, write_labels
+from icmoe_core.io.label_files import add_to_labels, existing_labels, merge_labels, write_labels
 from icmoe_core.io.labels import read_label_volume, read_labels
 from icmoe_core.io.orientation import (
     DisplayOrientation,
@@ -24,6 +24,7 @@ __all__ = [
     "check_output",
     "check_same_grid",
     "display_orientation",
+    "existing_labels",
     "from_display",
     "merge_labels",
     "read_label_volume",

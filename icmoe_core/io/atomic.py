@@ -20,7 +20,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary file is made in the same folder, with the same suffix (``.nii.gz`` included,
     since writers choose the format by it), and forced to the disk before it is renamed. On any
     failure it is removed, and a file that was at `path` is left as it was. A symbolic link is
-    followed, an existing file's permissions are kept.
+    followed, an existing file's permissions are kept, and a write-protected file is not replaced.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises
     ------
     OutputFileError
-        In place of the system's error: full disk, read-only folder, no permission.
+        In place of the system's error: full disk, read-only folder or file, no permission.
 
     Examples
     --------
@@ -43,12 +43,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ...     nibabel.save(image, temporary)
     """
     target = Path(os.path.realpath(path))
+    _refuse_protected(path, target)
     temporary = _beside(target)
     try:
         _create(temporary)
         yield temporary
-        _keep_permissions(target, temporary)
         _force_to_disk(temporary)
+        _keep_permissions(target, temporary)
         temporary.replace(target)
     except OSError as error:
         _remove(temporary)
@@ -67,9 +68,11 @@ def check_place(path: Path) -> None:
     Raises
     ------
     OutputFileError
-        A folder in place of a file, or a folder that is missing or read-only.
+        A folder in place of a file, a write-protected file, or a folder that is missing or
+        read-only.
     """
     target = Path(os.path.realpath(path))
+    _refuse_protected(path, target)
     if target.is_dir():
         raise OutputFileError(f"{path} is a folder: give the name of a file in it.")
     if not target.parent.is_dir():
@@ -96,6 +99,12 @@ def check_writable(path: Path) -> None:
         raise unwritable(path, error) from error
     finally:
         _remove(temporary)
+
+
+def _refuse_protected(path: Path, target: Path) -> None:
+    # A rename would replace it all the same: to do so, its folder has to be writable, not the file.
+    if target.is_file() and not os.access(target, os.W_OK):
+        raise OutputFileError(f"{path} is write-protected: unlock it or give another name.")
 
 
 def _beside(target: Path) -> Path:

@@ -18,7 +18,7 @@ from icmoe_core.errors import InputFileError, OutputFileError
 from icmoe_core.io.faults import empty, unopenable, unreadable
 from icmoe_core.io.grid import Grid, column_lengths, usable_affine
 from icmoe_core.io.suffixes import NRRD, suffix_of
-from icmoe_core.io.volume import Volume, looks_like_labels
+from icmoe_core.io.volume import Volume, taken_for_labels
 
 if TYPE_CHECKING:  # it takes a tenth of a second, and only reading and writing need it
     import SimpleITK as sitk
@@ -124,7 +124,7 @@ def volume_from_itk(image: sitk.Image, path: Path) -> Volume:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
     grid, notices = _grid(image, path)
-    is_labels = not rgb and looks_like_labels(array, path)
+    is_labels = not rgb and taken_for_labels(array, path)
     return Volume(array, grid, rgb, path, is_labels, notices)
 
 

@@ -14,7 +14,7 @@ from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.faults import as_text
 from icmoe_core.io.formats import writer_for
 from icmoe_core.io.grid import Grid
-from icmoe_core.io.labels import read_labels, smallest_dtype
+from icmoe_core.io.labels import on_grid, read_whole_numbers, scan_in_words, smallest_dtype
 from icmoe_core.io.outputs import PathLike, check_output
 from icmoe_core.io.suffixes import NIFTI, suffix_of
 
@@ -116,7 +116,7 @@ def merge_labels(
     Raises
     ------
     OutputFileError
-        As for :func:`write_labels`, or the existing file is not a label map.
+        As for :func:`write_labels`, or the existing file is not a label map, or is a scan.
     GridError
         `added` or the existing file does not lie on the grid.
     """
@@ -126,7 +126,7 @@ def merge_labels(
     check_output(path, sources)
     largest = int(added.max(initial=0))
     if path.exists():
-        labels = _existing(path, grid)
+        labels = existing_labels(path, grid)
         dtype = labels.dtype
         if largest > np.iinfo(dtype).max:
             dtype = smallest_dtype(max(largest, int(labels.max())))
@@ -151,14 +151,40 @@ def _write(
     return path
 
 
-def _existing(path: Path, grid: Grid) -> NDArray:
+def existing_labels(path: PathLike, grid: Grid) -> NDArray:
+    """Read a label map that is to be added to.
+
+    Parameters
+    ----------
+    path : path-like
+        It exists.
+    grid : Grid
+        That of the scan.
+
+    Returns
+    -------
+    ndarray of integers, ``grid.shape``
+        As for :func:`~icmoe_core.io.read_labels`; of a type that a PNG holds, if it is one.
+
+    Raises
+    ------
+    OutputFileError
+        Damaged, not a label map, or a scan to judge by its values.
+    GridError
+        It does not lie on the grid.
+    """
+    path = Path(path)
     try:
-        labels = read_labels(path, grid)
+        found = read_whole_numbers(path)
     except InputFileError as error:
         raise OutputFileError(
             f"The mask cannot be added to {path.name}, which is damaged or not a label map: "
             "give another name."
         ) from error
+    labels = on_grid(found, grid)
+    scan = scan_in_words(found)
+    if scan:
+        raise OutputFileError(f"{scan}: give another name.")
     if suffix_of(path) == ".png" and labels.dtype not in (np.uint8, np.uint16):
         return labels.astype(smallest_dtype(int(labels.max())))
     return labels

@@ -13,6 +13,7 @@ from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import require_input
 from icmoe_core.io.formats import read_volume
 from icmoe_core.io.grid import Grid, reorder
+from icmoe_core.io.label_values import looks_like_labels, values_in_words
 from icmoe_core.io.numpy_files import read_npy
 from icmoe_core.io.outputs import PathLike
 from icmoe_core.io.pictures import read_picture
@@ -42,14 +43,15 @@ def read_labels(path: PathLike, grid: Grid) -> NDArray:
     Raises
     ------
     InputFileError
-        Missing or damaged, in colour, over time, or with values that are not whole numbers of
-        0 to 65535.
+        Missing or damaged, in colour, over time, with values that are not whole numbers of
+        0 to 65535, or with those of a scan.
     GridError
         It does not hold the scan's voxels.
     """
-    volume = read_label_volume(path)
-    name = Path(path).name
-    return np.ascontiguousarray(reorder(volume.array, volume.grid, grid, name))
+    volume = read_whole_numbers(path)
+    labels = on_grid(volume, grid)
+    _refuse_scan(volume)
+    return labels
 
 
 def read_label_volume(path: PathLike) -> Volume:
@@ -70,6 +72,19 @@ def read_label_volume(path: PathLike) -> Volume:
     InputFileError
         As for :func:`read_labels`.
     """
+    volume = read_whole_numbers(path)
+    _refuse_scan(volume)
+    return volume
+
+
+def read_whole_numbers(path: PathLike) -> Volume:
+    """Read whole numbers of 0 to 65535, which may be those of a scan, too.
+
+    Raises
+    ------
+    InputFileError
+        As for :func:`read_labels`, but for the values of a scan.
+    """
     path = Path(path)
     require_input(path)
     volume = _read(path)
@@ -83,7 +98,36 @@ def read_label_volume(path: PathLike) -> Volume:
             f"{path.name} has {volume.array.shape[-1]} time steps, but a label map has one: "
             "save one of them and open that."
         )
-    return replace(volume, array=_as_whole_numbers(volume.array, path))
+    return replace(volume, array=_as_whole_numbers(volume.array, path), path=path)
+
+
+def scan_in_words(volume: Volume) -> str:
+    """Say that whole numbers look like a scan, the beginning of a sentence; empty if they do not.
+
+    A file that says of itself that it is a label map is believed.
+    """
+    if volume.is_labels or looks_like_labels(volume.array):
+        return ""
+    name = volume.path.name if volume.path else "The file"
+    return f"{name} looks like a scan and not like a mask ({values_in_words(volume.array)})"
+
+
+def _refuse_scan(volume: Volume) -> None:
+    scan = scan_in_words(volume)
+    if scan:
+        raise InputFileError(f"{scan}: choose a mask in place of it.")
+
+
+def on_grid(volume: Volume, grid: Grid) -> NDArray:
+    """Bring labels into the order of the voxels of a scan.
+
+    Raises
+    ------
+    GridError
+        They do not lie on the grid.
+    """
+    name = volume.path.name if volume.path else "The file"
+    return np.ascontiguousarray(reorder(volume.array, volume.grid, grid, name))
 
 
 def _read(path: Path) -> Volume:

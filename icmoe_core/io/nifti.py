@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import empty, unopenable, unreadable
 from icmoe_core.io.grid import Grid, usable_affine
-from icmoe_core.io.volume import Volume, looks_like_labels
+from icmoe_core.io.volume import Volume, taken_for_labels
 
 INTENT_LABEL = 1002
 """``NIFTI_INTENT_LABEL`` of nifti1.h: each value is an index into a list of labels."""
@@ -82,7 +82,7 @@ def read_nifti(path: Path) -> Volume:
         else ()
     )
     is_labels = not rgb and (
-        int(header["intent_code"]) == INTENT_LABEL or looks_like_labels(array, path)
+        int(header["intent_code"]) == INTENT_LABEL or taken_for_labels(array, path)
     )
     return Volume(array, Grid(array.shape[:3], affine, header), rgb, path, is_labels, notices)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import empty, unopenable, unreadable
 from icmoe_core.io.grid import Grid, Unplaced
-from icmoe_core.io.volume import Volume, looks_like_labels
+from icmoe_core.io.volume import Volume, taken_for_labels
 
 _CHANNELS = (3, 4)
 _DAMAGED = (ValueError, EOFError, SyntaxError, TypeError, OverflowError)
@@ -69,7 +69,7 @@ def read_npy(path: Path, *, as_labels: bool = False, colour: bool | None = None)
     rgb = bool(colour) and not as_labels and array.ndim == 3 and array.shape[2] in _CHANNELS
     array = array[..., :3] if rgb else array
     grid = Grid(array.shape[: array.ndim - rgb], np.eye(4), NpyHeader())
-    is_labels = not rgb and looks_like_labels(array, path)
+    is_labels = not rgb and taken_for_labels(array, path)
     return Volume(array, grid, rgb, path, is_labels)
 
 

@@ -38,8 +38,8 @@ def check_output(
     Raises
     ------
     OutputFileError
-        Unknown or unfit suffix, missing or read-only folder, a folder in place of a file, or
-        one of the sources.
+        Unknown or unfit suffix, missing or read-only folder, a write-protected file, a folder in
+        place of a file, or one of the sources.
     """
     path = Path(path)
     writer_for(path, grid)
@@ -55,8 +55,6 @@ def check_output(
             f"{path} is a segmentation of 3D Slicer, whose names and colours would be lost: give "
             "another name, and open the mask in Slicer beside it."
         )
-    if target.is_file() and not os.access(target, os.W_OK):
-        raise OutputFileError(f"{path} is write-protected: unlock it or give another name.")
     check_place(path)
     return path
 

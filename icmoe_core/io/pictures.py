@@ -6,6 +6,7 @@ unit between pixels and between pages.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from icmoe_core.errors import InputFileError
 from icmoe_core.io.faults import empty, unopenable, unreadable
 from icmoe_core.io.grid import Grid, Unplaced
 from icmoe_core.io.suffixes import TIFF, suffix_of
-from icmoe_core.io.volume import Volume, looks_like_labels
+from icmoe_core.io.volume import Volume, taken_for_labels
 
 PAGES_AFFINE = np.diag([-1.0, -1.0, -1.0, 1.0])
 """Columns run to the left, rows to the back, pages to the feet: shown as it was drawn."""
@@ -35,7 +36,6 @@ _DAMAGED = (
     IndexError,
     TypeError,
     RuntimeError,
-    Image.DecompressionBombError,
 )
 
 
@@ -65,14 +65,20 @@ def read_picture(path: Path, *, as_labels: bool = False) -> Volume:
     Raises
     ------
     InputFileError
-        Not a picture, truncated, empty, or with more than one axis besides rows and columns.
+        Not a picture, truncated, empty, too large for Pillow, or with more than one axis besides
+        rows and columns.
     """
     tiff = suffix_of(path) in TIFF
     kind = "a TIFF picture" if tiff else "a PNG or JPEG picture"
     try:
-        array, rgb = _read_tiff(path, as_labels) if tiff else _read_pillow(path, as_labels)
+        with warnings.catch_warnings():
+            # Of large pictures, which may be attacks; but a person has named this one.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            array, rgb = _read_tiff(path, as_labels) if tiff else _read_pillow(path, as_labels)
     except InputFileError:
         raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
     except (*_DAMAGED, OSError, MemoryError) as error:
         if isinstance(error, MemoryError | PermissionError | IsADirectoryError):
             raise unopenable(path, error) from error
@@ -89,7 +95,7 @@ def read_picture(path: Path, *, as_labels: bool = False) -> Volume:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    is_labels = not rgb and looks_like_labels(array, path)
+    is_labels = not rgb and taken_for_labels(array, path)
     if array.ndim - rgb == 2:
         return Volume(
             array, Grid(array.shape[:2], np.eye(4), PictureHeader()), rgb, path, is_labels
@@ -166,6 +172,14 @@ def _read_tiff(path: Path, as_labels: bool) -> tuple[NDArray, bool]:
             "pages at most: save one channel or one time step of it and open that."
         )
     return array, rgb
+
+
+def _too_large(path: Path) -> InputFileError:
+    most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6  # beyond it Pillow takes a file for an attack
+    return InputFileError(
+        f"{path.name} has more than {most:.0f} million pixels, which are not read of such a file: "
+        "save it as a TIFF picture without compression, or a part of it, and open that."
+    )
 
 
 def _read_compressed_tiff(path: Path, as_labels: bool) -> tuple[NDArray, bool]:

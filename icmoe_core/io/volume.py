@@ -6,11 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from numpy.typing import NDArray
 
-from icmoe_core.classes import LARGEST_ID
 from icmoe_core.io.grid import Grid
+from icmoe_core.io.label_values import looks_like_labels
 
 _LABEL_WORDS = {
     "dseg", "label", "labelmap", "labels", "mask", "masks", "msk", "roi", "seg", "segmentation",
@@ -48,18 +47,14 @@ class Volume:
     notices: tuple[str, ...] = ()
 
 
-def looks_like_labels(array: NDArray, path: Path) -> bool:
-    """Guess from its values and its name whether a file is a label map.
+def taken_for_labels(array: NDArray, path: Path) -> bool:
+    """Guess from its name and its values whether a file is a label map.
 
-    Integer values of 0 to 65535 and a word such as ``label``, ``mask`` or ``seg`` in the name.
-    In names made of ``key-value`` parts, as in BIDS, keys do not count: ``sub-1_label-6_T2w`` is
-    a scan, cropped around label 6.
+    A word such as ``label``, ``mask`` or ``seg`` in the name, and values that
+    :func:`~icmoe_core.io.label_values.looks_like_labels`. In names made of ``key-value`` parts, as
+    in BIDS, keys do not count: ``sub-1_label-6_T2w`` is a scan, cropped around label 6.
     """
-    if array.dtype != np.bool_ and not np.issubdtype(array.dtype, np.integer):
-        return False
-    if not named_as_labels(path.name):
-        return False
-    return array.dtype == np.bool_ or bool(array.min() >= 0 and array.max() <= LARGEST_ID)
+    return named_as_labels(path.name) and looks_like_labels(array)
 
 
 def named_as_labels(name: str) -> bool:

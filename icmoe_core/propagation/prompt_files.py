@@ -46,7 +46,7 @@ def read_prompts(path: Path) -> list[SlicePrompts]:
     """
     require_input(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # as Windows' editors write
     except OSError as error:
         raise unopenable(path, error) from error
     except ValueError as error:

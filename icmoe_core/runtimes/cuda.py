@@ -57,6 +57,9 @@ class GraphRuntime(Runtime):
         self.batch = _batch(backbone)
         self._lock = threading.Lock()
         self._encoder = _ENCODERS[precision](backbone.image_encoder)
+        # SAM's look places up by numbers that come from the CPU each time, which waits for the GPU:
+        # a recording of them would fail, after some passes for nothing.
+        self._records_encoder = not any(hasattr(m, "rel_pos_h") for m in self._encoder.modules())
         self._decoder = FrozenGraph(backbone)
         self._memory = SharedMemory(backbone.device)
         self._encoders, self._decoders, self._evidence = (
@@ -77,7 +80,7 @@ class GraphRuntime(Runtime):
 
     def _encode(self, x: Tensor) -> Tensor:
         recorded = None
-        if len(x) in (1, self.batch):
+        if self._records_encoder and len(x) in (1, self.batch):
             recorded = self._encoders.of(len(x), self._encoder, x)
         found: Tensor = self._encoder(x) if recorded is None else recorded(x)[0]
         return found

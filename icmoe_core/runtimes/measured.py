@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +62,29 @@ def failed(name: str, note: str) -> Measured:
     return Measured(name, np.nan, np.nan, np.nan, np.nan, usable=False, note=note)
 
 
+def to_json(measured: Measured) -> dict[str, Any]:
+    """Return JSON values; null for what is not a number, which JSON has no word for."""
+    values = asdict(measured).items()
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values
+    }
+
+
+def from_json(values: Mapping[str, Any]) -> Measured:
+    """Return what :func:`to_json` was given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else.
+    """
+    known: dict[str, Any] = {
+        name: np.nan if value is None else value for name, value in dict(values).items()
+    }
+    return Measured(**known)
+
+
 def memory_file(backbone: Backbone, folder: Path | None = None) -> Path:
     """Return the file in which is kept what was measured here for a backbone on its device."""
     default = user_cache_path("icmoe", appauthor=False) / "runtimes"
@@ -87,7 +112,7 @@ def remember(file: Path, measured: Sequence[Measured]) -> bool:
     """
     names = {one.name for one in measured}
     measured = [*measured, *(one for one in _read(file) or () if one.name not in names)]
-    text = json.dumps([asdict(one) for one in measured], indent=2)
+    text = json.dumps([to_json(one) for one in measured], indent=2)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         if not file.is_file() or file.read_text() != text:  # another process may just have told
@@ -104,7 +129,7 @@ def _read(file: Path) -> list[Measured] | None:
     if file in _unwritten:
         return list(_unwritten[file])
     with suppress(OSError, ValueError, TypeError, KeyError):
-        return [Measured(**entry) for entry in json.loads(file.read_text())]
+        return [from_json(entry) for entry in json.loads(file.read_text())]
     return None
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from icmoe_core.devices import is_out_of_memory
+
 logger = logging.getLogger(__name__)
 
 MOST = 24
@@ -110,14 +112,16 @@ class Recordings:
     def of(self, key: Hashable, function: Callable[..., Any], *inputs: Tensor) -> Recorded | None:
         """Return the recording for inputs of some shapes, made when it is first asked for.
 
-        None if it cannot be recorded, or if there are too many already. The function is not kept.
+        None if it cannot be recorded, or if there are too many already; where memory was too short
+        for it, it is tried again the next time. The function is not kept.
         """
         if key not in self._made and len(self._made) < MOST:
             try:
                 self._made[key] = Recorded(self._memory, function, *inputs)
             except RuntimeError as error:  # full memory, or an operation that cannot be recorded
                 logger.warning("A network could not be recorded: %s", error)
-                self._made[key] = None
+                if not is_out_of_memory(error):
+                    self._made[key] = None
                 self._memory.begin_anew()
         return self._made.get(key)
 

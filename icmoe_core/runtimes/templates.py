@@ -29,6 +29,7 @@ FORMAT = 5
 _FILE = "graph.xml"  # and graph.bin beside it
 _NEW = ".new-"
 _ABANDONED_S = 3600.0
+_UNUSED_S = 90 * 24 * 3600.0
 
 
 class Templates:
@@ -83,6 +84,8 @@ class Templates:
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
         kept = self.folder / key
         if (kept / _FILE).is_file():
+            with suppress(OSError):
+                kept.touch()  # so that it counts as used
             with suppress(RuntimeError):  # damaged: translated anew
                 return openvino.Core().read_model(kept / _FILE)
             shutil.rmtree(kept, ignore_errors=True)
@@ -99,10 +102,15 @@ class Templates:
         return model
 
     def _remove_abandoned(self) -> None:
-        """Remove what a process has left that was ended while it kept a graph."""
+        """Remove what a process has left that was ended while it kept a graph, and old graphs.
+
+        Each version of the libraries has graphs of its own, which nobody asks for after the next.
+        """
         with suppress(OSError):
-            for left in self.folder.glob(f"{_NEW}*"):
-                if time.time() - left.stat().st_mtime > _ABANDONED_S:
+            graphs = (path.parent for path in self.folder.glob(f"*/{_FILE}"))
+            limits = [(left, _ABANDONED_S) for left in self.folder.glob(f"{_NEW}*")]
+            for left, limit in [*limits, *((graph, _UNUSED_S) for graph in graphs)]:
+                if time.time() - left.stat().st_mtime > limit:
                     shutil.rmtree(left, ignore_errors=True)
 
 

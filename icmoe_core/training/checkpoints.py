@@ -186,7 +186,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                     f"reads up to {VERSION}: update napari-icmoe, or remove it to start anew."
                 )
             header = json.loads(metadata["header"])
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies: what lies in the file would keep it mapped, and it is going to be removed.
+            names = file.keys()
+            return header, {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise TrainingError(_damaged(path)) from error
 

@@ -6,14 +6,13 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from icmoe_core.errors import DatasetError
 from icmoe_core.experts.familiarity import describe
 from icmoe_core.predictor import Predictor
-from icmoe_core.seeing import in_colour, through
+from icmoe_core.seeing import in_colour, readable, through
 from icmoe_core.training.datasets import LabelledSlice
 from icmoe_core.training.examples import Example, examples_of
 from icmoe_core.training.progress import Progress
@@ -97,7 +96,7 @@ def encode_slices(
 
 def picture_of(part: LabelledSlice, predictor: Predictor) -> Tensor:
     """Return a slice as the predictor's image encoder takes it, ``(3, S, S)``."""
-    colour = in_colour(through(part.window, np.nan_to_num(part.image)))
+    colour = in_colour(through(part.window, readable(part.image)[0]))
     return predictor.model.backbone.preprocess(colour)[0][0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -224,7 +224,8 @@ def _run(model: PromptableModel, plan: _Plan) -> Generator[Progress, None, None]
     if plan.first and plan.output is not None:
         save_experts(plan.output, result, model.backbone)
     if plan.first and plan.checkpoint is not None:
-        plan.checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):  # what was learnt is there all the same
+            plan.checkpoint.unlink(missing_ok=True)
     yield Progress(
         "done",
         training.step,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from icmoe_core.errors import DatasetError, ModelError, OutputFileError
 from icmoe_core.expert_files import read_header
 from icmoe_core.io.atomic import check_place
-from icmoe_core.training.datasets import Case, LabelledSlice, read_slices
+from icmoe_core.training.datasets import MINIMUM_PIXELS, Case, LabelledSlice, read_slices
+
+_NAMED = 30
 
 
 def read_all(slices: Sequence[LabelledSlice | Case]) -> list[LabelledSlice]:
@@ -28,7 +30,7 @@ def of_classes(
     Raises
     ------
     DatasetError
-        A class that no slice shows.
+        A class that no slice shows; the message names those that are there.
     """
     if classes is None:
         return list(slices)
@@ -40,9 +42,16 @@ def of_classes(
     if missing:
         names = ", ".join(str(label) for label in sorted(missing))
         raise DatasetError(
-            f"No slice shows enough of label {names}: choose among the labels that are there."
+            f"No slice shows {MINIMUM_PIXELS} pixels of label {names} or more: choose among "
+            f"{_listed(label for part in slices for label in part.classes)}."
         )
     return [part for part in found if part.classes]
+
+
+def _listed(labels: Iterable[int]) -> str:
+    there = sorted(set(labels))
+    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    return f"{', '.join(map(str, there[:_NAMED]))}{more}" if there else "other label maps"
 
 
 def check_output(path: Path, overwrite: bool) -> None:
@@ -55,7 +64,8 @@ def check_output(path: Path, overwrite: bool) -> None:
     if path.exists() and not path.is_dir():
         if not overwrite:
             raise OutputFileError(
-                f"{path} exists already: give another name, or allow it to be replaced."
+                f"{path} exists already: give another name, or allow it to be replaced "
+                "(--overwrite on the command line)."
             )
         try:
             read_header(path)

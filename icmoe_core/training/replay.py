@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from platformdirs import user_cache_path
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
 
 from icmoe_core.errors import OutputFileError
@@ -83,7 +83,7 @@ def _read(path: Path) -> list[list[Example]] | None:
     if not path.is_file():
         return None
     try:
-        tensors = load_file(path)
+        tensors = load(path.read_bytes())  # not mapped: examples outlive the file
         pictures = sorted({name.split(".")[0] for name in tensors}, key=_number)
         return [
             [

@@ -199,13 +199,16 @@ def _split_by_blocks(
     train = tuple(part for part in slices if id(part) not in taken)
     names = tuple(part.name for part in measured)
     whose = (
-        f"There is a single patient, {patients[0]}, so that"
+        f"All slices are of a single patient, {patients[0]}, so that"
         if len(patients) == 1
         else "No patient can be held out without losing a class, so that of each"
     )
     rule = f"{whose} a block of neighbouring slices was held out, {len(measured)} of "
-    rule += f"{_count(slices)}"
-    rule += f"; {_count(beside)} beside it: in neither part." if beside else "."
+    rule += f"{_count(slices)} in all"
+    if beside:
+        verb = "is" if len(beside) == 1 else "are"
+        rule += f"; {_count(beside)} beside it {verb} in neither part"
+    rule += "."
     return Split(train, tuple(measured), names, rule, notices)
 
 

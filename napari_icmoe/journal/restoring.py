@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 
-from napari_icmoe.history import Step
+from napari_icmoe.history import History, LabelEdit, Step
 from napari_icmoe.journal.fingerprints import file_sha256
 from napari_icmoe.journal.records import Record
 from napari_icmoe.journal.replayed_masks import ReplayedMask
 from napari_icmoe.journal.replaying import Replay
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.label_layers import labels_on
+from napari_icmoe.mask_choices import ANOTHER, NEW, MaskChoice
 from napari_icmoe.state import SessionState
 
 if TYPE_CHECKING:
@@ -27,11 +30,12 @@ def put_back(controller: AnnotateController, image: Image, replayed: Replay) -> 
     that of the session; earlier steps on other images can no longer be undone.
     """
     controller.propagating.abandon()
-    controller.accepting.cancel()
+    steps = (*replayed.history.done, *replayed.history.undone)
+    edited = {id(step.edit.target) for step in steps if isinstance(step.edit, LayerEdit)}
     layers = {
         number: labels_on(image, mask.data)
         for number, mask in replayed.masks.items()
-        if number == replayed.target or mask.data.any()
+        if number == replayed.target or mask.data.any() or id(mask) in edited
     }
     for number, layer in layers.items():
         controller.tool.add_below(layer)
@@ -39,8 +43,10 @@ def put_back(controller: AnnotateController, image: Image, replayed: Replay) -> 
     for number in sorted(layers, key=lambda number: number == replayed.target):  # it comes last
         controller.masks.choose(image, layers[number])
     homes = {id(replayed.masks[number]): layer for number, layer in layers.items()}
-    for step in (*replayed.history.done, *replayed.history.undone):
+    for step in steps:
         _move_in(step, homes)
+    replayed.history = with_choices(replayed.history, partial(MaskChoice, controller.masks, image))
+    _go_back(replayed.history)
     controller.session.state = replayed.state
     controller.session.history = replayed.history
     if replayed.settings is not None:
@@ -49,6 +55,43 @@ def put_back(controller: AnnotateController, image: Image, replayed: Replay) -> 
     controller.masks.set_brush()
     controller.view.draw_proposals()
     controller.view.refresh()
+
+
+def with_choices(
+    history: History[SessionState], choice: Callable[[Labels | None, Labels | None], LabelEdit]
+) -> History[SessionState]:
+    """Return a history whose steps to another mask can go back to the former one.
+
+    No journal tells which masks these are; the edits before and after tell it. Where there is none
+    before, a step has no edit, and changes no mask.
+
+    Parameters
+    ----------
+    history : History
+    choice : callable
+        Makes the edit of such a step from the masks before and after; None for one that is not
+        known.
+    """
+    steps = [*history.done, *reversed(history.undone)]
+    masks = [step.edit.target if isinstance(step.edit, LayerEdit) else None for step in steps]
+    for at, step in enumerate(steps):
+        if step.edit is None and step.name in (ANOTHER, NEW):
+            former = next((mask for mask in reversed(masks[:at]) if mask is not None), None)
+            chosen = next((mask for mask in masks[at:] if mask is not None), None)
+            if step.name == NEW:
+                steps[at] = replace(step, edit=choice(None, chosen))
+            elif former is not None:
+                steps[at] = replace(step, edit=choice(former, chosen))
+    count = len(history)
+    return History(done=steps[:count], undone=reversed(steps[count:]))
+
+
+def _go_back(history: History[SessionState]) -> None:
+    """Choose the mask of before a step to another mask that was undone."""
+    edits = (step.edit for step in reversed(history.undone) if step.edit is not None)
+    first = next(edits, None)
+    if isinstance(first, MaskChoice):
+        first.undo()
 
 
 def _choose_again(controller: AnnotateController, settings: Record) -> None:

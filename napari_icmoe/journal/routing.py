@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from napari_icmoe.followed_masks import FollowedMask
 from napari_icmoe.history import Step
 from napari_icmoe.journal.recorder import Recorder
 from napari_icmoe.journal.records import images_touched
@@ -13,7 +12,7 @@ from napari_icmoe.state import SessionState
 
 
 def routes(
-    journals: Iterable[Recorder], step: Step[SessionState], shown: tuple[str, FollowedMask] | None
+    journals: Iterable[Recorder], step: Step[SessionState], images: Collection[str]
 ) -> Iterator[tuple[Recorder, LayerEdit | None]]:
     """Yield the journals that a step belongs into, each with the edit if it changed its mask.
 
@@ -24,14 +23,14 @@ def routes(
     ----------
     journals : iterable of Recorder
     step : Step
-    shown : tuple of str and FollowedMask, optional
-        Unique id of the image that is annotated, and its mask.
+    images : collection of str
+        Unique ids of those for which the mask was chosen that the step has changed.
     """
     journals = list(journals)
     edit = step.edit if isinstance(step.edit, LayerEdit) else None
     before, after = step.before, step.after
     touched = images_touched(before, after)
-    owners = set() if edit is None else _owners(journals, edit, shown)
+    owners = set() if edit is None else _owners(journals, edit, images)
     shared = before.classes != after.classes or before.active_class != after.active_class
     for journal in journals:
         owned = journal.image in owners
@@ -44,11 +43,7 @@ def routes(
             yield journal, edit if owned else None
 
 
-def _owners(
-    journals: Iterable[Recorder], edit: LayerEdit, shown: tuple[str, FollowedMask] | None
-) -> set[str]:
+def _owners(journals: Iterable[Recorder], edit: LayerEdit, images: Collection[str]) -> set[str]:
     """Return the images whose mask an edit has changed."""
     owners = {journal.image for journal in journals if journal.knows(edit.target.data)}
-    if not owners and shown is not None and shown[1].layer is edit.target:
-        owners.add(shown[0])
-    return owners
+    return owners or set(images)

@@ -67,10 +67,22 @@ class Writing:
         """Write down a step of the session, as its listeners are told of it."""
         recorders = self._recorders()
         begun = [recorder.started for recorder in recorders]
-        for recorder, edit in routes(recorders, step, self._shown_mask()):
+        for recorder, edit in routes(recorders, step, self._images_of(step)):
             self._write(recorder, what, step, edit)
         if begun != [recorder.started for recorder in recorders]:
             self._begun()
+
+    def _images_of(self, step: Step[SessionState]) -> list[str]:
+        """Return the images whose mask a step has changed, the annotated one alone if it is that.
+
+        What was accepted early may be written when another image is shown.
+        """
+        shown, edit = self._shown_mask(), step.edit
+        if not isinstance(edit, LayerEdit):
+            return []
+        if shown is not None and shown[1].layer is edit.target:
+            return [shown[0]]
+        return self._controller.masks.images_of(edit.target)
 
     def _shown_mask(self) -> tuple[str, FollowedMask] | None:
         image, target = self._controller.image, self._controller.target

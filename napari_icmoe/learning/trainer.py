@@ -152,7 +152,8 @@ class Trainer(QObject):
         if self.state not in (State.IDLE, State.BROKEN):
             return
         self._let_go()
-        self._plan, self.curves, self.card = plan, Curves(), None
+        # the scans are the process's, which lets go of them once they are in its files
+        self._plan, self.curves, self.card = replace(plan, scans=()), Curves(), None
         self.split = self._told = ""
         process = TrainingProcess(partial(_prepare, plan, self._versions.store), self)
         process.reported.connect(self._on_report)
@@ -187,7 +188,7 @@ class Trainer(QObject):
 
     def close(self) -> None:
         """Let go of the process: it keeps what it has learnt, and ends by itself."""
-        self._let_go()
+        self._let_go(ended=self.state in (State.IDLE, State.BROKEN))
 
     def _begin(self) -> None:
         self.report = None
@@ -200,12 +201,14 @@ class Trainer(QObject):
             self._process.send(command)
         self._change(state)
 
-    def _let_go(self) -> None:
+    def _let_go(self, *, ended: bool = True) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.reported.disconnect(self._on_report)
             process.ended.disconnect(self._on_end)
             process.leave()
+            if ended:  # else its thread still tells things, until the window is gone
+                process.deleteLater()
 
     def _change(self, state: State) -> None:
         self.state = state

@@ -61,7 +61,8 @@ class TrainingProcess(QObject):
     Parameters
     ----------
     prepare : callable
-        Writes what is learnt from into the job's folder, and returns the request.
+        Writes what is learnt from into the job's folder, and returns the request. It is called
+        once, and let go of with all that it holds.
     """
 
     reported = Signal(object)
@@ -71,7 +72,7 @@ class TrainingProcess(QObject):
 
     def __init__(self, prepare: Callable[[Path], Request], parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._prepare = prepare
+        self._prepare: Callable[[Path], Request] | None = prepare  # until it has been called
         self._folder: JobFolder | None = None
         self._request: Request | None = None
         self._process: subprocess.Popen[str] | None = None  # once it has got its request
@@ -130,15 +131,18 @@ class TrainingProcess(QObject):
             remove_abandoned()
             self._folder = JobFolder()
         folder = self._folder.path
-        if self._request is None:
-            self._request = self._prepare(folder)
-        if self._left:
+        prepare, self._prepare = self._prepare, None
+        if prepare is not None:
+            self._request = prepare(folder)
+            del prepare  # with the scans
+        request = self._request
+        if self._left or request is None:
             return Ending(None)
         last: Report | None = None
         with Path(folder, _LOG).open("w", encoding="utf-8") as log:
             process = _launch(folder, log.fileno())
         with process:
-            _write(process, self._request.to_line())
+            _write(process, request.to_line())
             with self._lock:
                 for command in self._waiting:
                     _write(process, command)
@@ -151,7 +155,7 @@ class TrainingProcess(QObject):
                     with suppress(RuntimeError):
                         self.reported.emit(last)
             code = process.wait()
-        return self._conclude(last, code, folder, Path(self._request.output))
+        return self._conclude(last, code, folder, Path(request.output))
 
     def _conclude(self, last: Report | None, code: int, folder: Path, output: Path) -> Ending:
         if last is not None and last.kind == "done":

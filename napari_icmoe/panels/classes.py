@@ -6,15 +6,12 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QBrush, QColor, QKeyEvent
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtGui import QBrush, QColor
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QColorDialog,
     QFileDialog,
-    QHeaderView,
-    QTableWidget,
     QTableWidgetItem,
     QWidget,
 )
@@ -25,30 +22,16 @@ from icmoe_core.io.class_files import load_classes, save_classes
 from napari_icmoe.actions import CLASS_ACTIONS
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.merging import Overlap
+from napari_icmoe.panels.class_table import COLOR, ID, KEY, LOCK, NAME, ClassTableView
 from napari_icmoe.panels.parts import in_column, in_row, make_button, make_combo, make_swatch
 from napari_icmoe.shortcuts import keys_of
 from napari_icmoe.workers import Background
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("Key", "", "Id", "Name", "Lock")
-KEY, COLOR, ID, NAME, LOCK = range(5)
 LEAST_HEIGHT, MOST_HEIGHT = 118, 220
 """Of the table, in pixels; one that is longer scrolls."""
 FILES = "Class tables (*.json *.txt *.label *.ctbl);;All files (*)"
-
-
-class _ClassTable(QTableWidget):
-    """A table that tells when Enter is pressed on a cell that is not being edited."""
-
-    entered_by_key = Signal()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        editing = self.state() == QAbstractItemView.State.EditingState
-        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not editing:
-            self.entered_by_key.emit()
-        else:
-            super().keyPressEvent(event)
 
 
 class ClassPanel(QWidget):
@@ -57,24 +40,17 @@ class ClassPanel(QWidget):
     def __init__(self, controller: AnnotateController, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._controller = controller
-        self._shown: ClassTable | None = None
-        self.table = _ClassTable(0, len(COLUMNS))
-        self.table.setTabKeyNavigation(False)  # Tab goes on to the buttons
-        self.table.setHorizontalHeaderLabels(COLUMNS)
-        self.table.verticalHeader().hide()
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self._shown: tuple[ClassTable, list[str]] | None = None
+        self.table = ClassTableView()
         self.table.setToolTip(
             "The selected class is the one that is written. Double-click a name to change it, a "
             "colour to choose another (or press Enter on it); a locked class is never changed."
         )
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         self.table.itemSelectionChanged.connect(self._on_selected)
         self.table.itemChanged.connect(self._on_edited)
         self.table.cellDoubleClicked.connect(self._on_double_click)
         self.table.entered_by_key.connect(self._on_enter)
+        self.table.edited.connect(self.refresh)
 
         self.add = make_button("Add", "Add a class")
         self.remove = make_button(
@@ -110,16 +86,21 @@ class ClassPanel(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the present classes and which one is active."""
+        """Show the present classes, their keys, and which one is active."""
+        if self.table.editing:  # another current cell would end that
+            return
         state = self._controller.session.state
+        keys = [" ".join(keys_of(action)) for action in CLASS_ACTIONS[: len(state.classes)]]
+        active = state.classes.ids.index(state.active_class)
         with QSignalBlocker(self.table):
-            if state.classes != self._shown:
-                self._shown = state.classes
+            if (state.classes, keys) != self._shown:
+                self._shown = state.classes, keys
                 self.table.setRowCount(len(state.classes))
                 for row, entry in enumerate(state.classes):
-                    self._fill_row(row, entry)
+                    self._fill_row(row, entry, keys[row] if row < len(keys) else "")
                 self._fit_height()
-            self.table.selectRow(state.classes.ids.index(state.active_class))
+            if self.table.selected_row != active:
+                self.table.selectRow(active)
         self.table.setEnabled(not self._controller.masks.instances)
         self.remove.setEnabled(len(state.classes) > 1)
 
@@ -132,10 +113,9 @@ class ClassPanel(QWidget):
             )
         )
 
-    def _fill_row(self, row: int, entry: LabelClass) -> None:
+    def _fill_row(self, row: int, entry: LabelClass, keys: str) -> None:
         fixed = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
-        keys = keys_of(CLASS_ACTIONS[row]) if row < len(CLASS_ACTIONS) else []
-        key = QTableWidgetItem(" ".join(keys))
+        key = QTableWidgetItem(keys)
         color = QTableWidgetItem()
         color.setBackground(QBrush(QColor(*entry.color)))
         color.setIcon(make_swatch(entry.color))

@@ -84,6 +84,7 @@ class LearnPanel(QWidget):
         self.start.clicked.connect(self.begin)
         for changing in (self.data, self.trainer, self.versions):
             changing.changed.connect(self.refresh)
+        controller.changed.connect(self.list.refresh_keys)
         self.trainer.changed.connect(self._have_others_wait)
         for speaker in (self.data, self.trainer):
             speaker.said.connect(controller.say)

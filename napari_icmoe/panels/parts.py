@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -60,6 +61,25 @@ def make_combo(tip: str) -> QComboBox:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     return combo
+
+
+class _CalmSpinBox(QSpinBox):
+    """A box for a number that leaves the wheel to the panel likewise."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        if self.hasFocus():
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+
+def make_spin_box(tip: str) -> QSpinBox:
+    """Return a box for a number, which is told once it has been typed to its end."""
+    box = _CalmSpinBox()
+    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # not by the wheel
+    box.setToolTip(tip)
+    box.setKeyboardTracking(False)
+    return box
 
 
 def in_row(*widgets: QWidget) -> QHBoxLayout:
@@ -121,6 +141,8 @@ def scrolled(parts: Sequence[QWidget], folded: Mapping[str, QWidget]) -> QScroll
     page.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     page.setFrameShape(QScrollArea.Shape.NoFrame)
     page.setWidget(content)
+    # a click on what leaves the keyboard where it is must not give it to what is around that
+    page.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     # the scroll bar must not cover what it scrolls
     page.setMinimumWidth(
         content.minimumSizeHint().width() + page.verticalScrollBar().sizeHint().width()

@@ -112,7 +112,7 @@ class PromptPanel(QWidget):
         begun = c.pointer.has_begun or c.propagating.running
         self.buttons["cancel"].setEnabled(bool(c.prompts) or begun)
         self.buttons["remove_last"].setEnabled(bool(c.prompts))
-        self.buttons["clear"].setEnabled(bool(c.session.state.prompts))
+        self.buttons["clear"].setEnabled(c.reviewing.on_image(c.session.state.prompts))
         self.buttons["undo"].setEnabled(history.next_undo is not None)
         self.buttons["redo"].setEnabled(history.next_redo is not None)
         for name, button in self.buttons.items():

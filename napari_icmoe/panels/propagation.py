@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_icmoe.controller import AnnotateController
-from napari_icmoe.panels.parts import make_button, make_text, set_text, with_keys
+from napari_icmoe.panels.parts import make_button, make_spin_box, make_text, set_text, with_keys
 
 _EMPTY = (
     "Accept an outline on one slice or several, then propagate it: every slice around it gets a "
@@ -22,9 +24,10 @@ class PropagationPanel(QWidget):
         self._controller = controller
         self._range_of: tuple[str, int, int] | None = None
         self._ranges: dict[tuple[str, int, int], tuple[int, int]] = {}
-        self.first, self.last = QSpinBox(), QSpinBox()
-        self.first.setToolTip("First slice of the range to fill, included")
-        self.last.setToolTip("Last slice of the range to fill, included")
+        self._endings: object = None  # of the last run that was seen
+        self._run_on: str | None = None  # unique id of the image that it was on
+        self.first = make_spin_box("First slice of the range to fill, included")
+        self.last = make_spin_box("Last slice of the range to fill, included")
         self.from_here = make_button("⇤", "Let the range begin on the displayed slice")
         self.to_here = make_button("⇥", "Let the range end on the displayed slice")
         self.every = QCheckBox("All classes")
@@ -54,11 +57,13 @@ class PropagationPanel(QWidget):
 
         self.from_here.clicked.connect(lambda: self._set_end(self.first))
         self.to_here.clicked.connect(lambda: self._set_end(self.last))
-        self.first.valueChanged.connect(self._note_range)
-        self.last.valueChanged.connect(self._note_range)
+        # a range that would end before it begins takes the other end along
+        self.first.valueChanged.connect(lambda first: self._push(self.last, max, first))
+        self.last.valueChanged.connect(lambda last: self._push(self.first, min, last))
         self.every.toggled.connect(self._note_range)
         self.start.clicked.connect(lambda: controller.ordering.propagate())
         self.cancel.clicked.connect(lambda: controller.propagating.cancel())
+        controller.began.connect(self._take_typed)
         controller.changed.connect(self.refresh)
         self.refresh()
 
@@ -68,6 +73,9 @@ class PropagationPanel(QWidget):
         size = len(c.reviewing.stack)
         self._fit_range(size)
         running = c.propagating.running
+        shown = None if c.image is None else str(c.image.unique_id)
+        if running and c.propagating.endings is not self._endings:  # it has just begun
+            self._endings, self._run_on = c.propagating.endings, shown
         for part in (self.first, self.last, self.from_here, self.to_here, self.every):
             part.setEnabled(size > 1 and not running)
         self.start.setEnabled(size > 1 and c.target is not None and not running)
@@ -77,18 +85,18 @@ class PropagationPanel(QWidget):
             )
         )
         self.cancel.setEnabled(running)
-        set_text(self.text, self._words(size))
+        set_text(self.text, self._words(size, ended_here=shown == self._run_on))
 
-    def _words(self, size: int) -> str:
+    def _words(self, size: int, *, ended_here: bool) -> str:
         c = self._controller
         if c.image is None or size < 2:
             return "Propagation needs a scan of several slices."
         if c.propagating.running:
             done, whole = c.propagating.progress
             return f"{done} of up to {whole} slices are proposed …" if done else "Beginning …"
-        if c.propagating.endings:
+        if c.propagating.endings and ended_here:
             return "\n".join(ending.reason for ending in c.propagating.endings)
-        return "" if c.session.state.proposals else _EMPTY
+        return "" if c.reviewing.on_image(c.session.state.proposals) else _EMPTY
 
     def _fit_range(self, size: int) -> None:
         """Let the range be that of the stack that is displayed: as it was left, or all of it."""
@@ -114,6 +122,16 @@ class PropagationPanel(QWidget):
         position = self._controller.reviewing.position
         if position is not None:
             box.setValue(position)
+
+    def _push(self, other: QSpinBox, bound: Callable[[int, int], int], end: int) -> None:
+        """Let the other end of the range be at `end` at most, or at least."""
+        other.setValue(bound(other.value(), end))
+        self._note_range()
+
+    def _take_typed(self) -> None:
+        """Take what is being typed: keys and buttons do not take the keyboard from the boxes."""
+        for box in (self.first, self.last):
+            box.interpretText()
 
     def _note_range(self) -> None:
         if self._range_of is not None:

@@ -67,7 +67,7 @@ class ReviewPanel(QWidget):
             "reject": here and settled,
             "accept_all": anywhere and settled,
             "reject_all": anywhere and settled,
-            "look": anywhere or bool(state.marks),
+            "look": anywhere or c.reviewing.on_image(state.marks),
             "approve": place is not None and not here,
         }
         for name, button in self.buttons.items():
@@ -88,7 +88,7 @@ class ReviewPanel(QWidget):
             return (
                 "Right? Accept it. Wrong? Choose its class and click to correct it, or reject it."
             )
-        if c.session.state.proposals:
+        if c.reviewing.on_image(c.session.state.proposals):
             return "Nothing is proposed here."
         position = c.reviewing.position
         states = c.reviewing.states()

@@ -44,7 +44,8 @@ class ScanPanel(QWidget):
         controller.changed.connect(self.refresh)
         events = self._viewer.layers.events
         self._connections = Connections()
-        self._connections.add(self.refresh, events.inserted, events.removed, events.reordered)
+        listed = (events.inserted, events.removed, events.reordered, events.renamed)
+        self._connections.add(self.refresh, *listed)
         self.refresh()
 
     def refresh(self, event: object = None) -> None:

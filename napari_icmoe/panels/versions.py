@@ -49,9 +49,7 @@ class VersionsPanel(QWidget):
         header.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(18)
         self.switch = make_button("Switch on", "The next click is answered by the selected version")
-        self.compare = make_button(
-            "Compare", with_keys("Change to and fro between two versions", "compare")
-        )
+        self.compare = make_button("Compare")
         self.back = make_button(
             "Roll back", "Go back to what the active version started from; nothing is deleted"
         )
@@ -74,6 +72,7 @@ class VersionsPanel(QWidget):
         self.import_.clicked.connect(self._import)
         self.delete.clicked.connect(self._delete)
         versions.changed.connect(self.refresh)
+        self.refresh_keys()
         self.refresh()
 
     @property
@@ -86,6 +85,10 @@ class VersionsPanel(QWidget):
         """Select a version."""
         if key in self._keys:
             self.table.selectRow(self._keys.index(key))
+
+    def refresh_keys(self) -> None:
+        """Tell the present key of what has one."""
+        self.compare.setToolTip(with_keys("Change to and fro between two versions", "compare"))
 
     def refresh(self) -> None:
         """Show the present versions, and which one answers."""

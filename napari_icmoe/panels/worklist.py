@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+from qtpy.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from qtpy.QtGui import QFont, QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -85,11 +85,19 @@ class ScanModel(QAbstractListModel):
 class _ScanList(QListView):
     """A list that leaves keys with Ctrl to the window: they go to the next scan from anywhere."""
 
+    chosen = Signal(QModelIndex)
+    """A row, by a double click or by Enter. What Qt calls activated is a single click on some
+    systems, and both clicks of two on others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.doubleClicked.connect(self.chosen)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             event.ignore()
         elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.activated.emit(self.currentIndex())
+            self.chosen.emit(self.currentIndex())
         else:
             super().keyPressEvent(event)
 
@@ -116,8 +124,7 @@ class WorklistPanel(QWidget):
         self.list.setAccessibleName("Scans of the worklist")
         self.model = ScanModel(self.browser, self)
         self.list.setModel(self.model)
-        self.list.doubleClicked.connect(self._open_row)
-        self.list.activated.connect(self._open_row)
+        self.list.chosen.connect(self._open_row)
         self.previous = make_button("◀  Previous")
         self.next = make_button("Next  ▶")
         self.done = make_button("Mark as done", checkable=True)

@@ -119,6 +119,8 @@ class MaskCounter(QObject):
     def follow(self) -> None:
         """Count the present mask along the present axis, if that is not being done already."""
         target, image = self._controller.target, self._controller.image
+        if image not in self._controller.viewer.layers:  # napari is about to let go of it
+            image = None
         mask = None if target is None or image is None else target.layer
         if mask is not self.mask:
             self._connections.close()

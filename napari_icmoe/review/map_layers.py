@@ -85,7 +85,7 @@ class MapLayer:
         self._viewer = viewer
         self._kind = kind
         self._add_layer = add_layer
-        self._image: Image | None = None
+        self._image = ""  # unique id of the one that the layer was made for
 
     @property
     def present(self) -> bool:
@@ -99,9 +99,10 @@ class MapLayer:
         self.values = values
         data = np.expand_dims(values, cut_axes(plane))
         place = plane_transform(image, plane, region)
-        if not self.present or self._image is not image or self.layer is None:
+        uid = str(image.unique_id)
+        if not self.present or self._image != uid or self.layer is None:
             self.remove()
-            self.values, self._image = values, image
+            self.values, self._image = values, uid
             self.layer = self._make(data, {**transform_of(image), **place})
             self._add_layer(self.layer)
             if isinstance(self.layer, Labels):

@@ -115,6 +115,12 @@ class Maps(QObject):
             self._settled.start()
         self.changed.emit()
 
+    def lay_anew(self) -> None:
+        """Lay the overlays onto the image anew, which lies elsewhere now."""
+        for layer in self._layers.values():
+            layer.remove()
+        self.refresh()
+
     def close(self) -> None:
         """Take the overlays away; nothing more is asked."""
         if self._on_step in self._controller.session.listeners:
@@ -158,10 +164,9 @@ class Maps(QObject):
         for proposal in view.proposals:
             if proposal.label == label:
                 return proposal.mask
-        plane = question.place.plane
-        if target is None or len(plane.fixed) != target.layer.ndim:
+        if target is None or target.layer.data.shape != view.shape:
             return np.zeros((0, 0), bool)
-        return np.asarray(target.layer.data[plane.index]) == label
+        return np.asarray(target.layer.data[question.place.plane.index]) == label
 
     def _class_name(self) -> str:
         state = self._controller.session.state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from napari_icmoe.label_layers import mismatch
 from napari_icmoe.masks import Masks
 from napari_icmoe.patches import Patch, merge_outlines
 from napari_icmoe.planes import Plane
+from napari_icmoe.review.filled_slices import FilledSlices
 from napari_icmoe.review.locks import locked_pixels, touches
 from napari_icmoe.review.marks import UNMARKED, SliceState, doubt_of, next_in_doubt, slice_state
 from napari_icmoe.review.orders import choices_digest
@@ -63,6 +64,7 @@ class Reviewing(QObject):
         self._stack_of: tuple[str, Plane, int] | None = None
         self._states: list[SliceState] = []
         self._states_of: tuple[object, ...] = (None,) * 5  # compared by identity
+        self._filled = FilledSlices()
 
     @property
     def stack(self) -> list[Place]:
@@ -86,13 +88,19 @@ class Reviewing(QObject):
             return None
         return place.plane.fixed[place.plane.cut_axis]
 
+    def on_image(self, places: Iterable[Place]) -> bool:
+        """Tell whether any of `places` lies on the image; those of others say nothing of it."""
+        image = self._view.image
+        uid = None if image is None else str(image.unique_id)
+        return any(place.image == uid for place in places)
+
     def states(self) -> list[SliceState]:
         """Tell the state of each slice of the stack."""
         stack, state = self.stack, self._session.state
         if not stack:
             return []
-        held = self._held(stack[0].plane.cut_axis, len(stack))
         target = self._masks.target
+        filled = self._filled.along(stack[0].plane, self._view.shape, target)
         about = stack, state.marks, state.proposals, target, None if target is None else target.held
         known = all(one is other for one, other in zip(about, self._states_of, strict=True))
         if not known:
@@ -102,9 +110,9 @@ class Reviewing(QObject):
                 slice_state(
                     UNMARKED if target is None else state.mark_at(place),
                     self._proposals_at(place),
-                    bool(filled),
+                    bool(held),
                 )
-                for place, filled in zip(stack, held, strict=True)
+                for place, held in zip(stack, filled, strict=True)
             ]
         return self._states
 
@@ -278,13 +286,6 @@ class Reviewing(QObject):
             self._session.reject_proposals(places, lambda one: choices_of(one) or present)
         else:
             self.said.emit("info", "There is no proposal to reject on these slices.")
-
-    def _held(self, axis: int | None, size: int) -> NDArray[np.bool_]:
-        target = self._masks.target
-        if target is None or axis is None or axis >= len(target.held):
-            return np.zeros(size, bool)
-        held = target.held[axis]
-        return held if len(held) == size else np.zeros(size, bool)
 
 
 def _refusal(

@@ -86,7 +86,7 @@ class Browser(QObject):
     def _annotated(self) -> bool:
         """Whether the image that is annotated is the one that was opened from the worklist."""
         image = self._controller.image
-        return image is not None and image is self.replacing.image
+        return image is not None and str(image.unique_id) == self.replacing.image_id
 
     def open_folder(self, folder: Path) -> None:
         """List a folder; the scan that is shown stays until another one is chosen."""
@@ -108,11 +108,13 @@ class Browser(QObject):
             self.open_scan(name)
 
     def open_scan(self, name: str) -> None:
-        """Show a scan of the worklist in place of the present one."""
+        """Show a scan of the worklist in place of the present one, unless it is on its way."""
         if self.worklist is None or name not in self.worklist.names:
             return
         self.wanted = name
-        self.replacing.start(self.worklist.path_of(name))
+        path = self.worklist.path_of(name)
+        if path != self.replacing.path:  # it is read once, and asked about once
+            self.replacing.start(path)
         self.changed.emit()
 
     def toggle_done(self) -> None:
@@ -163,9 +165,9 @@ class Browser(QObject):
         """Return the entry of the worklist that is annotated already, if it is one."""
         image = self._controller.image
         path = None if image is None else scan_path(image)
-        if path is None or not path.is_relative_to(worklist.folder):
+        if image is None or path is None or not path.is_relative_to(worklist.folder):
             return None
-        self.replacing.image = image
+        self.replacing.image_id = str(image.unique_id)
         name = path.relative_to(worklist.folder).as_posix()
         return name if name in worklist.names else None
 

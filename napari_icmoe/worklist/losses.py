@@ -84,9 +84,11 @@ class Losses:
         if self._controller.propagating.running:
             told.append("A propagation is under way.")
         if proposals:
-            told.append(f"{proposals} proposals have been neither accepted nor rejected.")
+            number = "1 proposal has" if proposals == 1 else f"{proposals} proposals have"
+            told.append(f"{number} been neither accepted nor rejected.")
         if prompts:
-            told.append(f"Prompts on {prompts} slices have not been accepted.")
+            slices = "1 slice" if prompts == 1 else f"{prompts} slices"
+            told.append(f"Prompts on {slices} have not been accepted.")
         return told
 
     def _on_step(self, what: str, step: Step) -> None:

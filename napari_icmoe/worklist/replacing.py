@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Layer
+from napari.layers import Labels, Layer
 from qtpy.QtCore import QObject, Signal
 
 from icmoe_core.errors import IcmoeError, OutputFileError
 from napari_icmoe.places import show_middle
 from napari_icmoe.readers import scan_path
-from napari_icmoe.saving import SavedMask, mask_writer
+from napari_icmoe.saving import SavedMask, ToSave, mask_writer
 from napari_icmoe.workers import NewestWins
 from napari_icmoe.worklist.losses import Losses, Present
 from napari_icmoe.worklist.opening import OpenedScan, is_saved, mask_layer, read_scan
@@ -53,8 +53,8 @@ class Replacing(QObject):
 
     Attributes
     ----------
-    image : Image or None
-        The image that was opened last.
+    image_id : str
+        Unique id of the image that was opened last; empty before.
     """
 
     asked = Signal(str)
@@ -70,7 +70,7 @@ class Replacing(QObject):
 
     def __init__(self, controller: AnnotateController, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.image: Image | None = None
+        self.image_id = ""
         self._controller = controller
         self._files: dict[str, Path] = {}  # of masks, by the layer's unique id
         self._losses = Losses(controller)
@@ -86,6 +86,11 @@ class Replacing(QObject):
     def busy(self) -> bool:
         """Whether a scan is on its way."""
         return self._work.busy
+
+    @property
+    def path(self) -> Path | None:
+        """The scan that is on its way, or waits for :meth:`decide`; None if none is."""
+        return self._path
 
     def start(self, path: Path) -> None:
         """Show the scan at `path`; one that is on its way already does not come any more."""
@@ -174,7 +179,7 @@ class Replacing(QObject):
                 )
             return path
 
-        save = mask_writer(self._controller, mask, where)
+        save = mask_writer(self._controller, ToSave(mask, present.image), where)
         self._saving = True
         self._work.submit(_Tag(self._on_saved, present), save)
 
@@ -227,7 +232,7 @@ class Replacing(QObject):
         if not controller.tool.on:
             viewer.layers.selection.active = image
         show_middle(viewer, image)
-        self.image = image
+        self.image_id = str(image.unique_id)
         self._forget()
         if opened.notice:
             self.said.emit("warning", opened.notice)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from torch import Tensor
@@ -35,6 +37,14 @@ def encoded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PromptableModel, "encode", encode)
         yield
+
+
+@pytest.fixture
+def is_mapped() -> Callable[[Path], bool]:
+    """Tell whether a file is mapped into this process, which then cannot do without it."""
+    if sys.platform != "linux":
+        pytest.skip("reads /proc")
+    return lambda path: str(path) in Path("/proc/self/maps").read_text()
 
 
 @pytest.fixture

@@ -132,3 +132,11 @@ def test_a_window_that_float32_cannot_hold_leaves_no_holes(low, high):
     pixels = np.arange(6, dtype=np.int16).reshape(2, 3)
     shown = through(Window(low, high), pixels)
     assert np.isfinite(shown).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_a_window_far_from_zero_keeps_apart_what_lies_in_it(dtype):
+    pixels = 10**9 + np.arange(4).reshape(2, 2).astype(dtype)
+    shown = through(Window(10**9, 10**9 + 3), pixels)
+    assert shown.dtype == np.float32
+    np.testing.assert_allclose(shown, [[0, 1 / 3], [2 / 3, 1]], atol=1e-6)

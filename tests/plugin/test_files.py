@@ -3,11 +3,12 @@
 import nibabel as nib
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from npe2 import PluginManager
 
 from icmoe_core.errors import GridError, OutputFileError
-from icmoe_core.io import read_labels, read_volume
+from icmoe_core.io import display_orientation, read_labels, read_volume
 from icmoe_core.samples import SAMPLES
 from napari_icmoe.label_layers import make_target, mismatch
 from napari_icmoe.readers import GRID_KEY, get_reader, read_layers
@@ -74,6 +75,26 @@ def test_every_orientation_is_upright_and_saved_back_in_place(tmp_path, codes):
     mask = nib.load(tmp_path / "mask.nii.gz")
     assert np.asarray(stored.dataobj)[np.asarray(mask.dataobj) == 1].tolist() == [marked]
     np.testing.assert_array_equal(mask.affine, stored.affine)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "shift"), [((0.78125, 0.78125, 6.5), -107.3), ((0.6640625, 0.66, 2.1), 33.1)]
+)
+def test_every_slice_can_be_reached_with_its_slider(tmp_path, spacing, shift):
+    tilt = nib.eulerangles.euler2mat(0.2, -0.1, 0.3)  # lengths of its columns are rounded
+    affine = nib.affines.from_matvec(tilt * spacing, (shift, -91.7, 41.9))
+    path = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((45, 120, 25), np.int16), affine), path)
+    paths = [path, *(sample.image for sample in SAMPLES.values())]
+    for (data, arguments, _), one in zip(
+        read_layers([str(path) for path in paths]), paths, strict=True
+    ):
+        viewer = ViewerModel()
+        viewer.add_image(data, **arguments)
+        assert viewer.dims.nsteps == data.shape, one.name
+        grid = arguments["metadata"][GRID_KEY]
+        np.testing.assert_array_equal(grid.affine, read_volume(one).grid.affine)
+        np.testing.assert_allclose(arguments["scale"], display_orientation(grid).spacing, rtol=1e-7)
 
 
 def test_an_oblique_scan_is_shown_along_its_own_axes_and_saved_where_it_lay(tmp_path):

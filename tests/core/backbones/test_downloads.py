@@ -232,6 +232,15 @@ def test_a_refusal_of_the_server_is_told(server, cache, status):
     assert left(cache) == []
 
 
+def test_a_fault_without_a_number_is_told_in_its_own_words(server, cache, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("the share is gone")
+
+    monkeypatch.setattr("icmoe_core.backbones.downloads.pooch.retrieve", fail)
+    with pytest.raises(CheckpointError, match=r"could not be saved .*\(the share is gone\)"):
+        get(server)
+
+
 def test_a_cache_that_cannot_be_written(server, cache, tmp_path):
     (tmp_path / "cache").write_text("a file where the folder should be")
     with pytest.raises(CheckpointError, match=r"could not be saved .*XDG_CACHE_HOME"):

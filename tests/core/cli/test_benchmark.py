@@ -173,6 +173,7 @@ def test_nothing_to_measure_on_gets_a_sentence(icmoe, tiny_name, tmp_path):
         (("--target", "left"), "must be NAME=IMAGES:LABELS"),
         (("--target", "third=nowhere:nowhere"), "nowhere"),
         (("--output", __file__), "is a file: give the name of a folder"),
+        (("--output", f"{__file__}/deeper"), "cannot be made (Not a directory): choose another"),
     ],
 )
 def test_wrong_words_get_a_sentence(tiny, more, said):

@@ -79,7 +79,7 @@ def test_all_slices_are_encoded_and_the_second_time_none(icmoe, tiny_name, tiny_
     first = encode(icmoe, tiny_name, *scans[:3])
     assert first.exit_code == 0, first.output
     assert "5 slices, 5 encoded" in first.stdout
-    assert "15 slices encoded, 0 were there" in first.stdout
+    assert "15 slices encoded, 0 there already" in first.stdout
     predictor = Predictor(tiny_model, store=EmbeddingStore())
     for path in scans[:3]:
         volume = read_volume(path)
@@ -180,6 +180,24 @@ def test_several_workers_need_dask(icmoe, tiny_name, scans, monkeypatch):
     assert both.exit_code == 2
 
 
+def test_of_what_was_encoded_the_folder_is_looked_at_once(icmoe, tiny_name, scans, monkeypatch):
+    asked = []
+    monkeypatch.setattr(EmbeddingStore, "kept", lambda self, keys: asked.append(len(keys)) or set())
+    record = json.loads(encode(icmoe, tiny_name, *scans[:2], "--json").stdout)
+    assert (record["encoded"], record["kept"]) == (9, 0)
+    assert asked == [9]
+
+
+def test_with_a_cluster_elsewhere_this_computer_is_not_measured(
+    icmoe, tiny_name, scans, monkeypatch
+):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("icmoe_core.ahead.cluster._CONNECT_S", 1)
+    monkeypatch.setattr("icmoe_core.cli.encode._measure_first", lambda *_: pytest.fail("measured"))
+    result = encode(icmoe, tiny_name, scans[0], "--scheduler", "tcp://127.0.0.1:1")
+    assert "No Dask scheduler answers" in result.stderr
+
+
 def test_two_workers_share_the_work(scans, tmp_path):
     small = [tmp_path / f"{name}.nii" for name in "xy"]
     for path in small:
@@ -197,6 +215,15 @@ def test_two_workers_share_the_work(scans, tmp_path):
     record = json.loads(done.stdout)
     assert (record["encoded"], record["kept"], record["failed"]) == (4, 4, 1)
     assert EmbeddingStore().usage().slices == 4
+    again = subprocess.run(
+        [*command[:-1], "--workers", "2", "--device", "cpu"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
+    assert "4 there already" in again.stdout
+    assert again.stderr == "", "workers whose networks are still being compiled end quietly"
 
 
 def test_a_running_cluster_is_used(icmoe, tiny_name, scans, monkeypatch):
@@ -223,9 +250,10 @@ def test_the_cache_is_shown_and_cleared(icmoe, tiny_name, scans, cache):
     assert (empty["slices"], empty["bytes"]) == (0, 0)
     assert empty["folder"].startswith(str(cache))
     encode(icmoe, tiny_name, scans[0])
-    assert "5 in 1 packs" in icmoe("cache", "info").stdout
+    assert "5 in 1 pack\n" in icmoe("cache", "info").stdout
     refused = icmoe("cache", "clear")  # nobody answers
     assert refused.exit_code == 1
+    assert "give --yes where nobody can be asked" in refused.stderr
     assert json.loads(icmoe("cache", "info", "--json").stdout)["slices"] == 5
     assert "kB freed" in icmoe("cache", "clear", "--yes").stdout
     assert json.loads(icmoe("cache", "info", "--json").stdout)["slices"] == 0

@@ -87,7 +87,11 @@ def test_slices_are_evenly_spaced_over_all(tiny, count):
 def test_a_csv_file_has_a_line_for_each_answer(tiny, tmp_path):
     output = tmp_path / "scores.csv"
     output.write_text("what was there before")
-    report = json.loads(tiny("--json", "--output", output).stdout)
+    refused = tiny("--json", "--output", output)
+    assert refused.exit_code == 1
+    assert "scores.csv exists already: give another name, or --overwrite" in refused.stderr
+    assert output.read_text() == "what was there before"
+    report = json.loads(tiny("--json", "--overwrite", "--output", output).stdout)
     with output.open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == len(report["records"])

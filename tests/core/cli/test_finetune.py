@@ -93,8 +93,10 @@ def test_classes_and_shares(tiny):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--classes", "7"), "label 7"),
+        (("--classes", "7"), "shows 30 pixels of label 7 or more: choose among 1, 4."),
         (("--classes", "a,b"), "whole numbers above 0"),
+        (("--classes", "²"), "whole numbers above 0"),
+        (("--seed", 2**63), "not in the range 0<=x<=9223372036854775807"),
         (("--window", "nonsense"), "nonsense"),
         (("--experts", "nowhere.safetensors"), "nowhere.safetensors"),
         (("--resume",), "There is no checkpoint"),
@@ -113,7 +115,7 @@ def test_wrong_outputs_get_a_sentence_before_anything_is_trained(tiny, tmp_path)
     assert "must end in .safetensors" in tiny(output="out.pt").stderr
     assert "does not exist" in tiny(output="no/out.safetensors").stderr
     (tmp_path / "out.safetensors").write_bytes(b"precious")
-    assert "exists already" in tiny().stderr
+    assert "or allow it to be replaced (--overwrite on the command line)" in tiny().stderr
     assert "is no expert file" in tiny("--overwrite").stderr
     assert (tmp_path / "out.safetensors").read_bytes() == b"precious"
     (tmp_path / "out.safetensors").unlink()
@@ -128,6 +130,12 @@ def test_wrong_data_gets_a_sentence(tiny, pictures):
     result = tiny()
     assert result.exit_code == 1
     assert "Error: " in result.stderr
+    rng = np.random.default_rng(0)
+    for path in labels.iterdir():
+        Image.fromarray(rng.integers(0, 256, (40, 50)).astype(np.uint8)).save(path)
+    result = tiny()
+    assert result.exit_code == 1
+    assert "p0_mask.png looks like a scan and not like a mask" in result.stderr
     for path in labels.iterdir():
         path.rename(path.with_name(f"other-{path.name}"))
     assert tiny().exit_code == 1

@@ -6,6 +6,7 @@ import pytest
 from skimage.io import imread
 
 from icmoe_core.cli import demo as demo_command
+from icmoe_core.cli.info import _size
 from icmoe_core.io import read_labels, read_volume
 from icmoe_core.samples import SAMPLES
 
@@ -21,6 +22,21 @@ def test_info_is_the_same_in_words_and_in_json(icmoe, tmp_path, monkeypatch):
     words = icmoe("info").stdout
     for text in (record["packages"]["torch"], record["device"]["device"], *models):
         assert text in words
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_not_counted(tmp_path, monkeypatch):
+    for name in ("kept", "gone"):
+        (tmp_path / name).write_bytes(b"12345")
+    whole = type(tmp_path).is_file
+
+    def removed_after_a_look(path):
+        found = whole(path)
+        if path.name == "gone":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(type(tmp_path), "is_file", removed_after_a_look)
+    assert _size(tmp_path) == 5
 
 
 def test_demo_without_a_screen_writes_masks_and_a_picture(icmoe, tmp_path, monkeypatch):
@@ -70,6 +86,20 @@ def test_demo_opens_what_the_plugin_offers(icmoe, screen, tmp_path, monkeypatch)
     monkeypatch.setattr(demo_command, "find_window", lambda: (lambda: opened.append("window"), ""))
     assert icmoe("demo", "--output-dir", tmp_path).exit_code == 0
     assert opened == ["window"]
+
+
+def test_demo_replaces_nothing_in_a_folder_that_was_named(icmoe, tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_command, "SAMPLES", {})  # what goes on finds no sample
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "icmoe-demo"
+    folder.mkdir()
+    (folder / "brain-tumour.png").write_bytes(b"mine")
+    result = icmoe("demo", "--headless", "--output-dir", folder)
+    assert result.exit_code == 1
+    assert "--overwrite to replace it" in result.stderr
+    for more in (("--output-dir", folder, "--overwrite"), ()):
+        with pytest.raises(KeyError):
+            icmoe("demo", "--headless", *more)
 
 
 def test_demo_cannot_write_into_a_file(icmoe, tmp_path):

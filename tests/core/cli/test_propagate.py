@@ -70,7 +70,7 @@ def test_it_says_in_words_where_and_why_it_ended(propagate, tmp_path):
     result = propagate(output=tmp_path / "mask.nii.gz")
     assert result.exit_code == 0, result.output
     assert "upwards from slice 16: the end of the range is reached." in result.stdout
-    assert "3 slices" in result.stdout
+    assert "on 3 slices in" in result.stdout
 
 
 def test_what_a_mask_file_holds_is_kept(propagate, scan, tmp_path):
@@ -87,6 +87,9 @@ def test_what_a_mask_file_holds_is_kept(propagate, scan, tmp_path):
     assert np.count_nonzero(found[:, :, 17]) == 1
     assert record["pixels_kept"] > 0
     assert [one["slice"] for one in record["slices"]] == [15, 16]
+    said = [end["reason"] for end in record["endings"] if end["reached"] == 16]
+    assert len(said) == 1
+    assert "upwards from slice 16: slice 17 holds it already and is left as it is; give" in said[0]
 
 
 def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_path, monkeypatch):
@@ -109,6 +112,9 @@ def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_
     }
     assert states[2, 16] == states[5, 17] == "prompted"
     assert {2, 5} <= set(np.unique(read_labels(output, scan.grid)).tolist())
+    again = propagate(output=output, start=("--prompts", path))
+    assert "on 2 slices in" in again.stdout, "slices count once, however many objects they show"
+    assert "2 outlines: 2 prompted" in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,11 @@ def test_prompts_come_from_a_file_for_several_objects(propagate, box, scan, tmp_
         ),
         ('{"prompts": [{"slice": 99, "points": [[1, 2]]}]}', "no slice 99 along axis 2"),
         ('{"prompts": [{"slice": 16, "points": [[1, 900]]}]}', "lies outside the slice"),
-        ('{"prompts": [{"slice": 16, "boxes": [[1, 2]]}]}', "box must be"),
+        ('{"prompts": [{"slice": 16, "boxes": [[1, 2]]}]}', "Entry 0 .*json is wrong: A box must"),
+        (
+            '{"prompts": [{"slice": 16, "points": [[1, 2]], "point_labels": [0]}]}',
+            "all clicks are on the background",
+        ),
         ('{"prompts": [{"slice": 16, "points": null}]}', 'needs a list as its "points"'),
         (
             '{"prompts": [{"slice": 16, "points": [[1, 2]], "point_labels": [[1]]}]}',
@@ -188,6 +198,15 @@ def test_a_file_that_cannot_hold_a_volume_is_refused_before_the_work(propagate, 
     assert result.exit_code == 1
     assert "cannot be written as .png" in result.stderr
     assert not (tmp_path / "mask.png").exists()
+
+
+def test_a_scan_is_not_written_into(propagate, tmp_path):
+    output = tmp_path / "t2.nrrd"
+    output.write_bytes(BRAIN.image.read_bytes())
+    result = propagate(output=output)
+    assert result.exit_code == 1
+    assert "t2.nrrd looks like a scan and not like a mask" in result.stderr
+    assert output.read_bytes() == BRAIN.image.read_bytes()
 
 
 def test_ctrl_c_keeps_what_was_done(propagate, scan, tmp_path, monkeypatch):

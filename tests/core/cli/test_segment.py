@@ -139,6 +139,28 @@ def test_a_constant_slice_gives_an_empty_mask_and_says_so(icmoe, folder, tmp_pat
     assert record["notices"]
 
 
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [
+        ((), "There is no prompt: give at least one --box or --point."),
+        (("--background", 5, 5), "only --background clicks"),
+        (("--box", 160, 82, 210), "'--output' is no number: give 4 numbers, R0 C0 R1 C1."),
+    ],
+)
+def test_prompts_that_say_too_little_are_usage_errors(icmoe, folder, prompts, said):
+    result = icmoe("segment", BRAIN.image, *PLACE, *prompts, "--output", folder / "mask.nrrd")
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.split())
+
+
+def test_the_sentence_names_the_slice_and_a_label_map_is_noticed(icmoe, box, folder):
+    output = folder / "mask.nrrd"
+    result = icmoe("segment", BRAIN.labels, *PLACE, *box, "--label", 7, "--output", output)
+    assert result.exit_code == 0, result.output
+    assert f"pixels on slice {SLICE} with label 7, in {output}" in result.stdout
+    assert "brain1_label.nrrd looks like a label map and not like a scan" in result.stderr
+
+
 def test_a_mask_without_a_place_to_go_is_a_usage_error(icmoe, box):
     result = icmoe("segment", BRAIN.image, *PLACE, *box)
     assert result.exit_code == 2
@@ -199,13 +221,13 @@ def test_volumes_with_nothing_to_see(refuses, tmp_path):
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 0), np.int16), np.eye(4)), empty)
     nothing = save_nifti(tmp_path / "nan.nii.gz", np.full((9, 9, 3), np.nan, np.float32))
     refuses(empty, "--axis", 0, "--slice", 0, "--point", 1, 1, words="no voxel")
-    refuses(nothing, "--axis", 2, "--slice", 1, "--point", 4, 4, words="NaN")
+    said = "nan.nii.gz holds nothing but NaN or infinity"
+    refuses(nothing, "--axis", 2, "--slice", 1, "--point", 4, 4, words=said)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((*PLACE,), "no prompt"),
         ((*PLACE, "--box", 10, 10, 10, 20), "covers no pixel"),
         ((*PLACE, "--box", 300, 300, 310, 310), "outside the slice"),
         ((*PLACE, "--box", "nan", 0, 5, 5), "finite"),
@@ -244,6 +266,9 @@ def test_outputs_that_are_something_else(refuses, folder, box):
         nib.Nifti1Image(np.full(scan.grid.shape, 0.5, np.float32), scan.grid.affine), probabilities
     )
     refuses(BRAIN.image, *PLACE, *box, output=probabilities, words="label map")
+    other_scan = folder / "t2.nrrd"
+    other_scan.write_bytes(BRAIN.image.read_bytes())
+    refuses(BRAIN.image, *PLACE, *box, output=other_scan, words="looks like a scan")
     damaged = folder / "damaged.nii.gz"
     damaged.write_bytes(b"\x1f\x8b\x08 and no more")
     refuses(BRAIN.image, *PLACE, *box, output=damaged, words=damaged.name)
@@ -258,7 +283,9 @@ def test_the_scan_itself_is_never_written_over(refuses, folder):
     refuses(image, *arguments, output=link, words="the image itself")
 
 
-def test_places_where_nothing_can_be_written(refuses, folder, box):
+def test_places_where_nothing_can_be_written(refuses, folder, box, monkeypatch):
+    monkeypatch.setattr("icmoe_core.model.load_model", None)
+    refuses(BRAIN.image, *PLACE, *box, output=folder / "mask.png", words="written as .png")
     refuses(BRAIN.image, *PLACE, *box, output=folder / "no" / "mask.nii.gz", words="folder")
     refuses(BRAIN.image, *PLACE, *box, output=folder / "mask.docx", words=".docx")
     refuses(BRAIN.image, *PLACE, *box, output=folder, words="Label maps")

@@ -247,9 +247,10 @@ def test_the_capacity_can_be_set(tmp_path, monkeypatch):
     store = EmbeddingStore(tmp_path)
     fill(store, [1])
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setenv("ICMOE_CACHE_BYTES", "4 GB")
-    with pytest.raises(IcmoeError, match="whole number of bytes"):
-        EmbeddingStore(tmp_path)
+    for wrong in ("4 GB", "²"):
+        monkeypatch.setenv("ICMOE_CACHE_BYTES", wrong)
+        with pytest.raises(IcmoeError, match="whole number of bytes"):
+            EmbeddingStore(tmp_path)
 
 
 def test_the_folder_is_in_the_users_cache(tmp_path, monkeypatch):

@@ -103,10 +103,30 @@ def test_features_beyond_float16_stay_as_they_are(tiny_model, store, monkeypatch
     assert torch.equal(found.features, features)
 
 
-def test_features_that_are_no_numbers_are_not_kept(tiny_model, store, monkeypatch):
-    features = torch.full((1, 32, 4, 4), torch.nan)
-    monkeypatch.setattr(tiny_model, "encode", lambda image: (features, (46, 64)))
-    Predictor(tiny_model, store=store).encode(PICTURE)
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_features_that_a_precision_has_no_numbers_for_are_calculated_in_full(
+    tiny_model, store, monkeypatch, wrong
+):
+    pictures = [PICTURE, PICTURE[::-1], PICTURE[:, ::-1]]
+    expected = [one.features for one in Predictor(tiny_model).encode_many(pictures)]
+    encode = tiny_model.runtime.encode
+
+    def overflowing(x, is_wanted):
+        features = encode(x, is_wanted)
+        features[1, 3, 2, 1] = wrong
+        return features
+
+    monkeypatch.setattr(tiny_model.runtime, "encode", overflowing)
+    found = Predictor(tiny_model, store=store).encode_many(pictures)
+    for one, features in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.features, features, atol=1e-3, rtol=1e-3)
+    assert store.usage().slices == 3
+
+
+def test_features_that_are_no_numbers_at_all_are_an_error_and_are_not_kept(tiny_model, store):
+    torch.nn.init.constant_(next(tiny_model.backbone.image_encoder.parameters()), torch.nan)
+    with pytest.raises(ImageError, match="not numbers: choose another window"):
+        Predictor(tiny_model, store=store).encode(PICTURE)
     assert store.usage().slices == 0
 
 

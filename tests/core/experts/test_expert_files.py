@@ -87,6 +87,12 @@ def test_all_generations_come_back_to_the_bit(two, path, tiny_backbone):
     assert not any(weight.requires_grad for weight in back.parameters())
 
 
+def test_experts_do_not_need_their_file_any_more(path, tiny_backbone, is_mapped):
+    back = load_experts(path, tiny_backbone)
+    assert not is_mapped(path)
+    assert back.members[0].familiarity.known.any()
+
+
 def test_what_was_read_can_be_written_again(path, tiny_backbone, tmp_path):
     again = tmp_path / "again.safetensors"
     save_experts(again, load_experts(path, tiny_backbone), tiny_backbone)

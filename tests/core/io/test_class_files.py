@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from icmoe_core.classes import (
     default_color,
 )
 from icmoe_core.errors import InputFileError, OutputFileError
+from icmoe_core.io.atomic import atomic_path
 from icmoe_core.io.class_files import load_classes, save_classes
 
 NAMES = st.text(
@@ -113,6 +116,21 @@ def test_saving_is_refused_clearly(tmp_path):
         save_classes(tmp_path / "classes.xml", ClassTable())
     with pytest.raises(OutputFileError, match="does not exist"):
         save_classes(tmp_path / "missing" / "classes.json", ClassTable())
+
+
+def test_a_write_protected_file_is_named_and_not_replaced(tmp_path, monkeypatch):
+    path = save_classes(tmp_path / "classes.json", ClassTable().add("liver"))
+    path.chmod(0o444)
+    before = path.read_bytes()
+    whole = os.access  # which says that root may write anywhere
+    monkeypatch.setattr(
+        os, "access", lambda file, *mode: file.name != path.name and whole(file, *mode)
+    )
+    for refused in (lambda: save_classes(path, ClassTable()), atomic_path(path).__enter__):
+        with pytest.raises(OutputFileError, match=r"classes\.json is write-protected: unlock it"):
+            refused()
+    assert path.read_bytes() == before
+    path.chmod(0o644)  # or Windows cannot remove it
 
 
 def test_quotes_cannot_break_the_file(tmp_path):

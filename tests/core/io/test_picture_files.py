@@ -82,7 +82,7 @@ def test_pages_become_a_volume_x_first(tmp_path, compression, colour):
     np.testing.assert_array_equal(volume.array[3, 2, 1], pages[1, 2, 3])
     shown = to_display(volume.array, volume.grid.affine, rgb=colour)
     np.testing.assert_array_equal(shown, pages)  # as it was drawn
-    labels = np.random.default_rng(3).integers(0, 400, (17, 11, 5))
+    labels = np.random.default_rng(3).choice([0, 1, 300, 399], (17, 11, 5))
     for name in ("mask.tif", "mask.nii.gz", "mask.nrrd"):
         mask = write_labels(tmp_path / name, labels, volume.grid, sources=[path])
         np.testing.assert_array_equal(read_labels(mask, volume.grid), labels)
@@ -111,7 +111,7 @@ def test_more_axes_than_pages_are_refused(tmp_path):
 def test_label_pictures_come_back(tmp_path, suffix, largest):
     Image.fromarray(COLOUR).save(tmp_path / "scan.png")
     grid = read_volume(tmp_path / "scan.png").grid
-    labels = np.random.default_rng(4).integers(0, largest + 1, grid.shape)
+    labels = np.random.default_rng(4).choice([0, 1, largest], grid.shape)
     labels[0, 0] = largest
     mask = write_labels(tmp_path / f"mask{suffix}", labels, grid)
     read = read_labels(mask, grid)
@@ -154,6 +154,20 @@ def test_a_truncated_file_is_one_clear_sentence(tmp_path, suffix, share):
     with pytest.raises(InputFileError, match="truncated") as caught:
         read_volume(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.jpg", "lzw.tif"])
+def test_a_large_picture_is_read_and_one_beyond_all_measure_is_told_apart(
+    tmp_path, monkeypatch, recwarn, name
+):
+    compression = "tiff_lzw" if name == "lzw.tif" else None
+    Image.fromarray(GREY).save(tmp_path / name, compression=compression)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GREY.size - 1)
+    assert read_volume(tmp_path / name).grid.shape == GREY.shape
+    assert not [one for one in recwarn if "decompression bomb" in str(one.message)]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GREY.size // 2 - 1)
+    with pytest.raises(InputFileError, match=r"more than 0 million pixels, .*: save it as a TIFF"):
+        read_volume(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpeg", ".tiff"])

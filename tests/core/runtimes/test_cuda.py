@@ -201,12 +201,17 @@ class Imitated:
 
 
 @pytest.fixture
-def imitated(lite_model, monkeypatch):
-    """LiteMedSAM in the runtime of GPUs, on the CPU; the encoder is the base's own."""
+def imitation(monkeypatch):
+    """Recordings on the CPU, two slices at a time; the encoder is the base's own."""
     monkeypatch.setattr(recorded, "Recorded", Imitated)
     monkeypatch.setattr(SharedMemory, "begin_anew", lambda self: None)
     monkeypatch.setattr(cuda, "_batch", lambda backbone: 2)
     monkeypatch.setitem(cuda._ENCODERS, "fp16", lambda encoder: encoder)
+
+
+@pytest.fixture
+def imitated(lite_model, imitation):
+    """LiteMedSAM in the runtime of GPUs, on the CPU."""
     runtime = cuda.GraphRuntime(lite_model.backbone, "fp16")
     model = PromptableModel(
         lite_model.backbone, lite_model.device, experts=lite_model.experts, runtime=runtime
@@ -258,6 +263,15 @@ def test_slices_are_encoded_in_batches(imitated, lite_model, monkeypatch):
     assert encoder is lite_model.backbone.image_encoder
 
 
+def test_an_encoder_that_waits_for_the_gpu_is_not_recorded(imitated, tiny_backbone):
+    x = torch.rand(1, 3, 64, 64)
+    sam = cuda.GraphRuntime(tiny_backbone, "fp16")
+    assert torch.equal(sam.encode(x), tiny_backbone.encode(x))
+    assert not sam._encoders._made
+    imitated.runtime.encode(torch.rand(1, 3, 256, 256))
+    assert len(imitated.runtime._encoders._made) == 1, "LiteMedSAM's is"
+
+
 def test_a_second_fine_tune_leaves_weights_where_recordings_read_them(imitated):
     experts = imitated.experts.members[-1].experts
     layers = [one for one in experts.modules() if hasattr(one, "fold")]
@@ -284,6 +298,18 @@ def test_a_failed_recording_is_not_tried_again(monkeypatch, caplog):
     assert recordings.of("b", len) is len
     assert recordings.of("c", len) is None, "no more than two"
     assert caplog.text.count("could not be recorded") == 1
+
+
+def test_what_memory_was_too_short_for_is_recorded_later(monkeypatch):
+    def full(*inputs):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(SharedMemory, "begin_anew", lambda self: None)
+    monkeypatch.setattr(recorded, "Recorded", full)
+    recordings = Recordings(SharedMemory(GPU))
+    assert recordings.of("a", len) is None
+    monkeypatch.setattr(recorded, "Recorded", lambda *inputs: inputs[1])
+    assert recordings.of("a", len) is len
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,19 @@ def test_what_a_process_that_was_ended_has_left_is_removed(tiny_backbone, tmp_pa
     assert recent.exists(), "somebody may be at it"
 
 
+def test_graphs_that_nobody_has_used_for_long_are_removed(tiny_backbone, tiny_graphs):
+    other = shutil.copytree(next(tiny_graphs.glob("*/graph.xml")).parent, tiny_graphs / "other")
+    for graph in tiny_graphs.iterdir():
+        os.utime(graph, (0, 0))
+    templates = Templates(tiny_graphs)
+    templates.frozen(tiny_backbone)
+    templates.encoder(tiny_backbone, mixed=False)
+    assert other.exists(), "there is no new graph that would need its place"
+    templates.encoder(tiny_backbone, mixed=True)
+    assert not other.exists()
+    assert len(list(tiny_graphs.glob("*/graph.xml"))) == 3
+
+
 def test_a_folder_that_cannot_be_written_is_no_error(tiny_backbone, tmp_path):
     taken = tmp_path / "file"
     taken.write_text("not a folder")

@@ -21,10 +21,25 @@ from icmoe_core.prompts import Prompts
 from icmoe_core.samples import SAMPLES
 from icmoe_core.training import finetuning
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
+from icmoe_core.training.encoding import picture_of
 from icmoe_core.training.finetuning import finetune
 from icmoe_core.training.settings import LossWeights, Settings
+from icmoe_core.windowing import Window
 
 pytestmark = pytest.mark.usefixtures("small_replay")
+
+
+def test_who_learns_from_pictures_sees_what_the_encoder_sees(tiny_model, slices):
+    image = slices[0].image + 1000
+    image[:3, :5] = np.nan
+    image[5, 5] = np.inf
+    part = replace(slices[0], image=image, window=Window(900.0, 1100.0))
+    seen = []
+    encode = tiny_model.runtime.encode
+    tiny_model.runtime.encode = lambda x, is_wanted=None: seen.append(x[0]) or encode(x)
+    predictor = Predictor(tiny_model)
+    predictor.encode(part.image, part.window)
+    assert torch.equal(picture_of(part, predictor), seen[0])
 
 
 def test_it_teaches_and_says_what_it_did(tiny_model, slices, tmp_path):

@@ -42,6 +42,20 @@ def test_it_goes_on_exactly_from_where_it_was_stopped(tiny_model, slices, tmp_pa
     assert not checkpoint.exists()
 
 
+def test_a_checkpoint_that_cannot_be_removed_is_no_failure(
+    tiny_model, slices, tmp_path, monkeypatch
+):
+    path = tmp_path / "disc.checkpoint"
+    steps = finetune(tiny_model, slices, settings=SHORT, checkpoint=path)
+    next(progress for progress in steps if progress.stage == "training")
+
+    def in_use(self, missing_ok=False):
+        raise PermissionError(13, "it is used by another process")
+
+    monkeypatch.setattr(type(path), "unlink", in_use)
+    assert last_of(steps).result is not None
+
+
 @pytest.fixture
 def checkpoint(tiny_model, slices, tmp_path):
     path = tmp_path / "stopped.checkpoint"

@@ -12,7 +12,7 @@ from icmoe_core.training.examples import Example
 
 
 def test_replayed_objects_are_kept_on_disk_and_made_anew_when_damaged(
-    tiny_model, monkeypatch, tmp_path
+    tiny_model, monkeypatch, tmp_path, is_mapped
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     calls = []
@@ -29,6 +29,7 @@ def test_replayed_objects_are_kept_on_disk_and_made_anew_when_damaged(
     found = list(replay.replay_objects(tiny_model))
     again = list(replay.replay_objects(tiny_model))
     assert calls == [0, 1]
+    assert not is_mapped(replay.replay_file(tiny_model.backbone.weights_sha256))
     assert [one.case for one, *_ in again] == list(names)
     for one, other in zip(chain(*found), chain(*again), strict=True):
         assert torch.equal(one.features, other.features)

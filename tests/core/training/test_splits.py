@@ -81,8 +81,7 @@ def test_a_single_patient_holds_out_the_end():
     assert places(split.train) == [("p1", index) for index in range(15)]  # 15 is too like 16
     assert split.held_out == tuple(f"p1, slice {index}" for index in range(16, 20))
     assert "single patient, p1" in split.rule
-    assert "4 of 20 slices" in split.rule
-    assert "1 slice beside it" in split.rule
+    assert "held out, 4 of 20 slices in all; 1 slice beside it is in neither part." in split.rule
 
 
 def test_slices_that_are_apart_are_no_neighbours():

@@ -58,6 +58,17 @@ def test_everything_comes_back(training, tiny_backbone, tmp_path):
         assert same(one[1], other[1])
 
 
+def test_a_training_that_goes_on_does_not_need_its_checkpoint(
+    training, tiny_backbone, tmp_path, is_mapped
+):
+    path = tmp_path / "a.checkpoint"
+    save_training(path, training, PURPOSE)
+    found = begin(tiny_backbone, 9)
+    resume_training(path, found, PURPOSE)
+    assert not is_mapped(path)
+    assert len(found.bank)
+
+
 def test_at_the_very_beginning_there_is_nothing_to_lose(tiny_backbone, tmp_path):
     path = tmp_path / "a.checkpoint"
     save_training(path, begin(tiny_backbone, 0), PURPOSE)

@@ -1,5 +1,6 @@
 """What a measurement that fails, never ends or is ended leaves behind."""
 
+import json
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from measurements import (
     wait_for,
 )
 
+from icmoe_core.runtimes.measured import failed, to_json
 from napari_icmoe import first_use, measuring_process
 
 
@@ -98,6 +100,16 @@ def test_a_failure_is_told_once_and_remembered(window, folder, qtbot, caplog):
     later.look(MODEL)
     qtbot.wait(200)
     assert later.sentences == []
+
+
+def test_what_failed_in_the_process_is_told_with_its_reason(monkeypatch):
+    lost = failed("openvino-fp32", "no memory")
+    told = json.dumps({"measured": [to_json(lost), to_json(TORCH)]})
+    monkeypatch.setattr(measuring_process, "COMMAND", (sys.executable, "-c", f"print({told!r})"))
+    assert "null" in told
+    ((first, second),) = measuring_process.MeasuringProcess(MODEL).results()
+    assert repr(first) == repr(lost), "NaN is not equal to itself"
+    assert second == TORCH
 
 
 @pytest.mark.parametrize("code", ["print('{')", "", "raise MemoryError"])
