@@ -2,7 +2,7 @@
 
 float16 has three bits more than bf16, and TinyViT's largest activation is 30, far from the 65,504
 that float16 ends at. So its masks agree with those of float32 by a Dice of 0.999, and those of bf16
-throughout by 0.992 (``docs/speed.md``).
+throughout by 0.992 (``docs/speed-measurements.md``).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Matrix units multiply bf16 many times faster than float32. But what runs along an encoder from block
 to block must keep its bits: with all of LiteMedSAM's encoder in bf16, masks agreed with those of
 float32 by a Dice of 0.978 only (lowest 0.81). Its linear layers and attentions can be multiplied in
-bf16; of its convolutions only those of the neck. ``docs/speed.md`` has the figures.
+bf16; of its convolutions only those of the neck. ``docs/speed-measurements.md`` has the figures.
 """
 
 from __future__ import annotations

@@ -79,16 +79,6 @@ def test_a_click_on_a_class_leaves_the_keyboard_to_the_viewer(viewer, brain, tab
     assert viewer.dims.current_step[0] == lesion[1] + 1
 
 
-def test_the_keyboard_comes_back_from_a_name(brain, table, qtbot):
-    click(table, 1, double=True)
-    assert focused(brain) is editor_of(table)
-    QTest.keyClicks(focused(brain), "n")
-    assert brain.controller.prompting.positive, "a letter of the name is no key of the tool"
-    QTest.keyClick(editor_of(table), Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: not in_widget(brain))
-    assert brain.controller.session.state.classes[2].name == "n"
-
-
 @pytest.fixture
 def rebound():
     """Binds an action to another key, until the test is over."""

@@ -222,6 +222,21 @@ def test_enter_does_what_a_double_click_does(viewer, brain, canvas, qtbot):
     assert classes.state.classes[2].name == "Oedema"
 
 
+def test_after_a_double_click_on_a_name_the_keyboard_comes_back(viewer, brain, canvas, qtbot):
+    table = brain.classes.table
+    point = table.visualItemRect(table.item(1, 3)).center()
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=point)
+    QTest.mouseDClick(table.viewport(), Qt.MouseButton.LeftButton, pos=point)
+    assert isinstance(focused(), QLineEdit)
+    write("n")
+    assert brain.controller.prompting.positive, "a letter of the name is no key of the tool"
+    press(Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not brain.isAncestorOf(focused()))
+    assert brain.controller.session.state.classes[2].name == "n"
+    press(Qt.Key.Key_N)
+    assert not brain.controller.prompting.positive
+
+
 def hands_back(widget, canvas):
     """Give the keyboard to the canvas again."""
     if widget.isAncestorOf(focused()):

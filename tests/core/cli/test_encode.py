@@ -1,6 +1,8 @@
 """``icmoe encode``: what it leaves is warm in the window; and ``icmoe cache``."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -224,6 +226,28 @@ def test_two_workers_share_the_work(scans, tmp_path):
     )
     assert "4 there already" in again.stdout
     assert again.stderr == "", "workers whose networks are still being compiled end quietly"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals send Ctrl+C in another way there")
+def test_ctrl_c_ends_the_workers_in_one_word(tmp_path):
+    pytest.importorskip("distributed")
+    for name, count in (("short", 1), ("long", 400)):
+        array = RNG.normal(100, 20, (16, 18, count)).astype(np.float32)
+        nib.save(nib.Nifti1Image(array, LPS), tmp_path / f"{name}.nii")
+    command = [Path(sys.executable).with_name("icmoe"), "encode", tmp_path / "short.nii"]
+    command += [tmp_path / "long.nii", "--axis", "2", "--workers", "2", "--device", "cpu"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, start_new_session=True) as running:
+        try:
+            for line in running.stdout:
+                if "short.nii" in line:
+                    break
+            os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of them
+            _, said = running.communicate(timeout=60)
+        finally:
+            running.kill()
+    assert running.returncode == 130
+    assert said == "Interrupted.\n"
 
 
 def test_a_running_cluster_is_used(icmoe, tiny_name, scans, monkeypatch):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
 from small_data import one_replayed, write_pictures
+
+from icmoe_core.cli.finetune import _launch
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +184,14 @@ def test_ctrl_c_waits_for_the_end_of_the_step(words, tmp_path):
     assert "Traceback" not in result.stderr
     with safe_open(tmp_path / "out.checkpoint", "pt") as file:
         assert json.loads(file.metadata()["header"])["step"] == 2
+
+
+def test_several_processes_print_no_lines_beside_those_of_the_first(monkeypatch):
+    library = logging.getLogger("lightning_fabric")
+    monkeypatch.setattr("lightning_fabric.Fabric", MagicMock())
+    before = library.level
+    try:
+        assert _launch(2, "cpu").launch.called
+        assert not library.getChild("utilities.distributed").isEnabledFor(logging.INFO)
+    finally:
+        library.setLevel(before)
