@@ -196,8 +196,9 @@ class AnnotateWidget(QWidget):
         self.saving.save(path)
 
     def _choose_file(self) -> None:
-        proposed = self.saving.proposed_path()
-        if proposed is None:
+        mask = self.saving.present()  # another scan may come while the dialog is open
+        proposed = self.saving.proposed_path(mask)
+        if mask is None or proposed is None:
             return
         filters = ";;".join(f"*{suffix}" for suffix in WRITABLE)
         suffix = "".join(proposed.suffixes[-2:]) if proposed.name.endswith(".gz") else ".png"
@@ -210,7 +211,7 @@ class AnnotateWidget(QWidget):
                 if Path(path).exists():  # the dialog asked about the name without its suffix
                     self.controller.say("warning", f"{path} exists already: choose it by name.")
                     return
-            self.save_mask(Path(path))
+            self.saving.save(Path(path), mask)
 
     def _notify(self, level: str, sentence: str) -> None:
         if level in _NOTIFY:

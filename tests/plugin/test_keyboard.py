@@ -20,7 +20,9 @@ FAR = SHIFT | CONTROL
 def press(key, held=Qt.KeyboardModifier.NoModifier, times=1):
     """Press a key where the keyboard is at present, as Qt would deliver it."""
     for _ in range(times):
-        QTest.keyClick(focused(), key, held)
+        widget = focused()
+        assert widget is not None, "another window has taken the keyboard"  # Qt would end here
+        QTest.keyClick(widget, key, held)
 
 
 def focused():
