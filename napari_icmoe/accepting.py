@@ -91,11 +91,12 @@ class Accepting(QObject):
         order = Order(
             question, image, self._masks.target, label, self._masks.instances, self.overlap
         )
-        if answer is not None:
-            self._writer.write(answer, order)
+        same = [one for one in self._orders.at(question.place) if one.prompts == order.prompts]
+        if answer is None:
+            self._orders.add(order, instead=next(iter(same), None))
             return
-        same = (one for one in self._orders.at(question.place) if one.prompts == order.prompts)
-        self._orders.add(order, instead=next(same, None))
+        self._orders.drop(same)
+        self._writer.write(answer, order)
 
     def on_answer(self, question: Question, answer: Answer) -> bool:
         """Write `answer` if it has been waited for; returns whether it has.

@@ -78,7 +78,7 @@ class Outcome:
     there : int
         Slices that were encoded before.
     empty : int
-        Slices that hold no number, so there is nothing to encode.
+        Slices that hold no number, or of which the model makes none: there is nothing to encode.
     note : str
         Why nothing was to be done, in a sentence.
     error : str
@@ -160,7 +160,14 @@ def _encode(
 
 
 def _with(outcome: Outcome, predictor: Predictor, batch: list[CheckedSlice]) -> Outcome:
-    keys = tuple(one.key for one in predictor.encode_checked(batch))
+    try:
+        keys = tuple(one.key for one in predictor.encode_checked(batch))
+    except ImageError:  # of one of them: the others are good
+        if len(batch) == 1:
+            return replace(outcome, empty=outcome.empty + 1)
+        for one in batch:
+            outcome = _with(outcome, predictor, [one])
+        return outcome
     return replace(outcome, encoded=(*outcome.encoded, *keys))
 
 

@@ -9,7 +9,7 @@ from icmoe_core.classes import LARGEST_ID
 
 FEW = 16
 """So many different values are taken for labels, however they lie."""
-ALIKE = 0.7
+ALIKE = 0.65
 """Share of equal neighbours from which on many values are taken for labels, too."""
 _MOST_PLANES = 32
 
@@ -51,6 +51,8 @@ def looks_like_labels(array: NDArray) -> bool:
         return False
     if array.min() < 0 or array.max() > LARGEST_ID:
         return False
+    if array.max() < FEW:
+        return True
     planes = _planes(array)
     values, counts = np.unique(planes, return_counts=True)
     if values.size <= FEW:

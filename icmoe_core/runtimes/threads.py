@@ -50,7 +50,7 @@ def limit_torch() -> None:
 
 @contextmanager
 def one_for_torch() -> Iterator[None]:
-    """Have torch calculate on one core meanwhile, in this thread.
+    """Have torch calculate on one core meanwhile, in this thread, and on :func:`cores` afterwards.
 
     For an answer whose networks are compiled: what torch does between them is short, and to wake
     its threads for each step takes longer than they save.

@@ -30,6 +30,7 @@ def put_back(controller: AnnotateController, image: Image, replayed: Replay) -> 
     that of the session; earlier steps on other images can no longer be undone.
     """
     controller.propagating.abandon()
+    controller.accepting.take_back()  # it was meant for what was there before
     steps = (*replayed.history.done, *replayed.history.undone)
     edited = {id(step.edit.target) for step in steps if isinstance(step.edit, LayerEdit)}
     layers = {
@@ -87,11 +88,10 @@ def with_choices(
 
 
 def _go_back(history: History[SessionState]) -> None:
-    """Choose the mask of before a step to another mask that was undone."""
-    edits = (step.edit for step in reversed(history.undone) if step.edit is not None)
-    first = next(edits, None)
-    if isinstance(first, MaskChoice):
-        first.undo()
+    """Choose the mask of before the steps to another mask that were undone."""
+    for step in history.undone:  # the last one made comes first
+        if isinstance(step.edit, MaskChoice):
+            step.edit.undo()
 
 
 def _choose_again(controller: AnnotateController, settings: Record) -> None:

@@ -1,5 +1,7 @@
 """What is accepted before its answer is there is written, whatever is done meanwhile."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from icmoe_core.windowing import Window
 from napari_icmoe.ahead.encoding import EncodingAhead
 from napari_icmoe.engine import Engine
 from napari_icmoe.planes import Plane
-from napari_icmoe.questions import Answer
+from napari_icmoe.questions import Answer, ModelChoice
 from napari_icmoe.state import Click, Place
 
 SHAPE = (9, 20, 24)
@@ -211,6 +213,19 @@ def test_the_same_accept_once_more_is_written_as_it_is_chosen_now(person):
     person.wait()
     assert person.written() == {4: [2]}
     assert not person.said
+
+
+def test_what_is_accepted_with_another_answer_meanwhile_is_not_written_twice(person):
+    person.accept(4)
+    accepting, view = person.controller.accepting, person.controller.view
+    shown = replace(view.question, model=ModelChoice("sam-vit-b"))
+    mask = np.zeros(SHAPE[1:], bool)
+    mask[0, 0] = True
+    accepting.accept(shown, Answer(shown, Window(0, 1, "x"), mask), person.image)
+    person.wait()
+    assert not accepting.waits
+    layer = person.controller.masks.mask_of(person.image)
+    assert np.argwhere(layer.data).tolist() == [[4, 0, 0]]
 
 
 @pytest.mark.parametrize("objects", [True, False])

@@ -16,6 +16,7 @@ from icmoe_core import predictor as predictor_module
 from icmoe_core.ahead.scans import Portion, encode_portion
 from icmoe_core.ahead.shown_slices import shown_slices
 from icmoe_core.embeddings import EmbeddingStore
+from icmoe_core.errors import ImageError
 from icmoe_core.io import read_volume, to_display
 from icmoe_core.predictor import Predictor
 from icmoe_core.windowing import choose_window
@@ -75,6 +76,25 @@ def test_no_slice_is_looked_at_twice(tiny_model, scans, tmp_path, monkeypatch):
     assert len(first.encoded) == len(looked) == 5
     *_, again = encode_portion(predictor, Portion(scans[0]))
     assert (again.there, len(looked)) == (5, 10)
+
+
+def test_a_slice_that_cannot_be_encoded_takes_no_other_with_it(
+    tiny_model, scans, tmp_path, monkeypatch
+):
+    make, refused = predictor_module.encode_pictures, []
+
+    def picky(model, pictures):
+        refused.append(len(pictures))
+        if len(refused) in (1, 3):  # the batch, and then the second slice of it
+            raise ImageError("not numbers")
+        return make(model, pictures)
+
+    monkeypatch.setattr(predictor_module, "encode_pictures", picky)
+    monkeypatch.setattr(tiny_model.runtime, "batch", 5)
+    predictor = Predictor(tiny_model, store=EmbeddingStore(tmp_path / "store"))
+    *_, found = encode_portion(predictor, Portion(scans[0]))
+    assert refused == [5, 1, 1, 1, 1, 1]
+    assert (found.total, len(found.encoded), found.empty, found.error) == (5, 4, 1, "")
 
 
 def test_all_slices_are_encoded_and_the_second_time_none(icmoe, tiny_name, tiny_model, scans):
@@ -223,6 +243,7 @@ def test_two_workers_share_the_work(scans, tmp_path):
         text=True,
         check=True,
         timeout=240,
+        env=os.environ | {"ICMOE_RUNTIME": "openvino-fp32"},
     )
     assert "4 there already" in again.stdout
     assert again.stderr == "", "workers whose networks are still being compiled end quietly"

@@ -60,6 +60,21 @@ def test_undo_goes_back_to_the_former_mask_in_a_session_that_came_back(annotator
     assert three.controller.target.layer.data.max() == 2
 
 
+def test_the_mask_comes_back_that_was_chosen_before_all_that_was_undone(annotator, crash):
+    one = annotator()
+    one.accept(2)
+    one.accept(3)
+    first = one.controller.target
+    choose_new_mask(one)
+    one.accept(4, label=2)
+    while one.controller.target is not first:
+        one.controller.undo()
+    one.controller.undo()
+    assert one.session.history.undone[-1].edit.target is first.layer, "that comes next, no choice"
+    two = restore(annotator, crash, one)
+    assert two.controller.target.layer.data.max() == 1
+
+
 def test_a_step_whose_edit_fails_is_not_lost(annotator, monkeypatch):
     one = annotator()
     one.accept(2)
