@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def world_matrix(layer: Layer) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the matrix ``(ndim, ndim)`` and the shift ``(ndim,)`` from data to a layer's world."""
     whole = getattr(getattr(layer, "_data_to_world", None), "affine_matrix", None)
-    if whole is not None:  # napari's own, and ten times as fast: it is asked for with each move
+    if whole is not None:  # napari's own, which is quicker: it is asked for with each move
         matrix = np.asarray(whole, np.float64)
         return matrix[:-1, :-1], matrix[:-1, -1]
     shift = np.asarray(layer.data_to_world(np.zeros(layer.ndim)), np.float64)
