@@ -280,10 +280,10 @@ class Predictor:
             opened = self.last.open(embedding)
             answer = Answering(self.model, embedding, opened, checked, pixels, labels)
             start = answer.start()
-        if start is None:
-            notice = "There are only background clicks: add a click or a box on the object."
-            return empty_prediction(embedding, (*embedding.notices, notice))
-        return finish(embedding, start, pixels, labels)
+            if start is not None:
+                return finish(embedding, start, pixels, labels)
+        notice = "There are only background clicks: add a click or a box on the object."
+        return empty_prediction(embedding, (*embedding.notices, notice))
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -71,7 +71,8 @@ class AnnotateWidget(QWidget):
         self.controller = AnnotateController(self.viewer, parent=self)
         self._pause = DrawingPause(self._drawing, self)
         self.controller.prompted.connect(self._pause.begin)
-        self.controller.view.drawn.connect(self._pause.end)
+        for shown in (self.controller.view.previewed, self.controller.view.drawn):
+            shown.connect(self._pause.end)
         self.scan = ScanPanel(self.controller)
         self.prompt = PromptPanel(self.controller)
         self.classes = ClassPanel(self.controller)

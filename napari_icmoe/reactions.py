@@ -76,7 +76,7 @@ class Reactions(QObject):
         if c.accepting.on_answer(question, answer):
             c.view.refresh()
         else:
-            c.view.draw()
+            c.view.draw_answer()
 
     def _on_failed(self, question: Question) -> None:
         c = self._controller

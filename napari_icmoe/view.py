@@ -58,6 +58,8 @@ class SliceView(QObject):
         As :class:`~napari_icmoe.questions.Question` has it.
     """
 
+    previewed = Signal()
+    """The mask of an answer is there to be seen; :attr:`drawn` follows with all else."""
     drawn = Signal()
     """What is shown has changed."""
 
@@ -86,6 +88,8 @@ class SliceView(QObject):
         self._drag: Box | None = None
         self._drawing = once(DRAW_MS, self)
         self._drawing.timeout.connect(self.draw)
+        self._following = once(0, self)
+        self._following.timeout.connect(self._draw_around)
         self._settling = once(SETTLED_MS, self)
         self._settling.timeout.connect(self._prepare)
 
@@ -212,10 +216,28 @@ class SliceView(QObject):
 
     def draw(self) -> None:
         """Show the prompts and the preview of the displayed plane."""
+        self._show_preview()
+        self._draw_around()
+
+    def draw_answer(self) -> None:
+        """Show what :meth:`draw` does after an answer, the preview at once and all else after it.
+
+        The marker of a click takes napari 5 ms and the panels as long, and the mask is what is
+        waited for: it is on the screen before they are touched.
+        """
+        self._show_preview()
+        self._following.start()
+        self.previewed.emit()
+
+    def _show_preview(self) -> None:
         self._drawing.stop()
-        question, answer = self.question, self.answer
-        if answer is not None or not self._is_corrected(question):
+        answer = self.answer
+        if answer is not None or not self._is_corrected(self.question):
             self._tool.show_answer(answer, self._masks.preview_color())
+
+    def _draw_around(self) -> None:
+        """Draw all but the preview."""
+        self._following.stop()
         self._tool.show_prompts(self.plane, self.prompts, self._drag)
         self.draw_proposals()
         self.drawn.emit()
@@ -235,8 +257,8 @@ class SliceView(QObject):
 
     def close(self) -> None:
         """Let go of the images; nothing more is asked or drawn."""
-        self._drawing.stop()
-        self._settling.stop()
+        for timer in (self._drawing, self._following, self._settling):
+            timer.stop()
         self._proposal_layer.remove()
         self.scans.close()
 

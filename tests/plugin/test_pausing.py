@@ -1,5 +1,6 @@
 """While the model answers, the window is not drawn for a moment."""
 
+from napari_icmoe.state import Click
 from napari_icmoe.workers import Background
 
 
@@ -10,12 +11,47 @@ def is_drawn(widget):
 def test_the_window_is_drawn_again_with_the_answer(brain, hands, qtbot):
     seen = []
     brain.controller.prompted.connect(lambda: seen.append(is_drawn(brain)))
-    brain.controller.view.drawn.connect(lambda: seen.append(is_drawn(brain)))
+    brain.controller.view.previewed.connect(lambda: seen.append(is_drawn(brain)))
     hands.click(60, 60)
     qtbot.waitUntil(lambda: brain.controller.answer is not None, timeout=60_000)
     assert seen[0] is False
     assert seen[-1] is True
     assert is_drawn(brain)
+
+
+def test_the_mask_is_on_the_screen_before_the_marker_is_drawn(brain, hands, qtbot):
+    overlays, view = brain.controller.tool.overlays, brain.controller.view
+    canvas = brain._drawing.canvas._vispy_canvas.events.draw
+    seen = []
+
+    def note(what):
+        seen.append((what, bool(overlays.preview.data.any()), len(overlays.prompts.data)))
+
+    def see(event):
+        note("screen")
+
+    canvas.connect(see)
+    view.previewed.connect(lambda: note("mask"))
+    view.drawn.connect(lambda: note("all"))
+    hands.click(60, 60)
+    qtbot.waitUntil(lambda: bool(seen) and seen[-1][0] == "all", timeout=60_000)
+    canvas.disconnect(see)
+    after = seen[seen.index(("mask", True, 0)) :]
+    assert after == [("mask", True, 0), ("screen", True, 0), ("all", True, 1)]
+
+
+def test_what_is_done_right_after_an_answer_finds_all_of_it_drawn(brain, qtbot):
+    view, overlays = brain.controller.view, brain.controller.tool.overlays
+    drawn = []
+    view.drawn.connect(lambda: drawn.append(len(overlays.prompts.data)))
+    view.previewed.connect(drawn.clear)
+    view.previewed.connect(brain.controller.prompting.cancel)
+    with qtbot.waitSignal(view.previewed, timeout=60_000):
+        brain.controller.prompting.add(Click(60, 60))
+    assert drawn == [0]  # the prompt is gone, and nothing of it follows
+    assert not overlays.preview.data.any()
+    qtbot.wait(50)
+    assert drawn == [0]
 
 
 def test_it_is_drawn_again_soon_if_there_is_no_answer(brain, hands, qtbot, monkeypatch):
