@@ -108,7 +108,7 @@ def gather_evidence(
     columns = [
         iou.clamp(0, 1),
         ((logits > 1) & valid).sum((1, 2)) / (((logits > -1) & valid).sum((1, 2)) + _TINY),
-        (torch.tanh(logits / 2).abs() * inside).sum((1, 2)) / area,
+        ((2 * torch.sigmoid(logits) - 1) * inside).sum((1, 2)) / area,
         *_box_evidence(inside, area, boxes),
         *_consensus_evidence(inside, area, iou.clamp(0, 1)),
         *_border_evidence(masks, valid, scene, clicks, part),
