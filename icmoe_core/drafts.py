@@ -15,11 +15,9 @@ from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
 from icmoe_core.model import PromptableModel
 from icmoe_core.parts import (
-    EMPTY_LOGIT,
     Located,
     Place,
     See,
-    laid_out_on,
     on_the_slice,
     places_around,
     sees_pictures,
@@ -187,6 +185,23 @@ def ask_boxes(
     return found
 
 
+def drawn_by_base(draft: Draft, names: tuple[str, ...]) -> Located:
+    """Return a draft as an answer in which nobody but the base has a vote.
+
+    Parameters
+    ----------
+    draft : Draft
+    names : tuple of str
+        Of all who may have one elsewhere, the frozen path first.
+    """
+    rows, columns = draft.seen.shape[2:]
+    weights = draft.logits.new_zeros(len(draft.numbers), len(names), rows, columns)
+    weights[:, 0] = 1.0
+    probability = torch.sigmoid(draft.logits)
+    answer = JointAnswer(draft.logits, draft.iou, probability, names, weights)
+    return Located(answer, draft.place)
+
+
 def answer_boxes(
     model: PromptableModel,
     features: Tensor,
@@ -206,15 +221,6 @@ def answer_boxes(
 def numbers_of(drafts: Sequence[Draft]) -> list[int]:
     """Return the numbers of all drafts' boxes."""
     return np.concatenate([draft.numbers for draft in drafts]).tolist()
-
-
-def logits_of(drafts: Sequence[Draft], side: int) -> tuple[Tensor, Tensor]:
-    """Return all drafts' logits on the grid of the whole slice, and IoU, in the boxes' order."""
-    order = np.argsort(numbers_of(drafts))
-    parts, places = [draft.logits for draft in drafts], [draft.place for draft in drafts]
-    iou = torch.cat([draft.iou for draft in drafts])
-    ordered = iou[torch.from_numpy(order).to(iou.device)]
-    return laid_out_on(side, parts, places, order, EMPTY_LOGIT), ordered
 
 
 def _answered(draft: Draft) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from icmoe_core.drafts import Draft, ask_boxes, draft_boxes, logits_of, numbers_of
+from icmoe_core.drafts import ask_boxes, draft_boxes, drawn_by_base, numbers_of
 from icmoe_core.evidence import Scene, mask_boxes
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
@@ -34,8 +34,14 @@ from icmoe_core.hypotheses import (
 )
 from icmoe_core.model import PromptableModel
 from icmoe_core.open_slice import OpenSlice
-from icmoe_core.parts import See, on_the_slice
+from icmoe_core.parts import Located, See, on_the_slice
 from icmoe_core.views import Views
+
+LEAD = 0.05
+"""If the experts' own answer is ahead of all that the base has drawn for boxes, by so much in units
+of Dice, they are not asked about boxes, and the election is held among what is there. So it is in
+220 of 502 elections, and one click on 626 objects, answered by six sets of experts, was as good as
+before: +0.0005 of Dice, standard error 0.0013."""
 
 FINALISTS = 2
 """Boxes around clicks about which the experts are asked. With all seven, one click on 33 objects of
@@ -125,11 +131,30 @@ def nominate(
     drafts = draft_boxes(model, clicks.features, boxes, positive)
     proposed = len(boxes)
     if proposed > finalists:
-        chosen = _most_likely(model, drafts, boxes, clicks, finalists, shares)
+        drawn = [drawn_by_base(draft, views.widest.names) for draft in drafts]
+        known = _standing(model, drawn, numbers_of(drafts), boxes, views, clicks)
+        scores = _scores(known, clicks, _preference(model, shares))
+        if scores[proposed:].max() >= scores[:proposed].max() + LEAD:
+            return known
+        chosen = np.sort(scores[:proposed].topk(finalists).indices.numpy())
         boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
-    found = [*ask_boxes(model, shares, drafts, see), *views.found]
-    numbers = [*numbers_of(drafts), *range(proposed, proposed + len(views.found))]
-    joint = on_the_slice(found, clicks.features.shape[2], numbers)
+    asked = ask_boxes(model, shares, drafts, see)
+    return _standing(model, asked, numbers_of(drafts), boxes, views, clicks)
+
+
+def _standing(
+    model: PromptableModel,
+    found: Sequence[Located],
+    numbers: Sequence[int],
+    boxes: NDArray[np.float64],
+    views: Views,
+    clicks: Clicks,
+) -> Candidates:
+    """Gather the evidence for boxes' masks, found in the order of their numbers, and for views'."""
+    frame = clicks.opened.frame
+    after = max(numbers) + 1
+    everybody = [*numbers, *range(after, after + len(views.found))]
+    joint = on_the_slice([*found, *views.found], clicks.features.shape[2], everybody)
     logits = weighed(joint.logits)
     given = _on_logits(boxes, frame).to(logits.device)
     limits = torch.cat([given, mask_boxes(logits[len(boxes) :] > 0)])
@@ -142,27 +167,15 @@ def nominate(
         model.runtime.describe,
     )
     # Votes are proportional to the share.
-    given = views.favour + TEMPERATURE * math.log(views.share)
-    return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), given]))
+    own = views.favour + TEMPERATURE * math.log(views.share)
+    return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), own]))
 
 
-def _most_likely(
-    model: PromptableModel,
-    drafts: Sequence[Draft],
-    boxes: NDArray[np.float64],
-    clicks: Clicks,
-    count: int,
-    shares: Sequence[float],
-) -> NDArray[np.int64]:
-    """Return the numbers of the boxes with the best drafts, ascending."""
-    logits, iou = (weighed(t) for t in logits_of(drafts, clicks.features.shape[2]))
-    limits = _on_logits(boxes, clicks.opened.frame)
-    evidence = describe_masks(
-        logits, iou, limits, clicks.scene, clicks.cells(1), model.runtime.describe
-    )
-    missed = disagreement(logits, clicks.cells(1), clicks.cells(0))
-    scores = score_masks(evidence, _preference(model, shares)) - DISAGREEMENT_COST * missed
-    return np.sort(scores.topk(count).indices.numpy())
+def _scores(candidates: Candidates, clicks: Clicks, preference: Tensor | None) -> Tensor:
+    """Return what each candidate is thought to be worth, in units of Dice; ``(n,)``."""
+    missed = disagreement(weighed(candidates.joint.logits), clicks.cells(1), clicks.cells(0))
+    scores = score_masks(candidates.evidence, preference) + candidates.favour
+    return scores - DISAGREEMENT_COST * missed
 
 
 def _on_logits(boxes: NDArray[np.float64], frame: Frame) -> Tensor:

@@ -106,7 +106,7 @@ class Accepting(QObject):
         self._reason = ""
         return self._orders.on_answer(question, answer)
 
-    def cancel(self) -> None:
+    def recheck(self) -> None:
         """Wait for no answer any more that cannot come, since the image or its pixels are gone."""
         self._orders.ask_first()
 

@@ -135,7 +135,6 @@ class AnnotateController(QObject):
         self.journaling: Journaling = Journaling(self, self)
         self.versions: Versions = Versions(self, parent=self)
         self._relaying = Relaying(self, self)
-        self.masks.said.connect(self.said)
         self._reactions = Reactions(self)
 
     # --- choices -------------------------------------------------------------------------

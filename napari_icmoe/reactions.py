@@ -37,7 +37,7 @@ class Reactions(QObject):
         self._controller = c = controller
         self._follower = Follower(c.viewer, c.tool, c.masks, self)
         self._collector = Collector(c.viewer, self)
-        speakers = (c.asker, c.accepting, c.propagating, c.reviewing, c.browser)
+        speakers = (c.asker, c.masks, c.accepting, c.propagating, c.reviewing, c.browser)
         for speaker in speakers:
             speaker.said.connect(c.said)
         for changing in (c.asker, c.masks, c.propagating):
@@ -80,7 +80,7 @@ class Reactions(QObject):
 
     def _on_failed(self, question: Question) -> None:
         c = self._controller
-        c.accepting.cancel()
+        c.accepting.recheck()
         if question == c.view.question:
             c.view.draw()
         else:  # another one may have had to wait
@@ -144,7 +144,7 @@ class Reactions(QObject):
     def _drop_work(self) -> None:
         c = self._controller
         c.asker.drop()
-        c.accepting.cancel()
+        c.accepting.recheck()
 
     def _leave_removed(self) -> None:
         c = self._controller

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from icmoe_core.benchmark.names import ABLATIONS, ALL, with_base
 from icmoe_core.cli import options, scores
+from icmoe_core.cli.folders import make_folder
 from icmoe_core.cli.words import count
-from icmoe_core.errors import DatasetError, OutputFileError, TrainingError
-from icmoe_core.io.atomic import check_writable
+from icmoe_core.errors import DatasetError, TrainingError
 from icmoe_core.training.datasets import LabelledSlice, match_files, read_slices
 
 Places = dict[str, list[tuple[Path, Path]]]
@@ -102,7 +102,7 @@ def benchmark(
         name: _read(name, files)
         for name, files in scores.progress(list(places.items()), "Reading", len(places))
     }
-    _prepare(output)
+    make_folder(output, "--output")
 
     from icmoe_core.benchmark.runs import Failure, Plan, predictor_for, report, run
     from icmoe_core.benchmark.tables import make_tables
@@ -184,16 +184,3 @@ def _read(name: str, places: list[tuple[Path, Path]]) -> list[LabelledSlice]:
             "more."
         )
     return slices
-
-
-def _prepare(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputFileError(f"{folder} is a file: give the name of a folder.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFileError(
-            f"The folder {folder} cannot be made ({error.strerror}): choose another one with "
-            "--output."
-        ) from error
-    check_writable(folder / "cells.csv")

@@ -15,6 +15,7 @@ import numpy as np
 from click.core import ParameterSource
 from numpy.typing import NDArray
 
+from icmoe_core.cli.folders import make_folder
 from icmoe_core.errors import OutputFileError
 from icmoe_core.io import Volume, read_labels, read_volume, to_display, write_labels
 from icmoe_core.io.atomic import atomic_path
@@ -120,13 +121,7 @@ def outline_sample(
     OutputFileError
         If `folder` cannot be made or written to, or holds what must not be replaced.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputFileError(
-            f"The folder {folder} cannot be made ({error.strerror}): choose another one with "
-            "--output-dir."
-        ) from error
+    make_folder(folder, "--output-dir")
     there = [name for name in (*MASKS.values(), OVERLAY) if (folder / name).exists()]
     if there and not overwrite:
         raise OutputFileError(

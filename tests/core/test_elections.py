@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ import torch
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.ballots import ballot_of_election
-from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
+from icmoe_core.elections import FINALISTS, LEAD, Clicks, elect, nominate
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
 from icmoe_core.hypotheses import SIDES, decide, score_masks
@@ -134,7 +136,10 @@ def test_what_was_preferred_changes_an_unsure_answer_only(lite_model, clicks, mo
         lite_model.experts_enabled = True
 
 
-def test_experts_are_asked_about_the_most_likely_boxes_only(lite_model, clicks, candidates):
+def test_experts_are_asked_about_the_most_likely_boxes_only(
+    lite_model, clicks, candidates, monkeypatch
+):
+    monkeypatch.setattr("icmoe_core.elections.LEAD", math.inf)
     with torch.inference_mode():
         views = ask_views(
             lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
@@ -144,3 +149,45 @@ def test_experts_are_asked_about_the_most_likely_boxes_only(lite_model, clicks, 
     none = torch.zeros(len(EVIDENCE_NAMES))
     masks = [elect(found, clicks, none).logits > 0 for found in (candidates, few)]
     assert dice(masks[0].numpy(), masks[1].numpy()) > 0.8
+
+
+def test_experts_whose_own_answer_is_ahead_are_not_asked_about_boxes(
+    lite_model, clicks, candidates, monkeypatch
+):
+    with torch.inference_mode():
+        views = ask_views(
+            lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
+        )
+        monkeypatch.setattr("icmoe_core.elections.LEAD", -math.inf)
+        monkeypatch.setattr("icmoe_core.elections.ask_boxes", lambda *given: never())
+        drawn = nominate(lite_model, [1.0], clicks, views, never)
+    boxes, joint = len(SIDES), drawn.joint
+    assert len(joint.logits) == boxes + len(PARTS)
+    assert drawn.evidence.shape == candidates.evidence.shape
+    assert torch.equal(joint.logits[boxes:], candidates.joint.logits[boxes:])
+    assert joint.names == candidates.joint.names
+    # What the base has drawn is its own vote alone, and all votes add up to 1.
+    assert (joint.weights[:boxes, 0] == 1).all()
+    assert torch.allclose(joint.weights.sum(1), torch.ones(()), atol=1e-5)
+    assert torch.equal(joint.probability[boxes - 1][:4, :4], torch.zeros(4, 4))  # of the smallest
+    verdict = elect(drawn, clicks, torch.zeros(len(EVIDENCE_NAMES)))
+    ballot = ballot_of_election(joint, verdict)
+    assert float((ballot.probability > 0.5).sum()) > 0
+    assert torch.allclose(ballot.weights.sum(0), torch.ones(()), atol=1e-5)
+
+
+@pytest.mark.parametrize("ahead", [0.049, 0.051])
+def test_to_be_ahead_is_to_be_thought_better_by_a_margin(lite_model, clicks, monkeypatch, ahead):
+    with torch.inference_mode():
+        views = ask_views(
+            lite_model, clicks.features, [1.0], clicks.positions, clicks.labels, never
+        )
+        monkeypatch.setattr(
+            "icmoe_core.elections.score_masks",
+            lambda evidence, preference: torch.zeros(len(evidence)),
+        )
+        monkeypatch.setattr("icmoe_core.views.FAVOUR", (ahead, 0.0))
+        monkeypatch.setattr("icmoe_core.elections.DISAGREEMENT_COST", 0.0)
+        found = nominate(lite_model, [1.0], clicks, views, never)
+    boxes = FINALISTS if ahead < LEAD else len(SIDES)
+    assert len(found.joint.logits) == boxes + len(PARTS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,13 @@ from hypothesis import strategies as st
 import icmoe_core
 from icmoe_core import Predictor, Prompts
 from icmoe_core.decoder import decode
-from icmoe_core.drafts import answer_boxes, draft_boxes, draft_each, logits_of
+from icmoe_core.drafts import (
+    answer_boxes,
+    draft_boxes,
+    draft_each,
+    drawn_by_base,
+    numbers_of,
+)
 from icmoe_core.elections import FINALISTS, Clicks, elect, nominate
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import box_tensor
@@ -61,6 +69,12 @@ def views_of(model, embedding, pixels, labels, shares=(1.0,)):
 
 def joint_of(views):
     return on_the_slice(views.found, 64, range(len(views.found)))
+
+
+def laid_out(drafts):
+    """All drafts' masks on the slice, as answers of the base."""
+    drawn = [drawn_by_base(draft, ("frozen", "tuned")) for draft in drafts]
+    return on_the_slice(drawn, 64, numbers_of(drafts))
 
 
 def clicks_on(embedding, point):
@@ -167,8 +181,9 @@ def test_a_background_click_outside_a_view_is_not_shown_to_it(lite_model, embedd
 
 
 def test_experts_who_hardly_know_a_picture_are_less_sure_and_count_less(
-    lite_model, embedding, brain
+    lite_model, embedding, brain, monkeypatch
 ):
+    monkeypatch.setattr("icmoe_core.elections.LEAD", math.inf)
     point = deepest_point(brain[1])
     all_theirs = views_of(lite_model, embedding, [point], [1])
     a_tenth = views_of(lite_model, embedding, [point], [1], (0.1,))
@@ -315,14 +330,14 @@ def test_drafts_are_the_base_answers_and_some_can_be_left_away(lite_model, embed
     boxes = propose_boxes(clicks, frame.input_hw, frame.input_size)
     with torch.inference_mode():
         drafts = draft_boxes(lite_model, embedding.features, boxes, clicks)
-        logits, iou = logits_of(drafts, 64)
+        drawn = laid_out(drafts)
         base = decode(lite_model.backbone, embedding.features, boxes=torch.tensor(boxes).float())
-    assert logits.shape == base.logits.shape
+    assert drawn.logits.shape == base.logits.shape
     overlaps = [
         dice((one > 0).numpy(), (other > 0).numpy())
-        for one, other in zip(logits, base.logits, strict=True)
+        for one, other in zip(drawn.logits, base.logits, strict=True)
     ]
     assert np.mean(overlaps) > 0.85
-    kept, sure = logits_of([draft.only({1, 6}) for draft in drafts], 64)
-    assert torch.equal(kept, logits[[1, 6]])
-    assert torch.equal(sure, iou[[1, 6]])
+    kept = laid_out([draft.only({1, 6}) for draft in drafts])
+    assert torch.equal(kept.logits, drawn.logits[[1, 6]])
+    assert torch.equal(kept.iou, drawn.iou[[1, 6]])
