@@ -21,16 +21,14 @@ from icmoe_core.evidence import Scene, mask_boxes
 from icmoe_core.experts.generations import JointAnswer
 from icmoe_core.frames import Frame
 from icmoe_core.hypotheses import (
-    DISAGREEMENT_COST,
     TEMPERATURE,
     Verdict,
     cells_of,
     decide,
     describe_masks,
-    disagreement,
     propose_boxes,
-    score_masks,
     weighed,
+    worth_of,
 )
 from icmoe_core.model import PromptableModel
 from icmoe_core.open_slice import OpenSlice
@@ -38,10 +36,11 @@ from icmoe_core.parts import Located, See, on_the_slice
 from icmoe_core.views import Views
 
 LEAD = 0.05
-"""If the experts' own answer is ahead of all that the base has drawn for boxes, by so much in units
-of Dice, they are not asked about boxes, and the election is held among what is there. So it is in
-220 of 502 elections, and one click on 626 objects, answered by six sets of experts, was as good as
-before: +0.0005 of Dice, standard error 0.0013."""
+"""If the experts' own answer in any view is ahead of all that the base has drawn for boxes, by so
+much in units of Dice, what views are given beforehand included, they are not asked about boxes, and
+the election is held among what is there. So it is in 220 of 502 elections, and one click on 626
+objects, answered by six sets of experts, was as good as before: +0.0005 of Dice, standard error
+0.0013."""
 
 FINALISTS = 2
 """Boxes around clicks about which the experts are asked. With all seven, one click on 33 objects of
@@ -123,7 +122,8 @@ def nominate(
         As for :meth:`Generations.answer`.
     finalists : int
         About so many boxes the experts are asked: those whose masks, drawn by the base, are the
-        most likely to be meant.
+        most likely to be meant; about none where their own answer leads by :data:`LEAD`. If no more
+        boxes are proposed, they are asked about all, whoever leads.
     """
     frame = clicks.opened.frame
     positive = clicks.positions[clicks.labels == 1]
@@ -133,10 +133,10 @@ def nominate(
     if proposed > finalists:
         drawn = [drawn_by_base(draft, views.widest.names) for draft in drafts]
         known = _standing(model, drawn, numbers_of(drafts), boxes, views, clicks)
-        scores = _scores(known, clicks, _preference(model, shares))
-        if scores[proposed:].max() >= scores[:proposed].max() + LEAD:
+        worth = _worth(known, clicks, _preference(model, shares))
+        if worth[proposed:].max() >= worth[:proposed].max() + LEAD:
             return known
-        chosen = np.sort(scores[:proposed].topk(finalists).indices.numpy())
+        chosen = np.sort(worth[:proposed].topk(finalists).indices.numpy())
         boxes, drafts = boxes[chosen], [draft.only(chosen.tolist()) for draft in drafts]
     asked = ask_boxes(model, shares, drafts, see)
     return _standing(model, asked, numbers_of(drafts), boxes, views, clicks)
@@ -171,11 +171,15 @@ def _standing(
     return Candidates(joint, evidence, torch.cat([torch.zeros(len(boxes)), own]))
 
 
-def _scores(candidates: Candidates, clicks: Clicks, preference: Tensor | None) -> Tensor:
-    """Return what each candidate is thought to be worth, in units of Dice; ``(n,)``."""
-    missed = disagreement(weighed(candidates.joint.logits), clicks.cells(1), clicks.cells(0))
-    scores = score_masks(candidates.evidence, preference) + candidates.favour
-    return scores - DISAGREEMENT_COST * missed
+def _worth(candidates: Candidates, clicks: Clicks, preference: Tensor | None) -> Tensor:
+    return worth_of(
+        weighed(candidates.joint.logits),
+        candidates.evidence,
+        clicks.cells(1),
+        clicks.cells(0),
+        candidates.favour,
+        preference,
+    )
 
 
 def _on_logits(boxes: NDArray[np.float64], frame: Frame) -> Tensor:

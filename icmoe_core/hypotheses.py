@@ -166,8 +166,26 @@ def decide(
     preference : Tensor, optional
         As for :func:`score_masks`.
     """
+    return fuse(logits, iou, worth_of(logits, evidence, clicked, avoided, favour, preference))
+
+
+def worth_of(
+    logits: Tensor,
+    evidence: Tensor,
+    clicked: Tensor,
+    avoided: Tensor,
+    favour: Tensor | float = 0.0,
+    preference: Tensor | None = None,
+) -> Tensor:
+    """Return what each mask is thought to be worth in a vote, in units of Dice; ``(n,)``.
+
+    Parameters
+    ----------
+    logits, evidence, clicked, avoided, favour, preference
+        As for :func:`decide`.
+    """
     scores = score_masks(evidence, preference) + favour
-    return fuse(logits, iou, scores - DISAGREEMENT_COST * disagreement(logits, clicked, avoided))
+    return scores - DISAGREEMENT_COST * disagreement(logits, clicked, avoided)
 
 
 def describe_masks(

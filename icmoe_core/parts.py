@@ -103,15 +103,15 @@ def on_the_slice(found: Sequence[Located], side: int, numbers: Sequence[int]) ->
     nobody = weights[0].new_zeros(weights[0].shape[1], 1, 1)
     nobody[0] = 1.0
     return JointAnswer(
-        laid_out_on(side, logits, places, order, EMPTY_LOGIT),
+        _laid_out_on(side, logits, places, order, EMPTY_LOGIT),
         iou[torch.from_numpy(order).to(iou.device)],
-        laid_out_on(side, probability, places, order, 0.0),
+        _laid_out_on(side, probability, places, order, 0.0),
         answers[0].names,
-        laid_out_on(side, weights, places, order, nobody),
+        _laid_out_on(side, weights, places, order, nobody),
     )
 
 
-def laid_out_on(
+def _laid_out_on(
     side: int,
     parts: Sequence[Tensor],
     places: Sequence[Place],

@@ -2,7 +2,7 @@
 
 Without a graphics card OpenGL takes the processor that the model needs, and napari draws the canvas
 after each press of the mouse, whether anything has changed or not. Most prompts are answered within
-the moment, and what was clicked appears together with its mask.
+the moment, and what was clicked appears with its mask or right after it.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from napari_icmoe.timers import once
 EVERY_MS = 400
 """While the model works, it is looked this often whether there is much to give back."""
 SLACK_BYTES = 64 << 20
-"""That much more memory may be held than after it was last given back: an answer takes 16 MB on the
-way, a slice that is encoded leaves 8 MB behind, and one that is displayed 2."""
+"""That much more memory may be held than after it was last given back: to display a slice and to
+answer on it takes some 45 MB on the way, and each slice leaves 2 to 8 MB behind."""
 
 
 class Tidying(QObject):

@@ -59,7 +59,8 @@ class SliceView(QObject):
     """
 
     previewed = Signal()
-    """The mask of an answer is there to be seen; :attr:`drawn` follows with all else."""
+    """An answer has come, and its mask is there to be seen if its slice is displayed; unless
+    something is asked meanwhile, :attr:`drawn` follows with all else."""
     drawn = Signal()
     """What is shown has changed."""
 
@@ -200,6 +201,7 @@ class SliceView(QObject):
             self._asker.ask(question, self.scans.scan_of(self.image))
         if self._asker.answers.get(question):  # it was foreseen, and is drawn
             return
+        self._following.stop()  # what is left of the last answer comes with this one
         if not self._drawing.isActive():
             self._drawing.start()
 

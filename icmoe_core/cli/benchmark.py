@@ -102,7 +102,7 @@ def benchmark(
         name: _read(name, files)
         for name, files in scores.progress(list(places.items()), "Reading", len(places))
     }
-    make_folder(output, "--output")
+    make_folder(output, "--output", "cells.csv")
 
     from icmoe_core.benchmark.runs import Failure, Plan, predictor_for, report, run
     from icmoe_core.benchmark.tables import make_tables

@@ -121,7 +121,7 @@ def outline_sample(
     OutputFileError
         If `folder` cannot be made or written to, or holds what must not be replaced.
     """
-    make_folder(folder, "--output-dir")
+    make_folder(folder, "--output-dir", OVERLAY)
     there = [name for name in (*MASKS.values(), OVERLAY) if (folder / name).exists()]
     if there and not overwrite:
         raise OutputFileError(

@@ -8,7 +8,7 @@ from icmoe_core.errors import OutputFileError
 from icmoe_core.io.atomic import check_writable
 
 
-def make_folder(folder: Path, option: str) -> None:
+def make_folder(folder: Path, option: str, file: str) -> None:
     """Make a folder if it is not there, and see that files can be made in it.
 
     Parameters
@@ -16,6 +16,8 @@ def make_folder(folder: Path, option: str) -> None:
     folder : Path
     option : str
         By which another one is chosen, for the sentence of an error.
+    file : str
+        Name of one of the files.
 
     Raises
     ------
@@ -31,4 +33,4 @@ def make_folder(folder: Path, option: str) -> None:
             f"The folder {folder} cannot be made ({error.strerror}): choose another one with "
             f"{option}."
         ) from error
-    check_writable(folder / "file")
+    check_writable(folder / file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -183,6 +184,7 @@ def test_experts_come_with_lite_medsam_and_with_its_own_weights_only(tiny_backbo
 
 def test_an_answer_that_nobody_waits_for_ends_before_its_next_pass(lite_model, monkeypatch):
     monkeypatch.setattr("icmoe_core.starts.SURE", 1.1)  # a click is elected, in many passes
+    monkeypatch.setattr("icmoe_core.elections.LEAD", math.inf)
     image = np.random.default_rng(0).random((64, 64)).astype(np.float32)
     passes = []
 

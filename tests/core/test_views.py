@@ -200,9 +200,11 @@ def test_experts_who_hardly_know_a_picture_are_less_sure_and_count_less(
     assert float(odds[1] / odds[0]) == pytest.approx(0.1, rel=1e-4)
 
 
+@pytest.mark.parametrize("lead", [math.inf, -math.inf], ids=["late", "early"])
 def test_a_sure_answer_is_taken_as_it_is_and_an_unsure_one_is_elected(
-    lite_model, embedding, brain, monkeypatch
+    lite_model, embedding, brain, lead, monkeypatch
 ):
+    monkeypatch.setattr("icmoe_core.elections.LEAD", lead)
     point = deepest_point(brain[1])
     views = views_of(lite_model, embedding, [point], [1])
     predictor = Predictor(lite_model)
@@ -213,6 +215,8 @@ def test_a_sure_answer_is_taken_as_it_is_and_an_unsure_one_is_elected(
     monkeypatch.setattr("icmoe_core.starts.SURE", 1.1)
     elected = predictor.predict(embedding, Prompts([point]))
     assert not np.array_equal(elected.probability, sure.probability)
+    assert dice(elected.mask, brain[1]) > 0.8
+    np.testing.assert_allclose(elected.votes.sum(0), 1, atol=1e-5)
     assert dice(elected.mask, brain[1]) > 0.6
     np.testing.assert_allclose(elected.votes.sum(0), 1, atol=1e-5)
     assert 0 <= elected.uncertainty.min() <= elected.uncertainty.max() <= 1

@@ -273,6 +273,7 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
         qtbot.waitUntil(
             lambda: controller.answer is not None and not controller.busy, timeout=ANSWER_MS
         )
+        qtbot.waitUntil(lambda: not controller.view._following.isActive())
 
     return wait
 

@@ -1,6 +1,7 @@
 """Recorded networks on a CUDA GPU give what plain torch gives there, on real slices."""
 
 import gc
+import math
 import threading
 from types import SimpleNamespace
 
@@ -68,9 +69,14 @@ def test_masks_are_as_close_as_they_must_be(plain, cases, precision):
 
 
 @on_a_gpu
-@pytest.mark.parametrize("sure", [0.0, 1.1], ids=["sure", "elected"])
-def test_clicks_are_answered_as_in_torch(plain, fast, cases, sure, monkeypatch):
+@pytest.mark.parametrize(
+    ("sure", "lead"),
+    [(0.0, 0.0), (1.1, math.inf), (1.1, -math.inf)],
+    ids=["sure", "elected", "early"],
+)
+def test_clicks_are_answered_as_in_torch(plain, fast, cases, sure, lead, monkeypatch):
     monkeypatch.setattr("icmoe_core.starts.SURE", sure)
+    monkeypatch.setattr("icmoe_core.elections.LEAD", lead)
     for case in cases[:2]:
         embedding = Predictor(plain).encode(case.image, case.window)
         for prompts in all_kinds(case):
@@ -220,11 +226,16 @@ def imitated(lite_model, imitation):
     return model
 
 
-@pytest.mark.parametrize("sure", [0.0, 1.1], ids=["sure", "elected"])
+@pytest.mark.parametrize(
+    ("sure", "lead"),
+    [(0.0, 0.0), (1.1, math.inf), (1.1, -math.inf)],
+    ids=["sure", "elected", "early"],
+)
 def test_prompts_of_all_kinds_come_to_the_right_recording(
-    imitated, lite_model, cases, sure, monkeypatch
+    imitated, lite_model, cases, sure, lead, monkeypatch
 ):
     monkeypatch.setattr("icmoe_core.starts.SURE", sure)
+    monkeypatch.setattr("icmoe_core.elections.LEAD", lead)
     case = cases[0]
     embedding = Predictor(lite_model).encode(case.image, case.window)
     for prompts in all_kinds(case):
@@ -238,6 +249,7 @@ def test_prompts_of_all_kinds_come_to_the_right_recording(
 
 def test_what_is_asked_for_most_is_recorded_ahead(imitated, cases, monkeypatch):
     monkeypatch.setattr("icmoe_core.starts.SURE", 1.1)
+    monkeypatch.setattr("icmoe_core.elections.LEAD", math.inf)
     runtime, case = imitated.runtime, cases[0]
     votes = runtime._votes[imitated.experts.members[-1].experts].recordings
     before = set(votes._made), set(runtime._decoders._made)

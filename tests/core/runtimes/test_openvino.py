@@ -1,6 +1,7 @@
 """Compiled networks give what plain torch gives, on real slices."""
 
 import copy
+import math
 import os
 import shutil
 import time
@@ -71,9 +72,14 @@ def test_reduced_precision_is_as_close_as_it_must_be(fast, masks, cases):
     assert found.good
 
 
-@pytest.mark.parametrize("sure", [0.0, 1.1], ids=["sure", "elected"])
-def test_clicks_are_answered_as_in_torch(lite_model, exact, cases, sure, monkeypatch):
+@pytest.mark.parametrize(
+    ("sure", "lead"),
+    [(0.0, 0.0), (1.1, math.inf), (1.1, -math.inf)],
+    ids=["sure", "elected", "early"],
+)
+def test_clicks_are_answered_as_in_torch(lite_model, exact, cases, sure, lead, monkeypatch):
     monkeypatch.setattr("icmoe_core.starts.SURE", sure)
+    monkeypatch.setattr("icmoe_core.elections.LEAD", lead)
     case = cases[0]
     r0, c0, r1, c1 = case.boxes[0]
     point = (r0 + r1) // 2, (c0 + c1) // 2
