@@ -132,7 +132,8 @@ class PromptPanel(QWidget):
         if c.prompts:
             if c.asker.downloading:
                 return "Your prompts are answered as soon as the model is here."
-            if c.asker.slow:  # words, since an animated bar redraws the canvas with every frame
+            if c.asker.slow or (c.asker.busy and c.answer is None):
+                # Words, since an animated bar redraws the canvas with every frame.
                 loaded = c.asker.engine.loaded
                 return "Working …" if loaded else "The model is being loaded; your prompts wait."
             if c.answer is None and not c.busy:

@@ -144,6 +144,16 @@ def test_buttons_stay_where_they_are_whatever_the_hint(
     assert len({(place.x(), place.y()) for place in places.values()}) == 1
 
 
+def test_the_hint_asks_for_no_judgement_before_there_is_an_answer(brain, lesion, answered, brake):
+    brake.pull()
+    brain.controller.prompting.add(Box(*lesion[2]))
+    brain.controller.changed.emit()  # at any time, as something else has changed
+    assert "Wrong somewhere" not in brain.prompt.hint.text()
+    brake.let_go()
+    answered(brain)
+    assert "Wrong somewhere" in brain.prompt.hint.text()
+
+
 def test_the_masks_own_keys_come_back_when_the_widget_is_closed(
     viewer, brain, hands, lesion, answered, qtbot
 ):
