@@ -109,11 +109,6 @@ class LayerEdit(ABC):
     def list_voxels(self) -> ChangedVoxels:
         """Return the voxels one by one, on any thread."""
 
-    @property
-    @abstractmethod
-    def growth(self) -> int:
-        """How many more voxels hold a label after it than before."""
-
     @abstractmethod
     def slices(self, axis: int) -> set[int]:
         """Return which slices along an axis were changed."""
@@ -190,11 +185,6 @@ class VoxelEdit(LayerEdit):
     def list_voxels(self) -> ChangedVoxels:
         """Return the voxels one by one, on any thread."""
         return ChangedVoxels(self.voxels, self.before, self.after)
-
-    @property
-    def growth(self) -> int:
-        """How many more voxels hold a label after it than before."""
-        return int(np.count_nonzero(self.after)) - int(np.count_nonzero(self.before))
 
     def slices(self, axis: int) -> set[int]:
         """Return which slices along an axis were changed."""

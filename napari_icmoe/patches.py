@@ -97,12 +97,6 @@ class StackEdit(LayerEdit):
             indices, before, after = indices[order], before[order], after[order]
         return ChangedVoxels(indices, before, after)
 
-    @property
-    def growth(self) -> int:
-        """How many more voxels hold a label after it than before."""
-        counts = (np.count_nonzero(p.after) - np.count_nonzero(p.before) for p in self.patches)
-        return sum(map(int, counts))
-
     def slices(self, axis: int) -> set[int]:
         """Return which slices along an axis were changed, or some more."""
         touched: set[int] = set()

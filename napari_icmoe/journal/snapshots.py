@@ -1,8 +1,9 @@
-"""Snapshots: what a mask held at one moment, copied on another thread while work on it goes on."""
+"""Snapshots: what a mask held at one moment, read on another thread while work on it goes on."""
 
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,8 @@ from napari_icmoe.painted_voxels import PaintedVoxels
 class MaskSnapshot:
     """A mask that a journal knows, and its content at the moment at which it came to know it.
 
-    The copy is made later, on the journal's thread. What has been changed until then is told with
-    :meth:`note`, and taken back in the copy.
+    It is read later, on the journal's thread. What has been changed until then is told with
+    :meth:`note`, and taken back in what was read.
 
     Parameters
     ----------
@@ -53,53 +54,71 @@ class MaskSnapshot:
 
     def take(self, array: NDArray) -> Record:
         """Return the record of the mask, on any thread; `array` is its array, held till then."""
-        if self._was_empty(array):
-            content = describe_voxels(
-                self.number, np.empty(0, np.int64), np.empty(0, array.dtype), None
-            )
-        else:
-            content = self._content(array)
+        noted = self._noted(array)
+        voxels, values = _labelled(array)
+        marked, marks = (voxels, values) if noted is None else _labelled(noted)
+        later = list(self._later)
         self._taken = True
         self._later.clear()
+        # Where an edit was made meanwhile, it does not matter whether that had been read by then.
+        taken_back, unmarked = [], []
+        for what, edit in later:
+            changed, before, after = edit.list_voxels()
+            taken_back.append((changed, after if what == "undo" else before))
+            if edit.noted is not None:
+                unmarked.append((changed, after if what == "undo" else edit.noted))
+        voxels, values = _put(voxels, values, taken_back)
+        known = None
+        if noted is not None:
+            marked, marks = _put(marked, marks, unmarked)
+            everywhere = np.union1d(voxels, marked)
+            known = _values_at(everywhere, marked, marks) if everywhere.size else None
+            voxels, values = everywhere, _values_at(everywhere, voxels, values)
         return {
             "type": "mask",
             "shape": list(array.shape),
             "dtype": array.dtype.newbyteorder("<").str,
-            "content": content,
+            "content": describe_voxels(self.number, voxels, values, known),
         }
-
-    def _was_empty(self, array: NDArray) -> bool:
-        """Whether nothing was in it at the moment; to count takes a fiftieth of copying it."""
-        noted = self._noted(array)
-        labels = np.count_nonzero(array)
-        marks = 0 if noted is None else np.count_nonzero(noted)
-        for what, edit in list(self._later):
-            sign = -1 if what == "undo" else 1
-            labels -= sign * edit.growth
-            if noted is not None and edit.noted is not None:
-                after = edit.list_voxels().after
-                marks -= sign * (np.count_nonzero(after) - np.count_nonzero(edit.noted))
-        return labels == 0 and marks == 0
-
-    def _content(self, array: NDArray) -> Record:
-        values = array.copy()
-        noted = self._noted(array)
-        noted = None if noted is None else noted.copy()
-        later = list(self._later)
-        self._taken = True
-        for what, edit in reversed(later):
-            voxels, before, after = edit.list_voxels()
-            where = np.unravel_index(voxels, values.shape)
-            values[where] = after if what == "undo" else before
-            if noted is not None and edit.noted is not None:
-                noted[where] = after if what == "undo" else edit.noted
-        flat = values.reshape(-1)
-        marks = None if noted is None else noted.reshape(-1)
-        voxels = np.flatnonzero(flat if marks is None else (flat != 0) | (marks != 0))
-        return describe_voxels(
-            self.number, voxels, flat[voxels], None if marks is None else marks[voxels]
-        )
 
     def _noted(self, array: NDArray) -> NDArray | None:
         noted = self._painted.values
         return None if noted is None or noted.shape != array.shape else noted
+
+
+def _labelled(array: NDArray) -> tuple[NDArray[np.int64], NDArray]:
+    """Return the flat indices of all voxels that are not 0, ascending, and what they hold.
+
+    Slice by slice: a mask may be larger than what memory is left, as long as it is nearly empty.
+    """
+    voxels, values = [np.empty(0, np.int64)], [np.empty(0, array.dtype)]
+    for number, part in enumerate(array):
+        if np.count_nonzero(part):  # which takes a fraction of finding where
+            found = np.flatnonzero(part)
+            voxels.append(found + number * part.size)
+            values.append(part.reshape(-1)[found])
+    return np.concatenate(voxels), np.concatenate(values)
+
+
+def _put(
+    voxels: NDArray[np.int64],
+    values: NDArray,
+    changes: Sequence[tuple[NDArray[np.int64], NDArray]],
+) -> tuple[NDArray[np.int64], NDArray]:
+    """Return voxels that are not 0, and their values, after changes, of which the first holds."""
+    if not changes:
+        return voxels, values
+    changed, first = np.unique(np.concatenate([one for one, _ in changes]), return_index=True)
+    new = np.concatenate([one.astype(values.dtype) for _, one in changes])[first]
+    kept = ~np.isin(voxels, changed)
+    voxels, values = np.concatenate([voxels[kept], changed]), np.concatenate([values[kept], new])
+    there = np.flatnonzero(values)
+    order = there[np.argsort(voxels[there])]
+    return voxels[order], values[order]
+
+
+def _values_at(wanted: NDArray[np.int64], voxels: NDArray[np.int64], values: NDArray) -> NDArray:
+    """Return the values of wanted voxels, which hold all `voxels`; 0 where they are not known."""
+    found = np.zeros(len(wanted), values.dtype)
+    found[np.searchsorted(wanted, voxels)] = values
+    return found

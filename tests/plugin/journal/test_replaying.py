@@ -19,7 +19,6 @@ from icmoe_core.propagation.proposals import Proposal
 from napari_icmoe.journal.files import JournalFile, read_journal
 from napari_icmoe.journal.records import describe_change
 from napari_icmoe.journal.replaying import replay
-from napari_icmoe.journal.snapshots import MaskSnapshot
 from napari_icmoe.journal.summaries import count_steps
 from napari_icmoe.patches import merge_outlines
 from napari_icmoe.review.marks import Mark
@@ -336,18 +335,6 @@ def test_what_others_wrote_into_an_empty_mask_is_no_step_and_comes_back(tmp_path
         pass
     assert (back.mask.layer.data[1] == 7).all()
     assert not back.mask.layer.data[[0, 2]].any()
-
-
-def test_of_a_mask_in_which_there_was_nothing_no_copy_is_made(tmp_path, monkeypatch):
-    desk = Desk(tmp_path)
-    desk.paint(3, 9, 2)
-    desk.paint(5, 3, 0)
-    desk.accept(0)
-    desk.session.undo()
-    monkeypatch.setattr(MaskSnapshot, "_content", None)
-    desk.flush()
-    assert desk.failures == []
-    assert Restored(read_journal(desk.journal.path).records).whole == whole(desk.session, desk.mask)
 
 
 def test_what_was_done_before_the_journal_began_can_be_undone_in_it(tmp_path):
