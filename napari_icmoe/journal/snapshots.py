@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,16 +60,14 @@ class MaskSnapshot:
         self._taken = True
         self._later.clear()
         # Where an edit was made meanwhile, it does not matter whether that had been read by then.
-        taken_back, unmarked = [], []
-        for what, edit in later:
+        for what, edit in reversed(later):
             changed, before, after = edit.list_voxels()
-            taken_back.append((changed, after if what == "undo" else before))
-            if edit.noted is not None:
-                unmarked.append((changed, after if what == "undo" else edit.noted))
-        voxels, values = _put(voxels, values, taken_back)
+            voxels, values = _put(voxels, values, changed, after if what == "undo" else before)
+            if noted is not None and edit.noted is not None:
+                marks_then = after if what == "undo" else edit.noted
+                marked, marks = _put(marked, marks, changed, marks_then)
         known = None
         if noted is not None:
-            marked, marks = _put(marked, marks, unmarked)
             everywhere = np.union1d(voxels, marked)
             known = _values_at(everywhere, marked, marks) if everywhere.size else None
             voxels, values = everywhere, _values_at(everywhere, voxels, values)
@@ -101,19 +98,23 @@ def _labelled(array: NDArray) -> tuple[NDArray[np.int64], NDArray]:
 
 
 def _put(
-    voxels: NDArray[np.int64],
-    values: NDArray,
-    changes: Sequence[tuple[NDArray[np.int64], NDArray]],
+    voxels: NDArray[np.int64], values: NDArray, changed: NDArray[np.int64], new: NDArray
 ) -> tuple[NDArray[np.int64], NDArray]:
-    """Return voxels that are not 0, and their values, after changes, of which the first holds."""
-    if not changes:
+    """Return voxels that are not 0, and their values, after some have been given new ones.
+
+    All indices ascend. Millions may be changed, of which few or none had a value before: what is
+    made on the way is as large as what is kept.
+    """
+    if voxels.size and changed.size:
+        nearest = np.searchsorted(changed, voxels).clip(max=len(changed) - 1)
+        kept = changed[nearest] != voxels
+        voxels, values = voxels[kept], values[kept]
+    there = np.flatnonzero(new)
+    if not there.size:
         return voxels, values
-    changed, first = np.unique(np.concatenate([one for one, _ in changes]), return_index=True)
-    new = np.concatenate([one.astype(values.dtype) for _, one in changes])[first]
-    kept = ~np.isin(voxels, changed)
-    voxels, values = np.concatenate([voxels[kept], changed]), np.concatenate([values[kept], new])
-    there = np.flatnonzero(values)
-    order = there[np.argsort(voxels[there])]
+    voxels = np.concatenate([voxels, changed[there]])
+    values = np.concatenate([values, new[there].astype(values.dtype)])
+    order = np.argsort(voxels)
     return voxels[order], values[order]
 
 
