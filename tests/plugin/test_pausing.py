@@ -21,6 +21,8 @@ def test_the_window_is_drawn_again_with_the_answer(brain, hands, qtbot):
 
 def test_the_mask_is_on_the_screen_before_the_marker_is_drawn(brain, hands, qtbot):
     overlays, view = brain.controller.tool.overlays, brain.controller.view
+    view._following.setInterval(1000)  # a busy computer may draw late,
+    view._drawing.setInterval(60_000)  # or answer so late that the marker is drawn before
     canvas = brain._drawing.canvas._vispy_canvas.events.draw
     seen = []
 
@@ -34,11 +36,10 @@ def test_the_mask_is_on_the_screen_before_the_marker_is_drawn(brain, hands, qtbo
     view.previewed.connect(lambda: note("mask"))
     view.drawn.connect(lambda: note("all"))
     hands.click(60, 60)
-    qtbot.waitUntil(lambda: bool(seen) and seen[-1][0] == "all", timeout=60_000)
+    qtbot.waitUntil(lambda: ("all", True, 1) in seen, timeout=60_000)
     canvas.disconnect(see)
-    after = seen[seen.index(("mask", True, 0)) + 1 :]
-    assert after[0] == ("screen", True, 0)
-    assert after[-1] == ("all", True, 1)
+    between = seen[seen.index(("mask", True, 0)) + 1 : seen.index(("all", True, 1))]
+    assert set(between) == {("screen", True, 0)}
 
 
 def test_what_is_done_right_after_an_answer_finds_all_of_it_drawn(brain, qtbot):
@@ -57,16 +58,22 @@ def test_what_is_done_right_after_an_answer_finds_all_of_it_drawn(brain, qtbot):
 
 def test_a_prompt_that_comes_before_the_rest_is_drawn_waits_for_its_own_answer(brain, qtbot, brake):
     view, prompting = brain.controller.view, brain.controller.prompting
-    prompting.add(Click(60, 60))
+    brain._pause._limit.setInterval(60_000)
+    later = [Click(80, 80)]
+
+    def go_on():
+        if later:
+            brake.pull()
+            prompting.add(later.pop())
+
+    view.previewed.connect(go_on)
     with qtbot.waitSignal(view.previewed, timeout=60_000):
-        view.previewed.connect(brake.pull)
-        view.previewed.connect(lambda: prompting.add(Click(80, 80)))
-    view.previewed.disconnect()
+        prompting.add(Click(60, 60))
     assert not is_drawn(brain)
     qtbot.wait(50)
     assert not is_drawn(brain)
     brake.let_go()
-    qtbot.waitUntil(lambda: is_drawn(brain) and len(brain.controller.view.prompts) == 2)
+    qtbot.waitUntil(lambda: is_drawn(brain) and len(view.prompts) == 2, timeout=60_000)
 
 
 def test_it_is_drawn_again_soon_if_there_is_no_answer(brain, hands, qtbot, monkeypatch):
