@@ -196,8 +196,7 @@ class Predictor:
                 notices = (*notices, _nothing_to_see(one.window))
             embedding = Embedding(features, picture, frame, one.window, one.key, notices)
             _ = embedding.description  # known beforehand, as it takes a part of an answer's time
-            self.cache.add(embedding)
-            embeddings.append(embedding)
+            embeddings.append(self.cache.add(embedding))
         return embeddings
 
     def _features(self, keys: list[str], seen: list[NDArray[np.float32]]) -> list[Tensor]:

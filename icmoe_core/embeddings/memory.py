@@ -34,17 +34,25 @@ class EmbeddingCache:
             self._entries.move_to_end(key)
             return self._entries[key]
 
-    def add(self, embedding: Embedding) -> None:
-        """Keep an embedding under its key; those used longest ago make room for it."""
+    def add(self, embedding: Embedding) -> Embedding:
+        """Keep an embedding under its key; those used longest ago make room for it.
+
+        Returns
+        -------
+        Embedding
+            What is kept: of a slice that two threads encoded at once, what came first, so that
+            both share all that is made of it later.
+        """
         with self._lock:
-            former = self._entries.pop(embedding.key, None)
-            if former is not None:
-                self._nbytes -= former.nbytes
-            self._entries[embedding.key] = embedding
-            self._nbytes += embedding.nbytes
+            kept = self._entries.get(embedding.key)
+            if kept is None:
+                kept = self._entries[embedding.key] = embedding
+                self._nbytes += embedding.nbytes
+            self._entries.move_to_end(kept.key)
             while self._nbytes > self.capacity_bytes and len(self._entries) > 1:
                 _, oldest = self._entries.popitem(last=False)
                 self._nbytes -= oldest.nbytes
+            return kept
 
     def clear(self) -> None:
         """Forget everything."""

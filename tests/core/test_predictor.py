@@ -1,6 +1,7 @@
 """The predictor: what comes out, and what is kept of it."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from shapes import PICTURE
 
 from icmoe_core import Predictor, Prompts
+from icmoe_core import predictor as predictors
 from icmoe_core.decoder import decode
 from icmoe_core.embeddings import EmbeddingCache
 from icmoe_core.errors import DeviceMemoryError
@@ -117,6 +119,23 @@ def test_threads_share_a_predictor(tiny_model):
         thread.join()
     assert wrong == []
     assert len(predictor.cache) == 3
+
+
+def test_a_slice_that_two_threads_encode_at_once_is_one(predictor, monkeypatch):
+    """What is made of a slice later is then made once as well."""
+    both = threading.Barrier(2, timeout=30)
+    encode_pictures = predictors.encode_pictures
+
+    def together(*arguments):
+        both.wait()
+        return encode_pictures(*arguments)
+
+    monkeypatch.setattr(predictors, "encode_pictures", together)
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(predictor.encode, [PICTURE, PICTURE])
+    assert first is second
+    assert predictor.encode(PICTURE) is first
+    assert predictor.cache.nbytes == first.nbytes
 
 
 def test_a_full_memory_is_an_error_with_a_way_out(predictor, monkeypatch):

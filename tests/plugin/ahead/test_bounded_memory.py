@@ -43,11 +43,12 @@ def test_a_thousand_clicks_on_twenty_volumes(
     volumes, sizes = [], []
     embeddings = []
     add = EmbeddingCache.add
-    monkeypatch.setattr(
-        EmbeddingCache,
-        "add",
-        lambda cache, one: (embeddings.append(weakref.ref(one)), add(cache, one)),
-    )
+
+    def add_watched(cache, embedding):
+        embeddings.append(weakref.ref(embedding))
+        return add(cache, embedding)
+
+    monkeypatch.setattr(EmbeddingCache, "add", add_watched)
     ahead = controller.ahead
     process = psutil.Process()
     for number in range(VOLUMES):
