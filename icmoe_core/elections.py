@@ -24,8 +24,8 @@ from icmoe_core.hypotheses import (
     TEMPERATURE,
     Verdict,
     cells_of,
-    decide,
     describe_masks,
+    fuse,
     propose_boxes,
     weighed,
     worth_of,
@@ -204,12 +204,5 @@ def elect(candidates: Candidates, clicks: Clicks, preference: Tensor) -> Verdict
         From :meth:`Generations.preference`.
     """
     joint = candidates.joint
-    return decide(
-        weighed(joint.logits),
-        weighed(joint.iou),
-        candidates.evidence,
-        clicks.cells(1),
-        clicks.cells(0),
-        candidates.favour,
-        preference,
-    )
+    worth = _worth(candidates, clicks, preference)
+    return fuse(weighed(joint.logits), weighed(joint.iou), worth)

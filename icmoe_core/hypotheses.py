@@ -138,35 +138,7 @@ def answer_clicks(
     logits, iou = (weighed(tensor) for tensor in decode(boxes))
     limits = torch.as_tensor(boxes * scale, dtype=torch.float32)
     evidence = describe_masks(logits, iou, limits, scene, clicked, gather)
-    return decide(logits, iou, evidence, clicked, avoided)
-
-
-def decide(
-    logits: Tensor,
-    iou: Tensor,
-    evidence: Tensor,
-    clicked: Tensor,
-    avoided: Tensor,
-    favour: Tensor | float = 0.0,
-    preference: Tensor | None = None,
-) -> Verdict:
-    """Vote among masks.
-
-    Parameters
-    ----------
-    logits : Tensor, (n, h, w)
-    iou : Tensor, (n,)
-        Predicted.
-    evidence : Tensor, (n, len(EVIDENCE_NAMES))
-        From :func:`describe_masks`.
-    clicked, avoided : Tensor, (p, 2), int64
-        Positive and negative clicks, as indices on the logits' grid.
-    favour : Tensor, (n,), or float
-        What each is given beforehand, in units of Dice.
-    preference : Tensor, optional
-        As for :func:`score_masks`.
-    """
-    return fuse(logits, iou, worth_of(logits, evidence, clicked, avoided, favour, preference))
+    return fuse(logits, iou, worth_of(logits, evidence, clicked, avoided))
 
 
 def worth_of(
@@ -181,8 +153,15 @@ def worth_of(
 
     Parameters
     ----------
-    logits, evidence, clicked, avoided, favour, preference
-        As for :func:`decide`.
+    logits : Tensor, (n, h, w)
+    evidence : Tensor, (n, len(EVIDENCE_NAMES))
+        From :func:`describe_masks`.
+    clicked, avoided : Tensor, (p, 2), int64
+        Positive and negative clicks, as indices on the logits' grid.
+    favour : Tensor, (n,), or float
+        What each is given beforehand, in units of Dice.
+    preference : Tensor, optional
+        As for :func:`score_masks`.
     """
     scores = score_masks(evidence, preference) + favour
     return scores - DISAGREEMENT_COST * disagreement(logits, clicked, avoided)
@@ -259,9 +238,18 @@ def disagreement(logits: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     return (inside != meant).sum(1) / len(places)
 
 
-def fuse(logits: Tensor, iou: Tensor, scores: Tensor) -> Verdict:
-    """Fuse masks ``(n, h, w)`` by a vote of their pixels' probabilities, weighted by `scores`."""
-    votes = torch.softmax(scores / TEMPERATURE, dim=0)
+def fuse(logits: Tensor, iou: Tensor, worth: Tensor) -> Verdict:
+    """Fuse masks by a vote of their pixels' probabilities.
+
+    Parameters
+    ----------
+    logits : Tensor, (n, h, w)
+    iou : Tensor, (n,)
+        Predicted.
+    worth : Tensor, (n,)
+        Of each, as from :func:`worth_of`.
+    """
+    votes = torch.softmax(worth / TEMPERATURE, dim=0)
     given = votes.to(logits.device)
     probability = torch.einsum("n,nhw->hw", given, torch.sigmoid(logits))
     fused = torch.logit(probability, eps=_LOWEST).cpu()

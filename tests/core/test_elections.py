@@ -14,7 +14,7 @@ from icmoe_core.ballots import ballot_of_election
 from icmoe_core.elections import FINALISTS, LEAD, Clicks, elect, nominate
 from icmoe_core.evidence import EVIDENCE_NAMES
 from icmoe_core.experts.generations import Generation, Generations
-from icmoe_core.hypotheses import SIDES, decide, score_masks
+from icmoe_core.hypotheses import SIDES, score_masks, worth_of
 from icmoe_core.metrics import dice
 from icmoe_core.open_slice import OpenSlice
 from icmoe_core.samples import SAMPLES
@@ -84,11 +84,12 @@ def test_a_background_click_costs_a_mask_that_holds_it(candidates, clicks):
     assert any(held)
     assert not all(held)
     free, costly = (
-        decide(joint.logits, joint.iou, candidates.evidence, clicks.cells(1), avoided)
+        worth_of(joint.logits, candidates.evidence, clicks.cells(1), avoided)
         for avoided in (nobody, inside)
     )
     holds = torch.tensor(held)
-    assert float(costly.votes[holds].sum()) < float(free.votes[holds].sum())
+    assert (costly[holds] < free[holds]).all()
+    assert (costly[~holds] >= free[~holds]).all()
 
 
 def test_a_ballot_counts_all_who_stood(candidates, clicks):
