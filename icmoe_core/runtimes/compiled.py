@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from icmoe_core.errors import OvertakenError
-from icmoe_core.runtimes.quiet import import_openvino
+from icmoe_core.runtimes.quiet import import_openvino, openvino_core
 from icmoe_core.runtimes.threads import cores
 
 logger = logging.getLogger(__name__)
@@ -45,13 +45,12 @@ class Compiled:
     """One compiled graph, safe to share between threads; arrays in, arrays out."""
 
     def __init__(self, model: Any, hint: str, more: Mapping[str, object]) -> None:
-        openvino = import_openvino()
         settings = {
             "INFERENCE_PRECISION_HINT": hint,
             "INFERENCE_NUM_THREADS": cores(),
             "NUM_STREAMS": 1,
         }
-        core = openvino.Core()
+        core = openvino_core()
         try:
             compiled = core.compile_model(model, "CPU", settings | dict(more))
         except RuntimeError:  # a version that does not know all of it

@@ -1,10 +1,11 @@
-"""Quiet: OpenVINO as a package that reports nothing to anybody."""
+"""Quiet: OpenVINO as a package that reports nothing to anybody, and whose end nobody notices."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 import threading
+from functools import cache
 from typing import Any
 
 _TELEMETRY = "openvino_telemetry"
@@ -37,3 +38,26 @@ def import_openvino() -> Any:
             del sys.modules[_TELEMETRY]
             if theirs is not None:
                 sys.modules[_TELEMETRY] = theirs
+
+
+def openvino_core() -> Any:
+    """Return OpenVINO's core: one for the whole process, which is never let go.
+
+    On Linux each core gives the thread in which it first compiles another stack for signals. Once
+    it and all that it has compiled are gone, that memory is given back, and the thread gets the
+    stack it had before: that of another core, which may be gone as well. The next Ctrl+C would
+    then overwrite whatever lies there.
+
+    Raises
+    ------
+    ImportError
+        As :func:`import_openvino`.
+    """
+    openvino = import_openvino()
+    with _LOCK:
+        return _core(openvino)
+
+
+@cache
+def _core(openvino: Any) -> Any:
+    return openvino.Core()

@@ -20,7 +20,7 @@ from icmoe_core.backbones import Backbone
 from icmoe_core.experts.mixture import Experts
 from icmoe_core.runtimes.graphs import ExpertsGraph, FrozenGraph, example_inputs, weights_of
 from icmoe_core.runtimes.mixed import with_mixed_precision
-from icmoe_core.runtimes.quiet import import_openvino
+from icmoe_core.runtimes.quiet import import_openvino, openvino_core
 from icmoe_core.runtimes.strips import in_strips
 
 FORMAT = 5
@@ -87,7 +87,7 @@ class Templates:
             with suppress(OSError):
                 kept.touch()  # so that it counts as used
             with suppress(RuntimeError):  # damaged: translated anew
-                return openvino.Core().read_model(kept / _FILE)
+                return openvino_core().read_model(kept / _FILE)
             shutil.rmtree(kept, ignore_errors=True)
         self._remove_abandoned()
         model = translated(*make())
@@ -98,7 +98,7 @@ class Templates:
                 made.mkdir()
                 openvino.save_model(model, made / _FILE, compress_to_fp16=False)
                 made.replace(kept)  # whole, or not at all
-                return openvino.Core().read_model(kept / _FILE)
+                return openvino_core().read_model(kept / _FILE)
         return model
 
     def _remove_abandoned(self) -> None:

@@ -1,4 +1,4 @@
-"""OpenVINO is used without its telemetry."""
+"""OpenVINO is used without its telemetry, and is gone without harm."""
 
 from __future__ import annotations
 
@@ -54,6 +54,30 @@ from openvino.tools.ovc import telemetry_utils
 assert telemetry_utils.tm is not openvino_telemetry
 if {first}:
     assert openvino_telemetry is theirs
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_signals_are_survived_after_networks_are_gone():
+    """A Ctrl+C, for instance, is handled on a stack that OpenVINO has given the thread."""
+    code = """
+import gc, os, signal
+import numpy as np
+import torch
+from icmoe_core.runtimes.compiled import Compiled
+from icmoe_core.runtimes.templates import translated
+model = translated(torch.nn.Linear(3, 2), (torch.zeros(1, 3),))
+compiled = [Compiled(model, "f32", {}) for _ in range(2)]
+while compiled:
+    compiled.pop(0)(np.zeros((1, 3), np.float32))
+    gc.collect()
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+for _ in range(100):
+    os.kill(os.getpid(), signal.SIGUSR1)
+assert seen
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
