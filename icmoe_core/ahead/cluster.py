@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -55,17 +56,7 @@ def encode_on_workers(
     """
     with ExitStack() as stack:
         if scheduler is None:
-            # Memory has no limit: a worker that reads a large scan would be killed for it.
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                memory_limit=0,
-                dashboard_address=None,
-                env=share_of(workers),
-                # What a file comes to is said in a sentence; Ctrl+C would bring pages of warnings.
-                silence_logs=logging.CRITICAL,
-            )
-            client = stack.enter_context(Client(stack.enter_context(cluster)))
+            client = stack.enter_context(Client(stack.enter_context(_local_cluster(workers))))
         else:
             client = stack.enter_context(_connect(scheduler))
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
@@ -73,7 +64,8 @@ def encode_on_workers(
                 raise ModelError(f"The cluster at {scheduler} has no workers: start some first.")
         name = f"icmoe-{secrets.token_hex(8)}"  # others may use the same cluster
         client.register_plugin(_Loaded(encoder, local=scheduler is None), name=name)
-        stack.callback(client.unregister_worker_plugin, name)
+        if scheduler is not None:  # a worker of our own ends instead
+            stack.callback(client.unregister_worker_plugin, name)
         shares = max(1, round(workers / max(1, len(portions))))
         tasks = [
             replace(portion, number=number, of=shares)
@@ -89,6 +81,40 @@ def encode_on_workers(
             done.append(future.result() if error is None else Outcome(path, error=_told(error)))
             if len(done) == shares:
                 yield _joined(done)
+
+
+def _local_cluster(workers: int) -> LocalCluster:
+    """Start workers on this computer, of which nothing is heard but what they return."""
+    if sys.platform != "win32":
+        _quieten_tracker()
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=0,  # none: a worker that reads a large scan would be killed for it
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # any free port, not one for all
+        env=share_of(workers),
+        # What a file comes to is said in a sentence; Ctrl+C would bring pages of warnings.
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _quieten_tracker() -> None:
+    """Start Python's tracker of what processes share so that it does its work without a word.
+
+    A worker that is busy for long when it is to end is killed by Dask. The tracker then removes
+    locks that libraries have made there, and would warn of them.
+    """
+    from multiprocessing.resource_tracker import ensure_running
+
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    try:
+        ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 class _Loaded(WorkerPlugin):
