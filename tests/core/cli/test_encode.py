@@ -25,6 +25,13 @@ from icmoe_core.windowing import choose_window
 
 RNG = np.random.default_rng(0)
 LPS = np.diag([-2.0, -2.0, 3.0, 1.0])
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from icmoe_core.cli import main
+main()
+"""
+"""The command, also where tests run in the background of a shell, which ignores Ctrl+C there."""
 DASHBOARD = 8787
 """The port that each cluster of Dask takes by itself."""
 
@@ -263,8 +270,9 @@ def test_ctrl_c_ends_the_workers_in_one_word(tmp_path):
     for name, count in (("short", 1), ("long", 400)):
         array = RNG.normal(100, 20, (16, 18, count)).astype(np.float32)
         nib.save(nib.Nifti1Image(array, LPS), tmp_path / f"{name}.nii")
-    command = [Path(sys.executable).with_name("icmoe"), "encode", tmp_path / "short.nii"]
-    command += [tmp_path / "long.nii", "--axis", "2", "--workers", "2", "--device", "cpu"]
+    files = [tmp_path / "short.nii", tmp_path / "long.nii"]
+    command = [sys.executable, "-c", INTERRUPTIBLE, "encode", *files, "--axis", "2"]
+    command += ["--workers", "2", "--device", "cpu"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes, start_new_session=True) as running:
         try:
