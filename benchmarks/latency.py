@@ -75,6 +75,7 @@ def main(
         click.echo(json.dumps(_measure(part, scan, labels, label, device)))
         return
     found: dict[str, Any] = {}
+    failed = False
     for name in PARTS:
         command = [sys.executable, __file__, "--part", name, "--scan", str(scan)]
         command += ["--labels", str(labels), "--label", str(label), "--device", device]
@@ -84,7 +85,9 @@ def main(
                 command, capture_output=True, text=True, check=False, env=environment
             )
         if done.returncode:
-            raise click.ClickException(f"The part {name} failed:\n{done.stderr[-3000:]}")
+            click.echo(f"The part {name} failed:\n{done.stderr[-3000:]}", err=True)
+            failed = True
+            continue
         for key, value in json.loads(done.stdout.splitlines()[-1]).items():
             if isinstance(value, dict):
                 found.setdefault(key, {}).update(value)
@@ -92,7 +95,10 @@ def main(
                 found[key] = value
     if output is not None:
         output.write_text(json.dumps(found, indent=2))
-    _print(found)
+    if "machine" in found:
+        _print(found)
+    if failed:
+        raise SystemExit(1)
 
 
 def _measure(part: str, scan: Path, labels: Path, label: int, device: str) -> dict[str, Any]:
