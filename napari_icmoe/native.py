@@ -16,10 +16,6 @@ pieces that fit nothing else: 130 to 260 MB after thirty slices of a large scan.
 takes 5 ms (at worst 9.5, in a window), and the next elected click 8 ms longer, since the 16 MB that
 it takes on the way are the system's again.
 
-Threads must share that memory. The C library gives nearly each thread a heap of its own, and what
-has become free in one is of no use to the others: the window took 215 MB more so, and answered no
-sooner.
-
 Python's lock must change hands quickly. An answer takes it a hundred times, and each time whoever
 has it, mostly the window that draws, may keep it for 5 ms as Python comes.
 """
@@ -34,15 +30,11 @@ from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
 from types import ModuleType
-from typing import cast
 
 import psutil
 
-HEAPS = 2
-"""Of the C library, for all threads; it would take up to eight for each core."""
 SWITCH_SECONDS = 0.0005
 """After which a thread that waits for Python's lock is given it."""
-_ARENA_MAX = -8  # glibc's number for it, in malloc.h
 
 
 def prepare_for_torch() -> None:
@@ -51,22 +43,14 @@ def prepare_for_torch() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # turns of a loop: tens of microseconds
     sys.setswitchinterval(SWITCH_SECONDS)
-    _limit_heaps()
     there = any(isinstance(finder, _TritonApart) for finder in sys.meta_path)
     if hasattr(os, "RTLD_DEEPBIND") and not there:
         sys.meta_path.insert(0, _TritonApart())
 
 
-def _limit_heaps() -> None:
-    """Let threads share :data:`HEAPS` heaps from now on, where glibc manages them."""
-    mallopt = _of_glibc("mallopt", (ctypes.c_int, ctypes.c_int))
-    if mallopt is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        mallopt(_ARENA_MAX, HEAPS)
-
-
 def give_memory_back() -> None:
     """Give memory that nobody uses back to the system, where glibc manages it."""
-    trim = _of_glibc("malloc_trim", (ctypes.c_size_t,))
+    trim = _malloc_trim()
     if trim is not None:
         trim(0)
 
@@ -78,13 +62,13 @@ def own_bytes() -> int:
 
 
 @cache
-def _of_glibc(name: str, takes: tuple[type, ...]) -> Callable[..., int] | None:
-    """Look up a function that only glibc has, and that returns an int."""
-    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"):
+def _malloc_trim() -> Callable[[int], int] | None:
+    """Look malloc_trim(3) up, which only glibc has."""
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"):
         return None
-    found = getattr(ctypes.CDLL(None), name)
-    found.argtypes, found.restype = takes, ctypes.c_int
-    return cast("Callable[..., int]", found)
+    trim = ctypes.CDLL(None).malloc_trim
+    trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
+    return trim
 
 
 class _TritonApart(MetaPathFinder):

@@ -54,39 +54,3 @@ def test_memory_that_nobody_uses_goes_back_to_the_system():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 40e6
-
-
-HEAPS = """
-import ctypes, sys, threading
-from napari_icmoe.native import prepare_for_torch
-prepare_for_torch()
-everybody = threading.Barrier(8)
-
-def take_memory():
-    everybody.wait()
-    taken.append(bytearray(1000))
-    everybody.wait()
-
-taken = []
-threads = [threading.Thread(target=take_memory) for _ in range(8)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-library = ctypes.CDLL(None)
-library.fopen.restype = ctypes.c_void_p
-file = ctypes.c_void_p(library.fopen(sys.argv[1].encode(), b"w"))
-library.malloc_info(0, file)
-library.fclose(file)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-@pytest.mark.parametrize("theirs", [None, "5"], ids=["by itself", "as the user says"])
-def test_threads_share_heaps_unless_the_user_says_otherwise(tmp_path, theirs):
-    user = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
-    if theirs is not None:
-        user["MALLOC_ARENA_MAX"] = theirs
-    told = tmp_path / "heaps.xml"
-    subprocess.run([sys.executable, "-c", HEAPS, told], env=user, check=True)
-    assert told.read_text().count("<heap nr=") == int(theirs or 2)
