@@ -75,7 +75,8 @@ def encode(
     _check(store)
     if scheduler is None:  # else it is the workers' computers that encode
         choose_device(device)
-        _measure_first(model_name, device, weights, as_json)
+        if any(path.exists() for path in files):  # else it is said at once that there is none
+            _measure_first(model_name, device, weights, as_json)
     portions = [Portion(path, axis, window_name) for path in dict.fromkeys(files)]
     found = _encode(portions, Encoder(model_name, device, weights), workers, scheduler)
     outcomes: list[Outcome] = []

@@ -231,6 +231,13 @@ def test_with_a_cluster_elsewhere_this_computer_is_not_measured(
     assert "No Dask scheduler answers" in result.stderr
 
 
+def test_for_files_that_are_not_there_nothing_is_measured(icmoe, tiny_name, tmp_path, monkeypatch):
+    monkeypatch.setattr("icmoe_core.cli.encode._measure_first", lambda *_: pytest.fail("measured"))
+    result = encode(icmoe, tiny_name, tmp_path / "none.nii")
+    assert result.exit_code == 1
+    assert "There is no file or folder" in result.stderr
+
+
 def test_two_workers_share_the_work(scans, tmp_path):
     small = [tmp_path / f"{name}.nii" for name in "xy"]
     for path in small:
