@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +76,7 @@ def encode(
     _check(store)
     if scheduler is None:  # else it is the workers' computers that encode
         choose_device(device)
-        if any(path.exists() for path in files):  # else it is said at once that there is none
+        if any(os.access(path, os.R_OK) for path in files):  # else there is nothing to encode
             _measure_first(model_name, device, weights, as_json)
     portions = [Portion(path, axis, window_name) for path in dict.fromkeys(files)]
     found = _encode(portions, Encoder(model_name, device, weights), workers, scheduler)
