@@ -8,10 +8,11 @@ What is set aside is never freed if it refers to itself, as layers do. So a scan
 removed, and is still there after a quick search, is searched for among all objects, as soon as the
 person pauses. What only shows something takes little memory, and waits for that.
 
-By itself, Python searches in whichever thread has just made an object too many. After a window or a
-dock was closed it finds what that was made of, and the program crashes if Qt has to destroy such a
-part in another thread than the GUI's. So that is set aside, too, and is searched for in there a
-moment later; but for what somebody still holds then.
+By itself, Python searches in whichever thread has just made an object too many, and the program may
+crash if that comes upon an object of Qt in another thread than the GUI's: a control of a layer that
+was removed, or a part of a closed window. So it is searched in there as often as Python would, and
+Python does so only if the GUI thread has not got round to it for long. What was closed is set
+aside, too, and is searched for a moment later; but for what somebody still holds then.
 """
 
 from __future__ import annotations
@@ -37,10 +38,16 @@ SETTLE_MS = 300
 """What a removed layer leaves is searched for this much later: hardly anybody uses it then."""
 AGAIN_MS = (600, 1200)
 """Pauses before each full search; a thread may still read the layer at the first one."""
+REGULARLY_MS = 100
+"""How often it is asked whether Python would search by now."""
+MANY = 100_000
+"""So many objects too many, and it searches in whichever thread: some seconds' worth of work."""
 PAUSE_S = 1.0
 """A person who has been still for so long hardly notices a full search."""
 PATIENCE_S = 10.0
 """It waits no longer for that: a removed scan may take a gigabyte."""
+_OLDEST = 2
+"""The generation of all objects."""
 
 
 class Collector(QObject):
@@ -61,6 +68,9 @@ class Collector(QObject):
         self._quick.timeout.connect(self._search)
         self._full = once(AGAIN_MS[0], self)
         self._full.timeout.connect(self._search_all)
+        self._regular = QTimer(self)
+        self._regular.timeout.connect(self._search_if_due)
+        self._regular.start(REGULARLY_MS)
         self._tries = 0  # full searches for what the last quick one did not free
         self._latest = 0.0
         self._removed: list[weakref.ref[Any]] = []
@@ -70,6 +80,7 @@ class Collector(QObject):
         self._end = partial(_end, self._stillness)
         self.destroyed.connect(self._end)  # a window that goes without a word
         _open.add(self)
+        _take_over()
         gc.freeze()
 
     def on_answer(self) -> None:
@@ -86,6 +97,7 @@ class Collector(QObject):
         """Search for what was closed, and bring everything back if no other window is open."""
         self._quick.stop()
         self._full.stop()
+        self._regular.stop()
         self._connections.close()
         self.destroyed.disconnect(self._end)
         _open.discard(self)
@@ -97,6 +109,21 @@ class Collector(QObject):
         if self._still_there() and not self._full.isActive():
             self._tries = 0
             self._wait()
+
+    def _search_if_due(self) -> None:
+        """Search as Python would by now; among all that came later only in a pause."""
+        limits, counts = _thresholds[0], gc.get_count()
+        if not (gc.isenabled() and limits[0]):
+            return
+        due = [
+            generation
+            for generation in range(len(limits))
+            if counts[generation] > limits[generation]
+        ]
+        if due[-1:] == [_OLDEST] and self._stillness.seconds_left > 0:
+            due.pop()
+        if due:
+            gc.collect(due[-1])
 
     def _search_all(self) -> None:
         """Search among all objects, or wait for a better moment."""
@@ -128,6 +155,22 @@ class Collector(QObject):
 
 
 _open: weakref.WeakSet[Collector] = weakref.WeakSet()
+_thresholds: list[tuple[int, int, int]] = []
+"""Python's, as they were before the first window was opened."""
+
+
+def _take_over() -> None:
+    """Let Python not search by itself, but for an emergency."""
+    if not _thresholds:
+        _thresholds.append(gc.get_threshold())
+        often, *others = _thresholds[0]
+        if often:  # else it is not to search at all
+            gc.set_threshold(max(often, MANY), *others)
+
+
+def _give_back() -> None:
+    if _thresholds:
+        gc.set_threshold(*_thresholds.pop())
 
 
 def _end(stillness: Stillness, *_: object) -> None:
@@ -149,5 +192,7 @@ def _search_for_closed() -> None:
     gc.collect()
     if any(isalive(one) for one in _open):
         gc.freeze()
+    else:
+        _give_back()
     if searches:
         gc.enable()

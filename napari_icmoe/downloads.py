@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
+
+from napari_icmoe.gui_thread import Messenger
 
 if TYPE_CHECKING:
     from icmoe_core.backbones.checkpoints import WeightsInfo
@@ -36,11 +37,6 @@ class WeightsDownload(QObject):
         super().__init__(parent)
         self.name: str | None = None
         self._cancelled = threading.Event()
-        self._progress.connect(self._on_progress)
-        self._end.connect(self._on_end)
-
-    _progress = Signal(object, object, object)
-    _end = Signal(object, object)
 
     @property
     def running(self) -> bool:
@@ -53,8 +49,8 @@ class WeightsDownload(QObject):
             return
         self.name, self._cancelled = name, threading.Event()
         threading.Thread(
-            target=self._fetch,
-            args=(info, self._cancelled),
+            target=_fetch,
+            args=(info, self._cancelled, Messenger(self._on_progress), Messenger(self._on_end)),
             name="napari-icmoe-download",
             daemon=True,
         ).start()
@@ -64,35 +60,6 @@ class WeightsDownload(QObject):
         self._cancelled.set()
         self.name = None
 
-    def _fetch(self, info: WeightsInfo, cancelled: threading.Event) -> None:
-        from icmoe_core.backbones.downloads import DownloadCancelledError, fetch
-
-        told = 0.0
-
-        def report(have: int, whole: int) -> None:
-            nonlocal told
-            if cancelled.is_set():
-                raise DownloadCancelledError("The download was cancelled.")
-            if time.monotonic() - told >= REPORT_S or have == whole:
-                told = time.monotonic()
-                self._progress.emit(cancelled, have, whole)
-
-        error: Exception | None = None
-        name = info.filename or ""
-        try:
-            while not _locks[name].acquire(timeout=REPORT_S):  # a cancelled one ends a bit later
-                if cancelled.is_set():
-                    return
-            try:
-                if not cancelled.is_set():
-                    fetch(info.url or "", name, info.checksum, info.size_bytes, report)
-            finally:
-                _locks[name].release()
-        except Exception as raised:  # each failure becomes a message on the GUI thread
-            error = raised
-        with suppress(RuntimeError):  # Qt's word for an object that is gone
-            self._end.emit(cancelled, error)
-
     def _on_progress(self, cancelled: threading.Event, have: int, whole: int) -> None:
         if cancelled is self._cancelled and self.running:
             self.progressed.emit(have, whole)
@@ -101,3 +68,34 @@ class WeightsDownload(QObject):
         if cancelled is self._cancelled and self.running:
             self.name = None
             self.ended.emit(error)
+
+
+def _fetch(
+    info: WeightsInfo, cancelled: threading.Event, progress: Messenger, end: Messenger
+) -> None:
+    from icmoe_core.backbones.downloads import DownloadCancelledError, fetch
+
+    told = 0.0
+
+    def report(have: int, whole: int) -> None:
+        nonlocal told
+        if cancelled.is_set():
+            raise DownloadCancelledError("The download was cancelled.")
+        if time.monotonic() - told >= REPORT_S or have == whole:
+            told = time.monotonic()
+            progress(cancelled, have, whole)
+
+    error: Exception | None = None
+    name = info.filename or ""
+    try:
+        while not _locks[name].acquire(timeout=REPORT_S):  # a cancelled one ends a bit later
+            if cancelled.is_set():
+                return
+        try:
+            if not cancelled.is_set():
+                fetch(info.url or "", name, info.checksum, info.size_bytes, report)
+        finally:
+            _locks[name].release()
+    except Exception as raised:  # each failure becomes a message on the GUI thread
+        error = raised
+    end(cancelled, error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_icmoe.asking import Asker
+from napari_icmoe.gui_thread import Messenger
 from napari_icmoe.measuring_process import MeasuringProcess, StoppedError
 from napari_icmoe.questions import ModelChoice
 from napari_icmoe.timers import once
@@ -104,7 +104,6 @@ class FirstUse(QObject):
     """The model runs on another runtime now."""
     searching = Signal(bool)
     """Whether a quicker runtime than plain torch may soon be found."""
-    _told_more = Signal(object)
 
     def __init__(self, asker: Asker, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -115,7 +114,7 @@ class FirstUse(QObject):
         self._measuring.done.connect(self._on_measured)
         self._changing = Background(self, asker.worker)
         self._changing.done.connect(self._on_changed)
-        self._told_more.connect(self._change)
+        self._told_more = Messenger(self._change)
         self._patience = once(SEARCH_MS, self)
         self._patience.timeout.connect(self._end_search)
         self._process: MeasuringProcess | None = None
@@ -206,9 +205,7 @@ class FirstUse(QObject):
         try:
             for found in process.results():
                 kept = remember(file, found)
-                so_far = _Outcome(model, file.parent, fastest(found), kept)
-                with suppress(RuntimeError):  # Qt's word for an object that is gone
-                    self._told_more.emit(so_far)
+                self._told_more(_Outcome(model, file.parent, fastest(found), kept))
         except StoppedError:
             stopped = True
         except Exception as error:  # whatever it is, it would be the same the next time

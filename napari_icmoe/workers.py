@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Signal
+
+from napari_icmoe.gui_thread import gui_caller
 
 _NICE = 5
 """Above a training, which is a process with 10, and below the window."""
@@ -38,27 +42,34 @@ class _Thread(ThreadPoolExecutor):
             self.jobs += more
 
 
-class _Ending:
-    """Keeps a signal from being emitted while its object is destroyed in another thread.
+class _Errand:
+    """A function that a thread calls for a :class:`Background`, and what came of it.
 
-    Qt and Python notice an object that is gone, but not one that goes at that very moment: that
-    can end the process.
+    All that it holds is let go of on the GUI thread: the function may hold objects of Qt, and so
+    may the frames of an exception.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._over = False
+    def __init__(self, function: Callable[[], Any], giver: Background, thread: _Thread) -> None:
+        self._function: Callable[[], Any] | None = function
+        self._outcome: tuple[Any, Exception | None] = (None, None)
+        self._giver, self._thread = weakref.ref(giver), thread
+        self._call = gui_caller()
 
-    def end(self) -> None:
-        """Return once nothing is being emitted; from then on nothing is."""
-        with self._lock:
-            self._over = True
+    def do(self) -> None:
+        """Call the function, on the thread, and have its outcome told."""
+        try:
+            if self._function is not None:
+                self._outcome = self._function(), None
+        except Exception as raised:  # each failure becomes a message on the GUI thread
+            self._outcome = None, raised
+        self._thread.end_job()  # whoever hears of the outcome finds the thread free
+        self._call(self._tell)
 
-    def unless_over(self, emit: Callable[[], object]) -> None:
-        """Call what emits a signal, if its object is still there."""
-        with self._lock, suppress(RuntimeError):  # Qt's word for an object that is gone
-            if not self._over:
-                emit()
+    def _tell(self) -> None:
+        giver, outcome = self._giver(), self._outcome
+        self._function, self._outcome = None, (None, None)
+        if giver is not None and isalive(giver):
+            giver.done.emit(*outcome)
 
 
 class Background(QObject):
@@ -81,8 +92,6 @@ class Background(QObject):
     def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
         self._thread: _Thread = _Thread() if beside is None else beside._thread
-        self._ending = _Ending()
-        self.destroyed.connect(self._ending.end)
 
     @property
     def idle(self) -> bool:
@@ -91,16 +100,7 @@ class Background(QObject):
 
     def run(self, function: Callable[[], Any]) -> None:
         """Call `function` in the thread, after those that were given before."""
-        self._thread.submit(self._work, function)
-
-    def _work(self, function: Callable[[], Any]) -> None:
-        result, error = None, None
-        try:
-            result = function()
-        except Exception as raised:  # each failure becomes a message on the GUI thread
-            error = raised
-        self._thread.end_job()  # whoever hears of the outcome finds the thread free
-        self._ending.unless_over(lambda: self.done.emit(result, error))
+        self._thread.submit(_Errand(function, self, self._thread).do)
 
 
 def _step_back() -> None:

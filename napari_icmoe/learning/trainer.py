@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_icmoe.gui_thread import Messenger
 from napari_icmoe.learning.budgets import Budget
 from napari_icmoe.learning.curves import Curves
 from napari_icmoe.learning.handover import ApprovedScan, write_scans
@@ -155,10 +156,11 @@ class Trainer(QObject):
         # the scans are the process's, which lets go of them once they are in its files
         self._plan, self.curves, self.card = replace(plan, scans=()), Curves(), None
         self.split = self._told = ""
-        process = TrainingProcess(partial(_prepare, plan, self._versions.store), self)
-        process.reported.connect(self._on_report)
-        process.ended.connect(self._on_end)
-        self._process = process
+        self._process = TrainingProcess(
+            partial(_prepare, plan, self._versions.store),
+            Messenger(self._on_report),
+            Messenger(self._on_end),
+        )
         self._begin()
 
     @property
@@ -188,7 +190,7 @@ class Trainer(QObject):
 
     def close(self) -> None:
         """Let go of the process: it keeps what it has learnt, and ends by itself."""
-        self._let_go(ended=self.state in (State.IDLE, State.BROKEN))
+        self._let_go()
 
     def _begin(self) -> None:
         self.report = None
@@ -201,14 +203,10 @@ class Trainer(QObject):
             self._process.send(command)
         self._change(state)
 
-    def _let_go(self, *, ended: bool = True) -> None:
+    def _let_go(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.reported.disconnect(self._on_report)
-            process.ended.disconnect(self._on_end)
             process.leave()
-            if ended:  # else its thread still tells things, until the window is gone
-                process.deleteLater()
 
     def _change(self, state: State) -> None:
         self.state = state

@@ -12,10 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qtpy.QtCore import QObject, Signal
-
 from icmoe_core.errors import IcmoeError
 from icmoe_core.io.faults import unwritable
+from napari_icmoe.gui_thread import Messenger
 from napari_icmoe.learning.child import CHECKPOINT, PICTURES
 from napari_icmoe.learning.job_folders import PREFIX, JobFolder, remove_abandoned
 from napari_icmoe.learning.messages import Report, Request
@@ -51,7 +50,7 @@ class Ending:
     worst: tuple[DrawnSlice, ...] = field(default=(), repr=False)
 
 
-class TrainingProcess(QObject):
+class TrainingProcess:
     """Runs one job: hands over the data, starts the process, relays what it says.
 
     A thread of its own waits for the process, and does all that touches files. If the window
@@ -63,15 +62,16 @@ class TrainingProcess(QObject):
     prepare : callable
         Writes what is learnt from into the job's folder, and returns the request. It is called
         once, and let go of with all that it holds.
+    reported : Messenger
+        Told each :class:`Report` of progress, or that it is paused.
+    ended : Messenger
+        Told the :class:`Ending`; nothing is told after it, or once it was left.
     """
 
-    reported = Signal(object)
-    """A :class:`Report` of progress, or that it is paused."""
-    ended = Signal(object)
-    """The :class:`Ending`; nothing is emitted after it."""
-
-    def __init__(self, prepare: Callable[[Path], Request], parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(
+        self, prepare: Callable[[Path], Request], reported: Messenger, ended: Messenger
+    ) -> None:
+        self.reported, self.ended = reported, ended
         self._prepare: Callable[[Path], Request] | None = prepare  # until it has been called
         self._folder: JobFolder | None = None
         self._request: Request | None = None
@@ -101,6 +101,8 @@ class TrainingProcess(QObject):
     def leave(self) -> None:
         """Let go: a running process keeps what it has learnt and ends; else its files go."""
         self._left = True
+        self.reported.close()
+        self.ended.close()
         process = self._process
         if process is not None and process.poll() is None and process.stdin is not None:
             with suppress(OSError):
@@ -123,8 +125,7 @@ class TrainingProcess(QObject):
             ending = Ending(None, sentence, self._has_checkpoint())
         if self._left or not ending.resumable:
             self._tidy_up()
-        with suppress(RuntimeError):  # Qt's word for an object that is gone
-            self.ended.emit(ending)
+        self.ended(ending)
 
     def _run(self) -> Ending:
         if self._folder is None:
@@ -152,8 +153,7 @@ class TrainingProcess(QObject):
             for line in process.stdout or ():
                 last = Report.from_line(line) or last
                 if last is not None and last.kind in ("progress", "paused"):
-                    with suppress(RuntimeError):
-                        self.reported.emit(last)
+                    self.reported(last)
             code = process.wait()
         return self._conclude(last, code, folder, Path(request.output))
 

@@ -203,6 +203,15 @@ def closed_windows_searched_together() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_thread_searches() -> Iterator[None]:
+    """As while a window is open: here are objects of Qt without one."""
+    before = gc.get_threshold()
+    gc.set_threshold(collector.MANY, *before[1:])
+    yield
+    gc.set_threshold(*before)
+
+
 @pytest.fixture(autouse=True)
 def searched_now_and_then(closed_windows_searched_together: None) -> Iterator[None]:
     """What tests leave behind is searched for after every fifth, here and not in a thread."""
@@ -281,9 +290,9 @@ def answered(qtbot: Any) -> Callable[[AnnotateWidget], None]:
 @pytest.fixture
 def brake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Brake]:
     """Holds the widget's worker threads from when it is pulled; what runs by then goes on."""
-    brake = Brake()
+    brake, run = Brake(), Background.run
     monkeypatch.setattr(
-        Background, "run", lambda background, function: brake.run(background, function)
+        Background, "run", lambda background, function: run(background, brake.braked(function))
     )
     yield brake
     brake.let_go()

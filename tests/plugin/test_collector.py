@@ -16,6 +16,8 @@ from napari_icmoe.helper_layers import HELPER
 
 SETTLE_MS, AGAIN_MS, PAUSE_S = 60, (120, 240), 0.2
 """A fifth of the real ones."""
+USUAL = (700, 10, 10)
+"""Python's thresholds."""
 EARLIER_MS = collector.SETTLE_MS + 50
 """What an earlier test of this file has closed is searched for by then."""
 
@@ -49,10 +51,11 @@ def searches(monkeypatch, qtbot):
         full.append(True)
         unfreeze()
 
-    def count():
-        found.append(bool(full))
-        full.clear()
-        return collect()
+    def count(*generation):
+        if not generation:  # else it is a regular one
+            found.append(bool(full))
+            full.clear()
+        return collect(*generation)
 
     counted = SimpleNamespace(**{**vars(gc), "unfreeze": bring_back, "collect": count})
     monkeypatch.setattr(collector, "gc", counted)
@@ -191,6 +194,76 @@ def test_what_was_closed_is_freed_when_the_program_goes_on_without_a_window(
     widget.close()
     qapp.aboutToQuit.emit()
     assert not gc.get_freeze_count()
+
+
+@pytest.fixture
+def usual():
+    """Python searches by itself as it usually does, until a window is opened."""
+    before = gc.get_threshold()
+    collector._give_back()
+    gc.set_threshold(*USUAL)
+    yield
+    gc.set_threshold(*before)
+
+
+def work(made):
+    """Make as many objects as Python would have searched after."""
+    made.extend([] for _ in range(20 * USUAL[0]))
+
+
+def test_no_thread_searches_while_a_window_is_open(make_napari_viewer, qtbot, usual):
+    open_window(make_napari_viewer)
+    freed_in = []
+    Part(freed_in)
+    working = threading.Thread(target=work, args=[[]])
+    working.start()
+    working.join()
+    assert not freed_in
+    qtbot.waitUntil(lambda: bool(freed_in))
+    assert freed_in == [threading.main_thread()]
+
+
+def test_python_searches_as_before_once_the_last_window_is_closed(make_napari_viewer, qtbot, usual):
+    windows = [open_window(make_napari_viewer) for _ in range(2)]
+    for viewer, widget in windows:
+        assert gc.get_threshold()[0] > USUAL[0]
+        viewer.window.remove_dock_widget(widget)
+        widget.close()
+        qtbot.wait(2 * SETTLE_MS)
+    assert gc.get_threshold() == USUAL
+
+
+@pytest.mark.parametrize("never", ["threshold", "disabled"])
+def test_who_wants_no_searches_gets_none(make_napari_viewer, qtbot, usual, never):
+    if never == "threshold":
+        gc.set_threshold(0)
+    else:
+        gc.disable()
+    try:
+        open_window(make_napari_viewer)
+        freed_in = []
+        Part(freed_in)
+        work([])
+        qtbot.wait(3 * collector.REGULARLY_MS)
+        assert not freed_in
+    finally:
+        gc.enable()
+
+
+def test_among_all_objects_it_is_searched_regularly_in_a_pause(
+    make_napari_viewer, qtbot, usual, monkeypatch
+):
+    searched = []
+    instead = {
+        "get_count": lambda: (USUAL[0] + 1, 99, 99),
+        "collect": lambda *generation: searched.extend(generation),
+    }
+    _, widget = open_window(make_napari_viewer)
+    widget.controller.began.emit()
+    monkeypatch.setattr(collector, "gc", SimpleNamespace(**{**vars(gc), **instead}))
+    qtbot.waitUntil(lambda: bool(searched))
+    assert searched == [1]
+    qtbot.waitUntil(lambda: searched[-1] == 2)
 
 
 def test_another_window_stays_set_aside(make_napari_viewer, qtbot, searches):

@@ -1,16 +1,27 @@
-"""Workers: outcomes of what ran in a thread."""
+"""Workers: outcomes of what ran in a thread, and what becomes of all that it was given."""
 
 import threading
+import weakref
+from functools import partial
 
 import pytest
 from shiboken6 import delete
 
 from napari_icmoe.workers import Background
 
+WAIT_S = 5
+
 
 @pytest.fixture
 def background(qapp):
     return Background()
+
+
+class Held:
+    """Something that a job holds; it notes the thread in which it was freed."""
+
+    def __init__(self, freed_in):
+        weakref.finalize(self, lambda: freed_in.append(threading.current_thread()))
 
 
 def test_outcomes_come_to_the_thread_of_the_window(background, qtbot):
@@ -22,25 +33,49 @@ def test_outcomes_come_to_the_thread_of_the_window(background, qtbot):
     assert background.idle
 
 
-def test_nobody_hears_the_outcome_for_an_object_that_is_gone(background):
-    background._thread.submit(background._work, int).result()
+def test_nobody_hears_the_outcome_for_an_object_that_is_gone(background, qtbot):
+    heard, go_on = [], threading.Event()
+    background.done.connect(lambda *outcome: heard.append(outcome))
+    background.run(lambda: go_on.wait(WAIT_S))
+    thread = background._thread
     delete(background)
-    background._thread.submit(background._work, int).result()  # raises nothing
+    go_on.set()
+    thread.submit(int).result()
+    qtbot.wait(20)
+    assert not heard
 
 
-def test_an_object_does_not_go_while_its_signal_is_emitted(background):
-    inside, go_on, gone = (threading.Event() for _ in range(3))
+def test_an_object_that_is_let_go_of_goes_while_its_job_runs(qapp):
+    background, freed_in, go_on = Background(), [], threading.Event()
+    weakref.finalize(background, lambda: freed_in.append(threading.current_thread()))
+    background.run(lambda: go_on.wait(WAIT_S))
+    thread = background._thread
+    del background
+    assert freed_in == [threading.main_thread()]
+    go_on.set()
+    thread.submit(int).result()
 
-    def emit():
-        inside.set()
-        go_on.wait(5)
-        assert not gone.is_set()
 
-    emitting = threading.Thread(target=background._ending.unless_over, args=[emit])
-    emitting.start()
-    inside.wait(5)
-    threading.Timer(0.2, go_on.set).start()
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_job_holds_is_freed_in_the_thread_of_the_window(background, qtbot, fails):
+    freed_in = []
+
+    def job(held):
+        if fails:
+            raise ValueError(held)
+
+    held = Held(freed_in)
+    background.run(lambda held=held: job(held))
+    del held
+    background._thread.submit(int).result()
+    assert not freed_in
+    qtbot.waitUntil(lambda: bool(freed_in))
+    assert freed_in == [threading.main_thread()]
+
+
+def test_so_it_is_for_an_object_that_is_gone(background, qtbot):
+    freed_in = []
+    background.run(partial(Held, freed_in))
+    background._thread.submit(int).result()
     delete(background)
-    gone.set()
-    emitting.join()
-    background._ending.unless_over(lambda: pytest.fail("it is gone"))
+    qtbot.waitUntil(lambda: freed_in == [threading.main_thread()])

@@ -19,8 +19,8 @@ class Brake:
         self._pulled = False
         self._free, self._lock = threading.Event(), threading.Lock()
 
-    def run(self, background, function):
-        """Give a function to a thread, as :meth:`Background.run` does."""
+    def braked(self, function):
+        """Make a function wait if it is given to a thread while the brake is pulled."""
         held = int(self._pulled)
 
         def work():
@@ -32,7 +32,7 @@ class Brake:
                 self._count(-1, -held)
 
         self._count(1, held)
-        background._thread.submit(background._work, work)
+        return work
 
     def pull(self):
         """Hold what is given from now on."""

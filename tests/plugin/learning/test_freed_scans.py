@@ -9,7 +9,6 @@ import pytest
 from napari_icmoe.learning.budgets import BUDGETS
 from napari_icmoe.learning.handover import ApprovedScan
 from napari_icmoe.learning.trainer import Plan, State, Trainer
-from napari_icmoe.learning.training_process import TrainingProcess
 from napari_icmoe.planes import Plane
 from napari_icmoe.questions import ModelChoice
 
@@ -35,20 +34,17 @@ def is_freed(reference):
     return reference() is None
 
 
-def processes(trainer):
-    return [child for child in trainer.children() if isinstance(child, TrainingProcess)]
-
-
 def test_once_they_are_in_its_files_it_lets_go_of_the_scans(trainer, versions, stand_in, qtbot):
     data = np.random.default_rng(0).random((3, 40, 64)).astype(np.float32)
     seen = weakref.ref(data)
     trainer.start(plan_on(data))
+    process = weakref.ref(trainer._process)
     del data
     qtbot.waitUntil(lambda: trainer.report is not None and trainer.report.step >= 2)
     assert is_freed(seen)
     trainer.stop()
     qtbot.waitUntil(lambda: trainer.state is State.IDLE)
-    qtbot.waitUntil(lambda: not processes(trainer))
+    qtbot.waitUntil(lambda: process() is None)
     qtbot.waitUntil(lambda: [version.name for version in versions.listed] == ["organ"])
 
 
@@ -56,7 +52,8 @@ def test_one_that_could_not_begin_lets_go_as_well(trainer, qtbot):
     data = np.zeros((3, 40, 64), np.float32)
     seen = weakref.ref(data)
     trainer.start(plan_on(data, "no such window"))
+    process = weakref.ref(trainer._process)
     del data
     qtbot.waitUntil(lambda: trainer.state is State.IDLE)
-    qtbot.waitUntil(lambda: not processes(trainer))
+    qtbot.waitUntil(lambda: process() is None)
     assert is_freed(seen)

@@ -48,11 +48,11 @@ def answering(monkeypatch):
         def start(process):
             path = store.new_path()
             path.write_bytes(b"")
-            process.reported.emit(Report("progress", "training", 1, None, {"mask": 0.4}))
+            process.reported(Report("progress", "training", 1, None, {"mask": 0.4}))
             note = WorstNote("brain1, slice 4", 1, "box", 0.8, 0.5)
             worst = (DrawnSlice(note, np.zeros((192, 192, 3), np.uint8)),)
             report = Report("done", record=record)
-            process.ended.emit(Ending(report, output=path, worst=worst))
+            process.ended(Ending(report, output=path, worst=worst))
 
         monkeypatch.setattr(TrainingProcess, "start", start)
 
