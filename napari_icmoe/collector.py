@@ -40,7 +40,7 @@ AGAIN_MS = (600, 1200)
 """Pauses before each full search; a thread may still read the layer at the first one."""
 REGULARLY_MS = 100
 """How often it is asked whether Python would search by now."""
-MANY = 100_000
+MANY = 300_000
 """So many objects too many, and it searches in whichever thread: some seconds' worth of work."""
 PAUSE_S = 1.0
 """A person who has been still for so long hardly notices a full search."""
