@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 import numpy as np
@@ -41,28 +42,27 @@ class Merger:
 
     def __init__(self, index: PackIndex) -> None:
         self._index = index
-        self._thread: threading.Thread | None = None
+        # One thread for all merges: each new one may get a heap of its own from the C library, in
+        # which the memory of a pack stays. An interpreter that ends waits for the second it takes.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="icmoe-merge")
+        self._merging: Future[None] | None = None
         self._beginning = threading.Lock()
 
     @property
     def running(self) -> bool:
         """Whether packs are being merged, in a thread."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._merging is not None and not self._merging.done()
 
     def begin(self) -> None:
         """Merge in a thread, if small packs fill one of a kind, and nobody else does it."""
-        with self._beginning:  # two writers would start a thread each, and one be lost sight of
-            if self.running or not any(batches(self._index.packs)):
-                return
-            # Not a daemon: an interpreter that ends waits for the second that it takes.
-            thread = threading.Thread(target=self._merge_all, name="icmoe-merge")
-            thread.start()
-            self._thread = thread
+        with self._beginning:  # two writers would begin one each, and one be lost sight of
+            if not self.running and any(batches(self._index.packs)):
+                self._merging = self._pool.submit(self._merge_all)
 
     def wait(self) -> None:
-        """Return when the thread has ended, if there is one."""
-        if self._thread is not None:
-            self._thread.join()
+        """Return when nothing is being merged in the thread."""
+        if self._merging is not None:
+            wait([self._merging])
 
     def finish(self) -> None:
         """Merge all small packs, however few, once nobody else does."""

@@ -85,6 +85,23 @@ def test_writers_start_one_thread_among_them(store, monkeypatch):
     assert not store.merging
 
 
+def test_all_merges_are_made_in_one_thread(store, monkeypatch):
+    """A new thread each time would leave the memory of a pack in a heap of its own each time."""
+    real, threads = Merger.merge, []
+
+    def merge(self, packs):
+        threads.append(threading.current_thread())
+        real(self, packs)
+
+    monkeypatch.setattr(Merger, "merge", merge)
+    for first in (0, merging.SLICES):
+        fill(store, range(first, first + merging.SLICES))
+        store._merger.wait()
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+    assert whole(EmbeddingStore(store.folder), range(2 * merging.SLICES))
+
+
 def test_a_slice_whose_other_pack_has_gone_is_not_dropped(store):
     """What is known of the other pack may be older than what has become of it."""
     store.write({"1": features_of(1)})
