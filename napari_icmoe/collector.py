@@ -8,11 +8,9 @@ What is set aside is never freed if it refers to itself, as layers do. So a scan
 removed, and is still there after a quick search, is searched for among all objects, as soon as the
 person pauses. What only shows something takes little memory, and waits for that.
 
-By itself, Python searches in whichever thread has just made an object too many, and the program may
-crash if that comes upon an object of Qt in another thread than the GUI's: a control of a layer that
-was removed, or a part of a closed window. So it is searched in there as often as Python would, and
-Python does so only if the GUI thread has not got round to it for long. What was closed is set
-aside, too, and is searched for a moment later; but for what somebody still holds then.
+What belongs to a closed window or dock is set aside, too, and is searched for a moment later in the
+GUI thread, as are parts of it that a job has held till then. So is, regularly, all that came later
+(`regular_search`).
 """
 
 from __future__ import annotations
@@ -20,16 +18,18 @@ from __future__ import annotations
 import gc
 import time
 import weakref
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QCoreApplication, QObject, QTimer
+from qtpy.QtCore import QCoreApplication, QObject
 
 from napari_icmoe.ahead.stillness import Stillness
 from napari_icmoe.events import Connections
 from napari_icmoe.helper_layers import is_helper
+from napari_icmoe.regular_search import RegularSearches
 from napari_icmoe.timers import once
+from napari_icmoe.workers import at_work
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -38,16 +38,10 @@ SETTLE_MS = 300
 """What a removed layer leaves is searched for this much later: hardly anybody uses it then."""
 AGAIN_MS = (600, 1200)
 """Pauses before each full search; a thread may still read the layer at the first one."""
-REGULARLY_MS = 100
-"""How often it is asked whether Python would search by now."""
-MANY = 300_000
-"""So many objects too many, and it searches in whichever thread: some seconds' worth of work."""
 PAUSE_S = 1.0
 """A person who has been still for so long hardly notices a full search."""
 PATIENCE_S = 10.0
 """It waits no longer for that: a removed scan may take a gigabyte."""
-_OLDEST = 2
-"""The generation of all objects."""
 
 
 class Collector(QObject):
@@ -68,9 +62,6 @@ class Collector(QObject):
         self._quick.timeout.connect(self._search)
         self._full = once(AGAIN_MS[0], self)
         self._full.timeout.connect(self._search_all)
-        self._regular = QTimer(self)
-        self._regular.timeout.connect(self._search_if_due)
-        self._regular.start(REGULARLY_MS)
         self._tries = 0  # full searches for what the last quick one did not free
         self._latest = 0.0
         self._removed: list[weakref.ref[Any]] = []
@@ -80,7 +71,7 @@ class Collector(QObject):
         self._end = partial(_end, self._stillness)
         self.destroyed.connect(self._end)  # a window that goes without a word
         _open.add(self)
-        _take_over()
+        _watch().regular.begin()
         gc.freeze()
 
     def on_answer(self) -> None:
@@ -93,11 +84,15 @@ class Collector(QObject):
         """Note that the person has done something, beside moving the pointer over the canvas."""
         self._stillness.note_action()
 
+    @property
+    def seconds_left(self) -> float:
+        """How long the person will not pause, as far as is known."""
+        return self._stillness.seconds_left
+
     def close(self) -> None:
         """Search for what was closed, and bring everything back if no other window is open."""
         self._quick.stop()
         self._full.stop()
-        self._regular.stop()
         self._connections.close()
         self.destroyed.disconnect(self._end)
         _open.discard(self)
@@ -109,21 +104,6 @@ class Collector(QObject):
         if self._still_there() and not self._full.isActive():
             self._tries = 0
             self._wait()
-
-    def _search_if_due(self) -> None:
-        """Search as Python would by now; among all that came later only in a pause."""
-        limits, counts = _thresholds[0], gc.get_count()
-        if not (gc.isenabled() and limits[0]):
-            return
-        due = [
-            generation
-            for generation in range(len(limits))
-            if counts[generation] > limits[generation]
-        ]
-        if due[-1:] == [_OLDEST] and self._stillness.seconds_left > 0:
-            due.pop()
-        if due:
-            gc.collect(due[-1])
 
     def _search_all(self) -> None:
         """Search among all objects, or wait for a better moment."""
@@ -155,31 +135,64 @@ class Collector(QObject):
 
 
 _open: weakref.WeakSet[Collector] = weakref.WeakSet()
-_thresholds: list[tuple[int, int, int]] = []
-"""Python's, as they were before the first window was opened."""
 
 
-def _take_over() -> None:
-    """Let Python not search by itself, but for an emergency."""
-    if not _thresholds:
-        _thresholds.append(gc.get_threshold())
-        often, *others = _thresholds[0]
-        if often:  # else it is not to search at all
-            gc.set_threshold(max(often, MANY), *others)
+class _Watch(QObject):
+    """What is there once for all windows: it searches until none is open, and nothing at work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.regular = RegularSearches(_seconds_left, self)
+        self._jobs_awaited = False
+        self._soon = once(SETTLE_MS, self)
+        self._soon.timeout.connect(self._on_settled)
+        application = QCoreApplication.instance()
+        if application is not None:  # timers come to nothing then
+            application.aboutToQuit.connect(self._on_quit)
+
+    def on_closed(self) -> None:
+        """Set aside what was closed, and search for it soon."""
+        gc.freeze()
+        self._soon.start(SETTLE_MS)
+
+    def _on_quit(self) -> None:
+        _search_for_closed()
+
+    def _on_settled(self) -> None:
+        if self._jobs_awaited and at_work():
+            self._soon.start()
+            return
+        _search_for_closed()
+        self._jobs_awaited = at_work() and not _any_open()
+        if self._jobs_awaited:  # what a job holds is garbage after it, and no thread is to find it
+            self.on_closed()
+        elif not _any_open():
+            self.regular.end()
 
 
-def _give_back() -> None:
-    if _thresholds:
-        gc.set_threshold(*_thresholds.pop())
+def _watch() -> _Watch:
+    if not isalive(_one_watch()):  # an application that has ended has taken it along
+        _one_watch.cache_clear()
+    return _one_watch()
+
+
+@cache
+def _one_watch() -> _Watch:
+    return _Watch()
 
 
 def _end(stillness: Stillness, *_: object) -> None:
     stillness.close()
-    gc.freeze()
-    application = QCoreApplication.instance()
-    if application is not None:
-        application.aboutToQuit.connect(_search_for_closed)  # timers come to nothing then
-    QTimer.singleShot(SETTLE_MS, _search_for_closed)
+    _watch().on_closed()
+
+
+def _any_open() -> bool:
+    return any(isalive(one) for one in _open)
+
+
+def _seconds_left() -> float:
+    """Tell how long somebody will not pause in any window, as far as is known."""
+    return max((one.seconds_left for one in _open if isalive(one)), default=0.0)
 
 
 def _search_for_closed() -> None:
@@ -190,9 +203,7 @@ def _search_for_closed() -> None:
     gc.disable()  # another thread must not come between
     gc.unfreeze()
     gc.collect()
-    if any(isalive(one) for one in _open):
+    if _any_open():
         gc.freeze()
-    else:
-        _give_back()
     if searches:
         gc.enable()

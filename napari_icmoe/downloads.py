@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
@@ -48,6 +49,7 @@ class WeightsDownload(QObject):
         if self.running:
             return
         self.name, self._cancelled = name, threading.Event()
+        self.destroyed.connect(partial(_cancel, self._cancelled))  # a window that just goes
         threading.Thread(
             target=_fetch,
             args=(info, self._cancelled, Messenger(self._on_progress), Messenger(self._on_end)),
@@ -68,6 +70,10 @@ class WeightsDownload(QObject):
         if cancelled is self._cancelled and self.running:
             self.name = None
             self.ended.emit(error)
+
+
+def _cancel(cancelled: threading.Event, *_: object) -> None:
+    cancelled.set()
 
 
 def _fetch(

@@ -2,31 +2,37 @@
 
 Python frees an object in whichever thread lets go of it last. With an object of Qt that may be in
 the very moment in which the GUI thread destroys it, as when a window is closed, and the process
-crashes. So other threads are given weak references to such objects, and what else they were given
-is let go of in here.
+crashes. So what outlives a job holds such objects weakly, and what a job itself held is handed over
+to the GUI thread, which lets go of it.
 """
 
 from __future__ import annotations
 
+import atexit
+import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal
 
+GuiCaller = Callable[[Callable[[], object]], None]
+"""Has a function called on the GUI thread a moment later, from whichever thread."""
+
 
 class Messenger:
     """Calls a method of a Qt object on the GUI thread a moment later, from whichever thread.
 
     It keeps no object alive: if it is gone by then, nothing is called. Calls come in the order in
-    which they were made.
+    which they were made. A messenger is made on the GUI thread.
 
     Parameters
     ----------
     method : callable
-        A bound method of an object that lives in the GUI thread, in which this is to be made, too.
+        A bound method of an object that lives in the GUI thread.
     """
 
     def __init__(self, method: Callable[..., object]) -> None:
@@ -35,7 +41,7 @@ class Messenger:
         self._call = gui_caller()
 
     def __call__(self, *given: Any) -> None:
-        """Call the method with what is given, which must be plain objects."""
+        """Call the method with what is given: no objects of Qt, since this thread may free them."""
         self._call(partial(self._deliver, given))
 
     def close(self) -> None:
@@ -48,25 +54,36 @@ class Messenger:
             method(*given)
 
 
-def gui_caller() -> Callable[[Callable[[], object]], None]:
-    """Return what has a function called on the GUI thread a moment later, from whichever thread.
-
-    It is to be asked for on the GUI thread.
-    """
-    return _door().knocked.emit
+def gui_caller() -> GuiCaller:
+    """Return what other threads have functions called with; to be asked for on the GUI thread."""
+    if not isalive(_door()):  # the application has ended, and there is another one
+        _door.cache_clear()
+    return _door().call
 
 
 class _Door(QObject):
-    """Lives in the GUI thread, as long as the process."""
+    """Lives in the GUI thread, as long as the application."""
 
-    knocked = Signal(object)
+    _knocked = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self.knocked.connect(self._let_in, Qt.ConnectionType.QueuedConnection)
+        self._lock = threading.Lock()
+        self._shut = False
+        self._knocked.connect(self._let_in, Qt.ConnectionType.QueuedConnection)
+        atexit.register(self._close)  # Qt's objects are destroyed after that
+
+    def call(self, function: Callable[[], object]) -> None:
+        with self._lock, suppress(RuntimeError):  # Qt's word for an object that is gone
+            if not self._shut:
+                self._knocked.emit(function)
 
     def _let_in(self, function: Callable[[], object]) -> None:
         function()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._shut = True
 
 
 @cache

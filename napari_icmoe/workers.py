@@ -49,18 +49,18 @@ class _Errand:
     may the frames of an exception.
     """
 
-    def __init__(self, function: Callable[[], Any], giver: Background, thread: _Thread) -> None:
+    def __init__(self, function: Callable[[], Any], giver: Background) -> None:
         self._function: Callable[[], Any] | None = function
-        self._outcome: tuple[Any, Exception | None] = (None, None)
-        self._giver, self._thread = weakref.ref(giver), thread
-        self._call = gui_caller()
+        self._outcome: tuple[Any, BaseException | None] = (None, None)
+        self._giver, self._thread, self._call = weakref.ref(giver), giver._thread, giver._call
+        _untold.add(self)
 
     def do(self) -> None:
         """Call the function, on the thread, and have its outcome told."""
         try:
             if self._function is not None:
                 self._outcome = self._function(), None
-        except Exception as raised:  # each failure becomes a message on the GUI thread
+        except BaseException as raised:  # each failure becomes a message on the GUI thread
             self._outcome = None, raised
         self._thread.end_job()  # whoever hears of the outcome finds the thread free
         self._call(self._tell)
@@ -68,8 +68,17 @@ class _Errand:
     def _tell(self) -> None:
         giver, outcome = self._giver(), self._outcome
         self._function, self._outcome = None, (None, None)
+        _untold.discard(self)
         if giver is not None and isalive(giver):
             giver.done.emit(*outcome)
+
+
+_untold: weakref.WeakSet[_Errand] = weakref.WeakSet()
+
+
+def at_work() -> bool:
+    """Whether any thread does, or is to do, what may hold objects of Qt."""
+    return bool(_untold)
 
 
 class Background(QObject):
@@ -92,6 +101,7 @@ class Background(QObject):
     def __init__(self, parent: QObject | None = None, beside: Background | None = None) -> None:
         super().__init__(parent)
         self._thread: _Thread = _Thread() if beside is None else beside._thread
+        self._call = gui_caller()
 
     @property
     def idle(self) -> bool:
@@ -100,7 +110,7 @@ class Background(QObject):
 
     def run(self, function: Callable[[], Any]) -> None:
         """Call `function` in the thread, after those that were given before."""
-        self._thread.submit(_Errand(function, self, self._thread).do)
+        self._thread.submit(_Errand(function, self).do)
 
 
 def _step_back() -> None:

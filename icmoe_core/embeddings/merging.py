@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -20,6 +21,8 @@ from icmoe_core.embeddings.packs import (
     remove_pack,
     write_pack,
 )
+
+logger = logging.getLogger(__name__)
 
 SLICES = 8
 """Of a full pack, at least: it is made in memory, where 12 slices take 100 MB for a moment."""
@@ -42,8 +45,8 @@ class Merger:
 
     def __init__(self, index: PackIndex) -> None:
         self._index = index
-        # One thread for all merges: each new one may get a heap of its own from the C library, in
-        # which the memory of a pack stays. An interpreter that ends waits for the second it takes.
+        # One thread for all merges of the folder: each new one may get a heap of its own from the C
+        # library, in which the memory of a pack stays. An interpreter that ends waits for it.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="icmoe-merge")
         self._merging: Future[None] | None = None
         self._beginning = threading.Lock()
@@ -57,7 +60,8 @@ class Merger:
         """Merge in a thread, if small packs fill one of a kind, and nobody else does it."""
         with self._beginning:  # two writers would begin one each, and one be lost sight of
             if not self.running and any(batches(self._index.packs)):
-                self._merging = self._pool.submit(self._merge_all)
+                with suppress(RuntimeError):  # the interpreter ends; another one merges them
+                    self._merging = self._pool.submit(self._merge_unasked)
 
     def wait(self) -> None:
         """Return when nothing is being merged in the thread."""
@@ -97,6 +101,12 @@ class Merger:
         for pack in packs:
             remove_pack(pack.path)
             self._index.forget(pack)
+
+    def _merge_unasked(self) -> None:
+        try:
+            self._merge_all()
+        except Exception:  # nobody waits for it, and no slice is lost
+            logger.warning("Encoded slices could not be merged", exc_info=True)
 
     def _merge_all(self, least: int = SLICES, patience_s: float = 0.0) -> None:
         # Nothing is lost should somebody else hold the lock, or the interpreter end meanwhile:

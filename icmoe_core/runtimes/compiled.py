@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple
 from weakref import ref
@@ -204,31 +205,34 @@ class CompilingAhead:
     def __init__(self) -> None:
         self._wanted: deque[tuple[ref[Network], Shape]] = deque()
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        # Always the same: each new thread may get a heap of its own, in which memory stays.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="icmoe-compile")
+        self._compiling = False
 
     def add(self, network: Network, shapes: Sequence[Shape]) -> None:
         """Have a network compiled for some shapes and rehearsed, unless it is gone by then."""
         with self._lock:
             self._wanted.extend((ref(network), shape) for shape in shapes)
-            if self._thread is None:
-                # Not a daemon: an interpreter must not end while something is compiled.
-                self._thread = threading.Thread(target=self._compile, name="icmoe-compile")
-                self._thread.start()
+            if not self._compiling:
+                self._go_on()
 
-    def _compile(self) -> None:
-        while True:
-            with self._lock:
-                if not self._wanted or not threading.main_thread().is_alive():
-                    self._thread = None
-                    return
-                reference, shape = self._wanted.popleft()
-            network = reference()
-            if network is not None:
-                try:
-                    network.rehearse(shape)
-                except Exception as error:  # it is tried again when it is asked for
-                    logger.warning("A graph could not be compiled: %s", error)
-            del network
+    def _go_on(self) -> None:
+        self._compiling = bool(self._wanted)
+        if self._wanted:
+            try:
+                self._pool.submit(self._compile, *self._wanted.popleft())
+            except RuntimeError:  # the interpreter ends, which waits for one shape and not for all
+                self._compiling = False
+
+    def _compile(self, reference: ref[Network], shape: Shape) -> None:
+        network = reference()
+        if network is not None:
+            try:
+                network.rehearse(shape)
+            except Exception as error:  # it is tried again when it is asked for
+                logger.warning("A graph could not be compiled: %s", error)
+        with self._lock:
+            self._go_on()
 
 
 def bound(model: Any, weights: Sequence[NDArray[np.float32]], shapes: list[list[int]]) -> Any:

@@ -30,6 +30,7 @@ from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.controller import AnnotateController
 from napari_icmoe.learning import training_process
 from napari_icmoe.native import prepare_for_torch
+from napari_icmoe.regular_search import MANY
 from napari_icmoe.workers import Background
 
 ANSWER_MS = 60_000
@@ -207,7 +208,7 @@ def closed_windows_searched_together() -> Iterator[None]:
 def no_thread_searches() -> Iterator[None]:
     """As while a window is open: here are objects of Qt without one."""
     before = gc.get_threshold()
-    gc.set_threshold(collector.MANY, *before[1:])
+    gc.set_threshold(MANY, *before[1:])
     yield
     gc.set_threshold(*before)
 
@@ -216,6 +217,7 @@ def no_thread_searches() -> Iterator[None]:
 def searched_now_and_then(closed_windows_searched_together: None) -> Iterator[None]:
     """What tests leave behind is searched for after every fifth, here and not in a thread."""
     yield
+    assert gc.get_threshold()[0] >= MANY, "threads search from now on"
     if not next(_tests) % 5:
         gc.unfreeze()
         gc.collect()

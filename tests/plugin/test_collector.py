@@ -13,13 +13,12 @@ from napari_icmoe import collector
 from napari_icmoe.annotate import AnnotateWidget
 from napari_icmoe.collector import Collector
 from napari_icmoe.helper_layers import HELPER
+from napari_icmoe.workers import Background
 
 SETTLE_MS, AGAIN_MS, PAUSE_S = 60, (120, 240), 0.2
 """A fifth of the real ones."""
 USUAL = (700, 10, 10)
 """Python's thresholds."""
-EARLIER_MS = collector.SETTLE_MS + 50
-"""What an earlier test of this file has closed is searched for by then."""
 
 
 class Volume(np.ndarray):
@@ -38,10 +37,15 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(collector, "PAUSE_S", PAUSE_S)
 
 
+def settle(qtbot):
+    """Wait until all that an earlier test has closed was searched for."""
+    qtbot.waitUntil(lambda: not collector._watch().regular.running)
+
+
 @pytest.fixture
 def searches(monkeypatch, qtbot):
     """A list that grows with each search, by whether all objects were searched."""
-    qtbot.wait(EARLIER_MS)
+    settle(qtbot)
     gc.unfreeze()
     gc.collect()
     found, collect, unfreeze = [], gc.collect, gc.unfreeze
@@ -197,25 +201,21 @@ def test_what_was_closed_is_freed_when_the_program_goes_on_without_a_window(
 
 
 @pytest.fixture
-def usual():
+def usual(qtbot):
     """Python searches by itself as it usually does, until a window is opened."""
+    settle(qtbot)
     before = gc.get_threshold()
-    collector._give_back()
     gc.set_threshold(*USUAL)
     yield
+    collector._watch().regular.usual = before  # if a window is closed after this
     gc.set_threshold(*before)
 
 
-def work(made):
-    """Make as many objects as Python would have searched after."""
-    made.extend([] for _ in range(20 * USUAL[0]))
-
-
-def test_no_thread_searches_while_a_window_is_open(make_napari_viewer, qtbot, usual):
+def test_no_thread_searches_while_a_window_is_open(usual, make_napari_viewer, qtbot):
     open_window(make_napari_viewer)
-    freed_in = []
+    freed_in, made = [], []
     Part(freed_in)
-    working = threading.Thread(target=work, args=[[]])
+    working = threading.Thread(target=lambda: made.extend([] for _ in range(20 * USUAL[0])))
     working.start()
     working.join()
     assert not freed_in
@@ -223,7 +223,7 @@ def test_no_thread_searches_while_a_window_is_open(make_napari_viewer, qtbot, us
     assert freed_in == [threading.main_thread()]
 
 
-def test_python_searches_as_before_once_the_last_window_is_closed(make_napari_viewer, qtbot, usual):
+def test_python_searches_as_before_once_the_last_window_is_closed(usual, make_napari_viewer, qtbot):
     windows = [open_window(make_napari_viewer) for _ in range(2)]
     for viewer, widget in windows:
         assert gc.get_threshold()[0] > USUAL[0]
@@ -233,37 +233,20 @@ def test_python_searches_as_before_once_the_last_window_is_closed(make_napari_vi
     assert gc.get_threshold() == USUAL
 
 
-@pytest.mark.parametrize("never", ["threshold", "disabled"])
-def test_who_wants_no_searches_gets_none(make_napari_viewer, qtbot, usual, never):
-    if never == "threshold":
-        gc.set_threshold(0)
-    else:
-        gc.disable()
-    try:
-        open_window(make_napari_viewer)
-        freed_in = []
-        Part(freed_in)
-        work([])
-        qtbot.wait(3 * collector.REGULARLY_MS)
-        assert not freed_in
-    finally:
-        gc.enable()
-
-
-def test_among_all_objects_it_is_searched_regularly_in_a_pause(
-    make_napari_viewer, qtbot, usual, monkeypatch
-):
-    searched = []
-    instead = {
-        "get_count": lambda: (USUAL[0] + 1, 99, 99),
-        "collect": lambda *generation: searched.extend(generation),
-    }
-    _, widget = open_window(make_napari_viewer)
-    widget.controller.began.emit()
-    monkeypatch.setattr(collector, "gc", SimpleNamespace(**{**vars(gc), **instead}))
-    qtbot.waitUntil(lambda: bool(searched))
-    assert searched == [1]
-    qtbot.waitUntil(lambda: searched[-1] == 2)
+def test_what_a_job_has_held_is_freed_in_the_thread_of_the_window(usual, make_napari_viewer, qtbot):
+    viewer, widget = open_window(make_napari_viewer)
+    freed_in, go_on, working = [], threading.Event(), Background()
+    part = Part(freed_in)
+    working.run(lambda part=part: go_on.wait(5))
+    viewer.window.remove_dock_widget(widget)
+    widget.close()
+    del part
+    qtbot.wait(3 * SETTLE_MS)
+    assert gc.get_threshold()[0] > USUAL[0]
+    go_on.set()
+    qtbot.waitUntil(lambda: freed_in == [threading.main_thread()])
+    qtbot.waitUntil(lambda: gc.get_threshold() == USUAL)
+    assert not gc.get_freeze_count()
 
 
 def test_another_window_stays_set_aside(make_napari_viewer, qtbot, searches):

@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import QObject
 from shiboken6 import delete
 
+from napari_icmoe import gui_thread
 from napari_icmoe.gui_thread import Messenger
 
 
@@ -63,3 +64,24 @@ def test_what_is_on_its_way_is_not_told_after_the_end(listener, qtbot, end):
     tell.close() if end == "close" else delete(listener)
     qtbot.wait(20)
     assert not listener.heard
+
+
+def test_nothing_is_said_about_an_application_that_has_ended(listener, qtbot):
+    """As at exit, where Qt's objects are destroyed while threads go on."""
+    gui_thread._door.cache_clear()
+    tell = Messenger(listener.hear)
+    delete(gui_thread._door())
+    call_in_a_thread(tell)  # raises nothing
+    again = Messenger(listener.hear)  # of another application
+    call_in_a_thread(again)
+    qtbot.waitUntil(lambda: listener.heard == [()])
+
+
+def test_at_exit_the_door_is_shut(listener, qtbot):
+    gui_thread._door.cache_clear()
+    tell = Messenger(listener.hear)
+    gui_thread._door()._close()
+    call_in_a_thread(tell)
+    qtbot.wait(20)
+    assert not listener.heard
+    gui_thread._door.cache_clear()

@@ -1,5 +1,6 @@
 """Workers: outcomes of what ran in a thread, and what becomes of all that it was given."""
 
+import sys
 import threading
 import weakref
 from functools import partial
@@ -7,7 +8,7 @@ from functools import partial
 import pytest
 from shiboken6 import delete
 
-from napari_icmoe.workers import Background
+from napari_icmoe.workers import Background, at_work
 
 WAIT_S = 5
 
@@ -71,6 +72,26 @@ def test_what_a_job_holds_is_freed_in_the_thread_of_the_window(background, qtbot
     assert not freed_in
     qtbot.waitUntil(lambda: bool(freed_in))
     assert freed_in == [threading.main_thread()]
+
+
+def test_a_job_that_ends_its_thread_is_told_as_well(background, qtbot):
+    heard = []
+    background.done.connect(lambda *outcome: heard.append(outcome))
+    background.run(sys.exit)
+    qtbot.waitUntil(lambda: len(heard) == 1)
+    assert isinstance(heard[0][1], SystemExit)
+    assert background.idle
+
+
+def test_at_work_until_it_is_told(background, qtbot):
+    go_on = threading.Event()
+    background.run(lambda: go_on.wait(WAIT_S))
+    background.run(int)
+    assert at_work()
+    go_on.set()
+    background._thread.submit(int).result()
+    assert at_work()
+    qtbot.waitUntil(lambda: not at_work())
 
 
 def test_so_it_is_for_an_object_that_is_gone(background, qtbot):

@@ -279,7 +279,7 @@ def test_experts_answer_on_a_part_of_any_size(tiny_backbone):
 
 def settle(ahead):
     end = time.monotonic() + 60
-    while ahead._thread is not None:
+    while ahead._compiling:
         assert time.monotonic() < end
         time.sleep(0.01)
 
