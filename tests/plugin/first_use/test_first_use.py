@@ -78,10 +78,13 @@ def test_plain_torch_stays_where_it_is_quickest(window, qtbot):
     assert made.searched == [True, False]
 
 
-def test_plain_torch_takes_its_place_again_where_it_proves_quickest(window, qtbot):
+def test_plain_torch_takes_its_place_again_where_it_proves_quickest(window, qtbot, tmp_path):
+    go_on = tmp_path / "go on"
     slow = replace(QUICK, encode_ms=2000.0)
-    made = window(f"{line(slow)}; {line(slow, TORCH)}")
+    made = window(f"{line(slow)}\n{wait_for(go_on)}\n{line(slow, TORCH)}")
     made.look(MODEL)
+    qtbot.waitUntil(lambda: len(made.sentences) == 2, timeout=10_000)
+    go_on.touch()
     qtbot.waitUntil(lambda: len(made.sentences) == 3, timeout=10_000)
     assert made.sentences[1:] == [
         USED,
