@@ -11,6 +11,9 @@ from napari_icmoe.journal.records import Record, describe_voxels
 from napari_icmoe.label_edits import LayerEdit
 from napari_icmoe.painted_voxels import PaintedVoxels
 
+_AT_ONCE = 1 << 18
+"""Voxels whose neighbours are looked up together, in a few megabytes."""
+
 
 class MaskSnapshot:
     """A mask that a journal knows, and its content at the moment at which it came to know it.
@@ -103,11 +106,10 @@ def _put(
     """Return voxels that are not 0, and their values, after some have been given new ones.
 
     All indices ascend. Millions may be changed, of which few or none had a value before: what is
-    made on the way is as large as what is kept.
+    made on the way is hardly larger than what is kept.
     """
     if voxels.size and changed.size:
-        nearest = np.searchsorted(changed, voxels).clip(max=len(changed) - 1)
-        kept = changed[nearest] != voxels
+        kept = ~_among(voxels, changed)
         voxels, values = voxels[kept], values[kept]
     there = np.flatnonzero(new)
     if not there.size:
@@ -116,6 +118,17 @@ def _put(
     values = np.concatenate([values, new[there].astype(values.dtype)])
     order = np.argsort(voxels)
     return voxels[order], values[order]
+
+
+def _among(voxels: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which voxels are among others, of which there is one at least; all ascend."""
+    found = np.empty(len(voxels), bool)
+    for start in range(0, len(voxels), _AT_ONCE):
+        part = voxels[start : start + _AT_ONCE]
+        nearest = np.searchsorted(others, part)
+        np.minimum(nearest, len(others) - 1, out=nearest)
+        found[start : start + _AT_ONCE] = others[nearest] == part
+    return found
 
 
 def _values_at(wanted: NDArray[np.int64], voxels: NDArray[np.int64], values: NDArray) -> NDArray:
